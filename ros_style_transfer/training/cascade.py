@@ -1,0 +1,173 @@
+"""The cascade's training: encoder and decoder together, first to see and rebuild, then to paint.
+
+Stage ``reconstruct``: the encoder imitates the teacher's features at relu1_1..relu5_1 through
+linear heads (distillation), while the decoder's blocks turn each tap's features into the tap's
+above and into the picture.  Stage ``stylize`` adds the thing itself: content crops go through the
+five-level cascade with random paintings as styles, and the result is held to the paintings' Gram
+matrices (relu1_1..relu5_1 of the teacher) and to the content's normalised relu4_1.
+"""
+import keras
+import numpy as np
+from keras import ops
+
+from ..architecture import LEVELS
+from .data import gram
+from .networks import Decoder, Encoder
+
+# Weights of the losses; see the model card for what each is.
+WEIGHTS = {
+    "distill": 1.0,
+    "features": 1.0,
+    "image": 20.0,
+    "style": 2.0,
+    "content": 1.2,
+}
+
+
+def statistics(features):
+    """Mean ``[b,1,c]`` and covariance ``[b,c,c]`` over positions of ``features [b,h,w,c]``."""
+    b, h, w, c = ops.shape(features)
+    flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32")
+    mean = ops.mean(flat, 1, keepdims=True)
+    centred = flat - mean
+    return mean, ops.matmul(ops.transpose(centred, (0, 2, 1)), centred) / (h * w)
+
+
+def power(covariance, exponent, ridge):
+    """``(covariance + ridge * mean eigenvalue * I) ** exponent`` by eigendecomposition."""
+    c = covariance.shape[-1]
+    scale = ops.trace(covariance, axis1=1, axis2=2) / c
+    values, vectors = ops.eigh(covariance + (ridge * scale + 1e-8)[:, None, None] * ops.eye(c))
+    values = ops.maximum(values, 1e-9)
+    return ops.matmul(vectors * values[:, None, :] ** exponent, ops.transpose(vectors, (0, 2, 1)))
+
+
+def whiten_colour(features, style_mean, style_covariance, ridge):
+    """WCT of a batch.  Gradients run through the features and their mean, not through the roots of
+    the covariances, whose derivative grows without bound where eigenvalues meet."""
+    b, h, w, c = ops.shape(features)
+    mean, covariance = statistics(features)
+    transform = ops.stop_gradient(ops.matmul(
+        power(covariance, -0.5, ridge), power(style_covariance, 0.5, 0.0)))
+    flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
+    return ops.cast(ops.reshape(ops.matmul(flat, transform) + style_mean, (b, h, w, c)), features.dtype)
+
+
+def mean_square(x):
+    return ops.mean(ops.square(ops.cast(x, "float32")))
+
+
+def instance_normalise(features):
+    mean, variance = ops.moments(features, (1, 2), keepdims=True)
+    return (features - mean) / ops.sqrt(variance + 1e-5)
+
+
+class CascadeTrainer(keras.Model):
+    """Encoder, decoder and heads with the frozen teacher; ``call`` gives a dict of losses.
+
+    Args:
+        teacher: `Encoder`, frozen, in any dtype.
+        teacher_rms: {level: root mean square of the teacher's features}.
+        encoder, decoder: arrays to start from.
+        heads: {level: (kernel [c, C], bias [C])}.
+        ridge: the whitening's ridge, a share of the mean eigenvalue.
+    """
+
+    def __init__(self, teacher, teacher_rms, encoder, decoder, heads, backbone, ridge, dtype="float32"):
+        super().__init__()
+        self.teacher, self.teacher_rms, self.ridge = teacher, teacher_rms, ridge
+        self.teacher.trainable = False
+        self.encoder, self.decoder = Encoder(encoder, backbone, dtype=dtype), Decoder(decoder, backbone, dtype=dtype)
+        self.heads = {}
+        for level, (kernel, bias) in heads.items():
+            for part, value in (("kernel", kernel), ("bias", bias)):
+                self.heads["%s%d" % (part, level)] = self.add_weight(
+                    shape=value.shape, name="head%d_%s" % (level, part),
+                    initializer=keras.initializers.Constant(0.0))
+                self.heads["%s%d" % (part, level)].assign(value)
+        self.stylizing = False
+        self.trackers = {k: keras.metrics.Mean(name=k) for k in
+                         ["loss", "style", "content"] + ["%s%d" % (n, l) for n in ("distill", "psnr") for l in LEVELS]}
+        self.built = True
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def teacher_features(self, rgb):
+        """The teacher's five taps, each divided by its root mean square over photographs."""
+        taps = self.teacher(ops.cast(rgb, self.teacher.dtype))
+        return {level: f / ops.cast(self.teacher_rms[level], f.dtype) for level, f in taps.items()}
+
+    def distillation(self, taps, target):
+        losses = {}
+        for level in LEVELS:
+            guess = ops.matmul(ops.cast(taps[level], "float32"), self.heads["kernel%d" % level]) + self.heads["bias%d" % level]
+            # The teacher pads with zeros: what it sees at the border is no example.
+            edge = {1: 8, 2: 6, 3: 4, 4: 2, 5: 1}[level]
+            difference = (guess - ops.cast(target[level], "float32"))[:, edge:-edge, edge:-edge]
+            losses[level] = ops.mean(ops.square(difference))
+        return losses
+
+    def reconstruction(self, content, taps):
+        """Every level decoded to the picture, the shared blocks run once over all of them."""
+        features = 0.0
+        batch = ops.shape(content)[0]
+        x = taps[5]
+        for level in LEVELS:
+            x = self.decoder.block(level, x)
+            if level > 1:
+                target = ops.stop_gradient(taps[level - 1])
+                error = mean_square(x[-batch:] - target)  # the newest block, from true features
+                deeper = mean_square(x - ops.concatenate([target] * (6 - level)))
+                features = features + error + 0.3 * deeper
+                x = ops.concatenate([x, taps[level - 1]])
+        x = ops.cast(x, "float32")
+        errors = ops.mean(ops.square(ops.reshape(x, (5, -1)) - ops.reshape(content, (1, -1))), 1)
+        return features, errors  # errors[0] is level 5's
+
+    def stylize(self, content, style):
+        """The five-level cascade, strength 1: ``[b,h,w,3]``, unclipped."""
+        style_taps = {l: ops.stop_gradient(f) for l, f in self.encoder(style).items()}
+        image = content
+        for level in LEVELS:
+            features = self.encoder(image, last=level)[level]
+            features = whiten_colour(features, *statistics(style_taps[level]), ridge=self.ridge)
+            image = ops.cast(self.decoder.decode(features, level), "float32")
+        return image
+
+    def call(self, inputs):
+        content = inputs["content"]
+        target = {l: ops.stop_gradient(f) for l, f in self.teacher_features(content).items()}
+        taps = self.encoder(content)
+        distill = self.distillation(taps, target)
+        features, errors = self.reconstruction(content, taps)
+        # Deep levels cannot be exact; the logarithm keeps the shallow ones improving as well.
+        image = ops.mean(ops.sqrt(errors + 1e-6) * 0.1 + errors)
+        losses = {"distill": sum(distill.values()), "features": features, "image": image}
+        for n, level in enumerate(LEVELS):
+            self.trackers["distill%d" % level].update_state(distill[level])
+            self.trackers["psnr%d" % level].update_state(-10 * ops.log(errors[n]) / np.log(10.0))
+        if self.stylizing:
+            output = self.teacher_features(self.stylize(content, inputs["style"]))
+            style = 0.0
+            for level in LEVELS:
+                wanted = inputs["gram%d" % level]
+                norm = lambda m: ops.sqrt(ops.sum(ops.square(m), (1, 2)) + 1e-6)
+                gap = ops.maximum(norm(gram(target[level]) - wanted), 0.2 * norm(wanted))
+                style = style + ops.mean(norm(gram(output[level]) - wanted) / gap) / len(LEVELS)
+            a, b = (instance_normalise(ops.cast(f[4], "float32")) for f in (target, output))
+            losses["style"], losses["content"] = style, ops.mean(ops.square(a - b)) / 2
+            for key in ("style", "content"):
+                self.trackers[key].update_state(losses[key])
+        return losses
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = sum(WEIGHTS[key] * value for key, value in y_pred.items())
+        self.trackers["loss"].update_state(loss)
+        return loss
+
+    def arrays(self):
+        """What is exported: the encoder's and the decoder's arrays under their final names."""
+        return {**{"encoder_" + k: v for k, v in self.encoder.numpy().items()},
+                **{"decoder_" + k: v for k, v in self.decoder.numpy().items()}}

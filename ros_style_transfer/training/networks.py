@@ -1,0 +1,197 @@
+"""The networks as Keras 3 layers, in `keras.ops` alone: the same code trains with any backend.
+
+Every network takes RGB in 0..1, ``[batch, height, width, 3]``; sides are multiples of 16 here,
+since all training pictures are crops.
+"""
+import keras
+import numpy as np
+from keras import ops
+
+from ..architecture import LEVELS, MEAN_RGB, decoder_layers, encoder_layers, tap
+
+
+def convolve(x, kernel, bias, padding="reflect"):
+    """A 3x3 convolution with ``reflect`` or ``zero`` padding, the same size out as in."""
+    if padding == "reflect":
+        x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    y = ops.conv(x, ops.cast(kernel, x.dtype), 1, "valid" if padding == "reflect" else "same")
+    return y + ops.cast(bias, x.dtype)
+
+
+def upsample(x):
+    """Twofold nearest-neighbour upsampling (no checkerboard: Odena et al. 2016)."""
+    b, h, w, c = ops.shape(x)
+    x = ops.broadcast_to(ops.reshape(x, (b, h, 1, w, 1, c)), (b, h, 2, w, 2, c))
+    return ops.reshape(x, (b, 2 * h, 2 * w, c))
+
+
+def he_normal(rng, shape):
+    return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
+
+
+class Convolutions(keras.layers.Layer):
+    """Named 3x3 kernels and biases, made from a dict of arrays ``NAME_kernel``, ``NAME_bias``."""
+
+    def __init__(self, arrays, **options):
+        super().__init__(**options)
+        self.built = True
+        self.arrays = {
+            key: self.add_weight(shape=value.shape, name=key, initializer="zeros", dtype=self.dtype)
+            for key, value in arrays.items()
+        }
+        self.assign(arrays)
+
+    def assign(self, arrays):
+        for key, variable in self.arrays.items():
+            variable.assign(arrays[key])
+
+    def numpy(self):
+        return {key: ops.convert_to_numpy(v).astype(np.float32) for key, v in self.arrays.items()}
+
+    def convolve(self, x, name, padding="reflect"):
+        return convolve(x, self.arrays[name + "_kernel"], self.arrays[name + "_bias"], padding)
+
+
+class Encoder(Convolutions):
+    """A VGG-shaped encoder; ``call`` gives ``{level: relu{level}_1 features}`` up to ``last``."""
+
+    def __init__(self, arrays, backbone="vgg16", padding="reflect", **options):
+        super().__init__(arrays, **options)
+        self.layers = encoder_layers(backbone)
+        self.padding = padding
+
+    def call(self, rgb, last=5):
+        x = ops.cast(rgb - ops.convert_to_tensor(MEAN_RGB, rgb.dtype), self.compute_dtype)
+        taps = {}
+        for name, _, _ in self.layers:
+            block = int(name[5])
+            if name == tap(block) and block > 1:
+                x = ops.max_pool(x, 2, 2)
+            x = ops.relu(self.convolve(x, name, self.padding))
+            if name == tap(block):
+                taps[block] = x
+            if name == tap(last):
+                return taps
+
+
+class Decoder(Convolutions):
+    """The decoder's five blocks."""
+
+    def __init__(self, arrays, backbone="vgg16", **options):
+        super().__init__({k[len("decoder_"):] if k.startswith("decoder_") else k: v
+                          for k, v in arrays.items()}, **options)
+        self.blocks = {level: [name for name, _, _ in decoder_layers(level, backbone)] for level in LEVELS}
+
+    def block(self, level, x):
+        """Block ``level``: relu{level}_1 features to relu{level-1}_1 features, or to the image."""
+        for n, name in enumerate(self.blocks[level]):
+            x = self.convolve(x, name)
+            if level > 1:
+                x = ops.relu(x)
+            if n == 0 and level > 1:
+                x = upsample(x)
+        return x
+
+    def decode(self, x, level):
+        """Features of ``level`` to the picture: the blocks level..1."""
+        for block in range(level, 0, -1):
+            x = self.block(block, x)
+        return x
+
+
+def decoder_arrays(rng, backbone, widths):
+    """A decoder's start: He initialisation, and mid-grey for the picture."""
+    arrays = {}
+    for level in LEVELS:
+        for name, channels, width in decoder_layers(level, backbone, widths):
+            arrays[name + "_kernel"] = he_normal(rng, (3, 3, channels, width)) * (0.3 if level == 1 else 1.0)
+            arrays[name + "_bias"] = np.zeros(width, np.float32)
+    arrays["block1_conv1_bias"] = np.array(MEAN_RGB, np.float32)
+    return arrays
+
+
+def load_teacher(path, backbone="vgg16"):
+    """The official VGG weights of a ``.npz`` (Keras' names and layout: BGR 0..255 less its mean),
+    rewritten so that the network takes RGB in 0..1 like ours."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {}
+        for name, _, _ in encoder_layers(backbone):
+            for part in ("_kernel", "_bias"):
+                arrays[name + part] = file[name + part].astype(np.float32)
+    arrays["block1_conv1_kernel"] = arrays["block1_conv1_kernel"][:, :, ::-1] * 255.0
+    return arrays
+
+
+def patches(x, rng, count):
+    """``count`` random 3x3 patches of ``x [b,h,w,c]`` (none at the border) and their places."""
+    b, h, w, _ = x.shape
+    at = rng.integers(0, b, count), rng.integers(4, h - 4, count), rng.integers(4, w - 4, count)
+    rows = [x[at[0], at[1] + dy, at[2] + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    return np.concatenate(rows, 1), at
+
+
+def choose_channels(covariance, count):
+    """The ``count`` channels that between them explain the others best (pivoted Cholesky)."""
+    rest, chosen = covariance.astype(np.float64).copy(), []
+    scale = 1.0 / np.maximum(np.diag(covariance), 1e-12)
+    for _ in range(count):
+        # The channel whose remainder explains most of what is left of all channels.
+        gain = (rest**2 * scale[:, None]).sum(0) / np.maximum(np.diag(rest), 1e-9 * rest.max())
+        gain[chosen] = -1
+        pick = int(np.argmax(gain))
+        chosen.append(pick)
+        column = rest[:, pick] / np.sqrt(max(rest[pick, pick], 1e-12))
+        rest -= np.outer(column, column)
+    return np.sort(chosen)
+
+
+def thin(teacher, pictures, backbone, widths, rng, count=40000):
+    """A narrow encoder fitted to the teacher layer by layer, before any training.
+
+    For each layer the channels that best explain the teacher's others are chosen, and the kernel
+    that reads the narrow network's own features is refitted by least squares to give their
+    activations (the idea of ThiNet, Luo et al. 2017, and of He et al. 2017); last, every layer is
+    scaled to a root mean square of 1, which a ReLU network allows exactly.
+
+    Args:
+        teacher: the teacher's arrays, as `load_teacher` gives them.
+        pictures: float32 RGB 0..1, ``[n, height, width, 3]``.
+
+    Returns:
+        (the encoder's arrays, {level: (kernel, bias)} of linear heads that give the teacher's
+        features, divided by their root mean square, from the narrow ones).
+    """
+    arrays, heads = {}, {}
+    wide = narrow = pictures - np.array(MEAN_RGB, np.float32)
+    for name, _, _ in encoder_layers(backbone):
+        block = int(name[5])
+        if name == tap(block) and block > 1:
+            wide, narrow = (ops.convert_to_numpy(ops.max_pool(x, 2, 2)) for x in (wide, narrow))
+        before = ops.convert_to_numpy(
+            convolve(wide, teacher[name + "_kernel"], teacher[name + "_bias"], "zero"))
+        wide = np.maximum(before, 0)
+        flat = wide[:, 4:-4, 4:-4].reshape(-1, wide.shape[-1])
+        flat = flat[rng.integers(0, len(flat), count)].astype(np.float64)
+        chosen = choose_channels(np.cov(flat.T), widths[block - 1])
+        x, at = patches(narrow, rng, count)
+        x = np.concatenate([x, np.ones((count, 1))], 1).astype(np.float64)
+        target = before[at][:, chosen]
+        # Negative values are cut off by the ReLU: how negative need not be met.
+        target = np.maximum(target, -0.5 * np.sqrt(np.mean(target**2, 0)))
+        gram = x.T @ x
+        gram += 1e-4 * np.trace(gram) / len(gram) * np.eye(len(gram))
+        solution = np.linalg.solve(gram, x.T @ target)
+        kernel = solution[:-1].reshape(3, 3, narrow.shape[-1], len(chosen)).astype(np.float32)
+        bias = solution[-1].astype(np.float32)
+        narrow = np.maximum(ops.convert_to_numpy(convolve(narrow, kernel, bias)), 0)
+        scale = 1.0 / np.sqrt(np.mean(narrow**2, (0, 1, 2)).mean())
+        narrow *= scale
+        arrays[name + "_kernel"], arrays[name + "_bias"] = kernel * scale, bias * scale
+        if name == tap(block):
+            at = tuple(rng.integers(4, s - 4, count) if n else rng.integers(0, s, count)
+                       for n, s in enumerate(narrow.shape[:3]))
+            x = np.concatenate([narrow[at], np.ones((count, 1))], 1).astype(np.float64)
+            target = wide[at] / np.sqrt(np.mean(wide**2))
+            solution = np.linalg.lstsq(x, target, rcond=None)[0].astype(np.float32)
+            heads[block] = solution[:-1], solution[-1]
+    return arrays, heads
