@@ -19,8 +19,8 @@ WEIGHTS = {
     "distill": 1.0,
     "features": 1.0,
     "image": 20.0,
-    "style": 2.0,
-    "content": 1.2,
+    "style": 8.0,
+    "content": 4.0,
 }
 
 

@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# Set up, build and run ros_style_transfer on a bare machine.  `./bootstrap.sh` alone tells how.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+readonly ROOT=$PWD WORKSPACE=$PWD/.ws VENV=$PWD/.venv CALLER=$OLDPWD
+readonly MEDIA=$WORKSPACE/demo  # vtest.avi and starry_night.jpg, from the package opencv-doc
+
+usage() {
+  cat <<END
+usage: ./bootstrap.sh COMMAND
+  install                set up: system packages, Python packages in .venv, catkin workspace in .ws
+  demo [name:=value ...] set up, then repaint a clip live; in rviz where there is a display
+                         style:=NAME_OR_PICTURE video:=FILE camera:=NUMBER max_side:=PIXELS rviz:=false ...
+  test [pytest options]  set up, then run every test
+  run COMMAND ...        set up, then run a command with ROS and Python ready (rostopic, roslaunch, python, ...)
+END
+}
+
+say() { printf '\033[1m[bootstrap]\033[0m %s\n' "$*"; }
+die() { printf '[bootstrap] %s\n' "$*" >&2; exit 1; }
+
+# --- system packages ---------------------------------------------------------------------------
+
+choose_packages() {
+  # shellcheck disable=SC1091
+  . /etc/os-release
+  case "${ID:-}-${VERSION_ID:-}" in
+    debian-12)
+      SETUP=""
+      PACKAGES="ros-core rosbash python3-rospy python3-cv-bridge python3-rostest librostest-dev python3-sensor-msgs
+        ros-std-msgs ros-sensor-msgs ros-message-generation catkin catkin-lint python3-venv rviz ros-image-publisher
+        libimage-publisher-dev libnodeletlib-tools libcv-bridge-dev python3-rosbag opencv-doc xvfb" ;;
+    ubuntu-20.04)
+      [ -f /opt/ros/noetic/setup.bash ] || die "Ubuntu 20.04 needs ROS Noetic in /opt/ros/noetic: see wiki.ros.org/noetic/Installation/Ubuntu"
+      SETUP=/opt/ros/noetic/setup.bash
+      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc xvfb"
+      for p in ros-base cv-bridge rostest sensor-msgs std-msgs message-generation rviz image-publisher rosbag; do
+        PACKAGES="$PACKAGES ros-noetic-$p"
+      done ;;
+    *) die "unsupported system ${PRETTY_NAME:-unknown}: this knows Debian 12 and Ubuntu 20.04 with ROS Noetic." ;;
+  esac
+}
+
+install_packages() {
+  local missing=() p
+  for p in $PACKAGES; do
+    dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  local line="apt-get install -y --no-install-recommends ${missing[*]}"
+  [ "$(id -u)" -eq 0 ] || die "system packages are missing; run this, then start again:  sudo $line"
+  say "installing ${#missing[@]} system packages (about a minute)"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $line -qq >"$WORKSPACE/apt.log" 2>&1 || { tail -20 "$WORKSPACE/apt.log" >&2; die "apt-get failed; the whole log is $WORKSPACE/apt.log"; }
+}
+
+# The demo's clip and picture; images for containers often leave /usr/share/doc out.
+find_media() {
+  [ -e "$MEDIA/vtest.avi" ] && [ -e "$MEDIA/starry_night.jpg" ] && return
+  local data=/usr/share/doc/opencv-doc/examples/data
+  mkdir -p "$MEDIA"
+  if [ ! -e $data/vtest.avi ] || [ ! -e $data/starry_night.jpg ]; then
+    say "taking the demo's clip and picture out of the package opencv-doc"
+    rm -rf "$WORKSPACE/deb" && mkdir -p "$WORKSPACE/deb"
+    (cd "$WORKSPACE/deb" && apt-get download -qq opencv-doc && dpkg-deb -x opencv-doc_*.deb .) \
+      || die "could not download the package opencv-doc"
+    data=$WORKSPACE/deb$data
+  fi
+  cp "$data/vtest.avi" "$data/starry_night.jpg" "$MEDIA/"
+  rm -rf "$WORKSPACE/deb"
+}
+
+# --- Python ------------------------------------------------------------------------------------
+
+install_python() {
+  local wanted; wanted=$(sha256sum requirements.txt)
+  [ -f "$VENV/.installed" ] && [ "$(cat "$VENV/.installed")" = "$wanted" ] && return
+  say "installing the Python packages of requirements.txt into .venv"
+  # ROS's Python packages are the system's, so the environment is the system Python's and sees them.
+  [ -x "$VENV/bin/python3" ] || /usr/bin/python3 -m venv --system-site-packages "$VENV"
+  "$VENV/bin/python3" -m pip install -q --disable-pip-version-check -r requirements.txt
+  "$VENV/bin/python3" -c "import tensorflow" 2>/dev/null \
+    || die "no TensorFlow: on a Jetson install NVIDIA's build for the system's Python first (README, Jetson)"
+  echo "$wanted" >"$VENV/.installed"
+}
+
+# --- the catkin workspace ----------------------------------------------------------------------
+
+source_ros() {
+  set +u
+  # shellcheck disable=SC1090,SC1091
+  { [ -z "$SETUP" ] || . "$SETUP"; [ ! -f "$WORKSPACE/devel/setup.bash" ] || . "$WORKSPACE/devel/setup.bash"; . "$VENV/bin/activate"; }
+  set -u
+}
+
+build() {
+  # Python files are used where they lie; only these make a build necessary.
+  local wanted; wanted=$(cat CMakeLists.txt package.xml setup.py msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
+  [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
+  say "building the catkin workspace .ws"
+  mkdir -p "$WORKSPACE/src"
+  ln -sfn "$ROOT" "$WORKSPACE/src/ros_style_transfer"
+  (cd "$WORKSPACE" && source_ros && catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
+    || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; the whole log is $WORKSPACE/build.log"; }
+  echo "$wanted" >"$WORKSPACE/.built"
+}
+
+install() {
+  choose_packages
+  mkdir -p "$WORKSPACE"
+  install_packages
+  find_media
+  install_python
+  build
+  source_ros
+}
+
+# --- commands ----------------------------------------------------------------------------------
+
+demo() {
+  local args=() folders=$MEDIA video=$MEDIA/vtest.avi arg path
+  for arg in "$@"; do
+    case $arg in
+      # roslaunch works in another folder: paths are made absolute here.
+      video:=*) video=$(cd "$CALLER" && realpath -m "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
+      style:=*)
+        path=$(cd "$CALLER" && realpath -m "${arg#style:=}")
+        if [ -f "$path" ]; then folders=$folders:$(dirname "$path"); arg=style:=$path; fi
+        args+=("$arg") ;;
+      style_dirs:=*) folders=$folders:$(cd "$CALLER" && realpath -m "${arg#style_dirs:=}") ;;
+      *) args+=("$arg") ;;
+    esac
+  done
+  say "starting the demo; Ctrl-C ends it"
+  exec roslaunch ros_style_transfer demo.launch video:="$video" style_dirs:="$folders" "${args[@]}"
+}
+
+case "${1:-}" in
+  install) install; say "ready" ;;
+  demo) shift; install; demo "$@" ;;
+  test) shift; install; say "running the tests"; exec python3 -m pytest test "$@" ;;
+  run) shift; install; cd "$CALLER"; exec "$@" ;;
+  *) usage; exit 2 ;;
+esac

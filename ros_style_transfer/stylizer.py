@@ -1,0 +1,86 @@
+"""Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
+import collections
+
+import numpy as np
+import tensorflow as tf
+
+from . import images, weights
+from .architecture import LEVELS
+from .cascade import Cascade
+from .errors import OptionError
+from .options import check_options
+
+# Styles whose statistics are kept, a few hundred kilobytes each.
+CACHED = 16
+
+
+class Stylizer:
+    """A model in memory with a style.  Not thread-safe: one thread owns it.
+
+    Args:
+        model: its name in the weights' manifest.
+        levels: the levels that paint, in order.
+        dtype: what convolutions compute in: ``float32``, ``bfloat16`` or ``float16``.
+
+    Raises:
+        OptionError: an argument is not allowed.
+        WeightsError: the weights are missing or damaged.
+    """
+
+    def __init__(self, model="cascade", levels=LEVELS, dtype="float32"):
+        check_options(model, levels, dtype)
+        arrays, entry = weights.load(model)
+        self._network = Cascade(arrays, entry["backbone"], entry["widths"], levels, tf.as_dtype(dtype))
+        self._style = None
+        self._statistics = collections.OrderedDict()
+
+    def set_style(self, rgb, name):
+        """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on.
+
+        Args:
+            name: whose statistics these are; a style seen before under this name costs nothing.
+        """
+        images.check(rgb)
+        self._style = (name, rgb)
+
+    def stylize(self, rgb, strength=1.0):
+        """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
+
+        Args:
+            strength: 0 (the picture, as the network rebuilds it) to 1 (the full style).
+
+        Raises:
+            ImageError: ``rgb`` is not a picture.
+            OptionError: the strength is out of range, or no style was set.
+        """
+        images.check(rgb)
+        check_options(strength=strength)
+        if self._style is None:
+            raise OptionError("no style is set; call set_style first")
+        height, width = rgb.shape[:2]
+        painted = self._network.paint(
+            tf.constant(images.pad(rgb)), self._style_for(max(height, width)), tf.constant(strength, tf.float32))
+        return painted.numpy()[:height, :width]
+
+    def warm_up(self):
+        """Trace and run the network once, so that the first picture does not pay for it."""
+        self.stylize(np.zeros((64, 64, 3), np.uint8))
+
+    def _style_for(self, longest):
+        """The style's statistics for content of this longer side.
+
+        The style is seen at the content's own scale, so that its strokes keep their proportion to
+        the picture, but is never enlarged: that would only blur it.
+        """
+        name, rgb = self._style
+        height, width = rgb.shape[:2]
+        longest = min(longest, max(height, width))
+        key = (name, longest)
+        if key not in self._statistics:
+            size = images.scaled_size(width, height, longest)
+            scaled = np.ascontiguousarray(images.pad(images.resize(rgb, *size)))
+            self._statistics[key] = self._network.style_of(tf.constant(scaled))
+        self._statistics.move_to_end(key)
+        while len(self._statistics) > CACHED:
+            self._statistics.popitem(last=False)
+        return self._statistics[key]

@@ -1,0 +1,92 @@
+"""Encoder and decoder as TensorFlow modules: frozen arrays in, features and pictures out."""
+import tensorflow as tf
+
+from .architecture import LEVELS, MEAN_RGB, decoder_layers, encoder_layers, tap
+from .errors import WeightsError
+
+
+class _Convolutions(tf.Module):
+    """Named 3x3 convolutions with reflection padding, checked against their shapes."""
+
+    def __init__(self, layers, arrays, prefix, dtype, name):
+        super().__init__(name=name)
+        self.dtype = tf.as_dtype(dtype)
+        self._weights = {}
+        for layer, channels, width in layers:
+            for part, shape in (("_kernel", (3, 3, channels, width)), ("_bias", (width,))):
+                key = prefix + layer + part
+                if key not in arrays or arrays[key].shape != shape:
+                    found = arrays[key].shape if key in arrays else "nothing"
+                    raise WeightsError("the weights must hold %s of shape %s, found %s" % (key, shape, found))
+                self._weights[layer + part] = tf.constant(arrays[key], self.dtype)
+
+    def _convolve(self, x, layer, relu=True):
+        # Zero padding would darken the borders, level by level.
+        x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "REFLECT")
+        x = tf.nn.bias_add(
+            tf.nn.conv2d(x, self._weights[layer + "_kernel"], 1, "VALID"), self._weights[layer + "_bias"])
+        return tf.nn.relu(x) if relu else x
+
+
+class Encoder(_Convolutions):
+    """A VGG-shaped encoder: RGB to the features at relu1_1..relu5_1.
+
+    Args:
+        arrays: ``encoder_block1_conv1_kernel`` ``[3, 3, in, out]``, ``..._bias`` and so on; numpy.
+        backbone: ``vgg16`` or ``vgg19``.
+        widths: channels of the five blocks.
+        dtype: what the convolutions compute in.
+    """
+
+    def __init__(self, arrays, backbone, widths, dtype=tf.float32):
+        self._layers = [layer for layer, _, _ in encoder_layers(backbone, widths)]
+        super().__init__(encoder_layers(backbone, widths), arrays, "encoder_", dtype, "encoder")
+
+    def __call__(self, rgb, last=5):
+        """``{level: features [1, h / 2^(level-1), w / 2^(level-1), c]}`` of levels 1..``last``.
+
+        Args:
+            rgb: float ``[1, h, w, 3]``, 0..1, sides multiples of ``2^(last-1)``.
+        """
+        x = preprocess(rgb, self.dtype)
+        taps = {}
+        for layer in self._layers:
+            block = int(layer[5])
+            if layer == tap(block) and block > 1:
+                x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+            x = self._convolve(x, layer)
+            if layer == tap(block):
+                taps[block] = x
+            if layer == tap(last):
+                break
+        return taps
+
+
+class Decoder(_Convolutions):
+    """The decoder's five shared blocks; `Encoder` says what the arguments are."""
+
+    def __init__(self, arrays, backbone, widths, dtype=tf.float32):
+        blocks = {level: decoder_layers(level, backbone, widths) for level in LEVELS}
+        self._blocks = {level: [layer for layer, _, _ in block] for level, block in blocks.items()}
+        super().__init__([layer for block in blocks.values() for layer in block], arrays, "decoder_", dtype, "decoder")
+
+    def block(self, level, x):
+        """relu``level``\\_1 features to those of the level above, ``[1, h, w, c]``; block 1 gives RGB."""
+        for n, layer in enumerate(self._blocks[level]):
+            x = self._convolve(x, layer, relu=level > 1)
+            if n == 0 and level > 1:
+                shape = tf.shape(x)
+                # Nearest upsampling before a convolution leaves no checkerboard (Odena et al. 2016).
+                x = tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
+        return x
+
+    def __call__(self, x, level):
+        """Features of ``level`` to RGB ``[1, h, w, 3]``, about 0..1, unclipped."""
+        for block in range(level, 0, -1):
+            x = self.block(block, x)
+        return x
+
+
+def preprocess(rgb, dtype=tf.float32):
+    """RGB 0..1 less ImageNet's mean colour; what every encoder here sees."""
+    return tf.cast(rgb - tf.constant(MEAN_RGB, rgb.dtype), dtype)

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Frames of every kind, good and bad, sent one by one; the clock is simulated and stands still."""
+import threading
+import unittest
+
+import numpy as np
+import rospy
+import rostest
+from sensor_msgs.msg import Image
+
+from ros_style_transfer import images
+from ros_style_transfer.library import StyleLibrary
+from ros_style_transfer.msg import StyleStatus
+from ros_style_transfer.ros.conversions import to_rgb
+from ros_style_transfer.stylizer import Stylizer
+
+WIDTH, HEIGHT = 100, 70  # no multiples of 16
+
+
+def scene():
+    """A colourful picture: a corner of a shipped style."""
+    return np.ascontiguousarray(StyleLibrary().read("pointillism")[40:40 + HEIGHT, 60:60 + WIDTH])
+
+
+class Inputs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        rospy.set_param("/use_sim_time", True)  # with no /clock: wall time alone must drive the node
+        rospy.init_node("inputs_test")
+        cls.came, cls.outputs, cls.status = threading.Condition(), [], None
+        cls.stamp = 0
+        cls.publisher = rospy.Publisher("camera/image_raw", Image, queue_size=1)
+        rospy.Subscriber("style_transfer/status", StyleStatus, cls.store_status)
+        rospy.Subscriber("style_transfer/image", Image, cls.store_output)
+        with cls.came:
+            ready = cls.came.wait_for(
+                lambda: cls.status and cls.status.state == StyleStatus.READY and cls.publisher.get_num_connections(), 60)
+        assert ready, "the node did not get ready: %s" % cls.status
+
+    @classmethod
+    def store_status(cls, message):
+        with cls.came:
+            cls.status = message
+            cls.came.notify_all()
+
+    @classmethod
+    def store_output(cls, message):
+        with cls.came:
+            cls.outputs.append(message)
+            cls.came.notify_all()
+
+    def send(self, encoding, data, step, width=WIDTH, height=HEIGHT, big_endian=0):
+        """Publish a frame; returns its stamp."""
+        type(self).stamp += 1
+        message = Image(height=height, width=width, encoding=encoding, step=step, data=data, is_bigendian=big_endian)
+        message.header.stamp = rospy.Time(self.stamp)
+        message.header.frame_id = "lens"
+        self.publisher.publish(message)
+        return message.header.stamp
+
+    def answer(self, stamp, timeout=20):
+        """The painted frame with this stamp."""
+        with self.came:
+            found = lambda: [m for m in self.outputs if m.header.stamp == stamp]
+            self.assertTrue(self.came.wait_for(found, timeout), "frame %s was not painted: %s" % (stamp, self.status))
+            return found()[0]
+
+    def assert_refused(self, stamp, *words):
+        """The status counts a failure and names it; no picture comes; the next frame does."""
+        failed = self.status.failed
+        with self.came:
+            self.assertTrue(self.came.wait_for(lambda: self.status.failed > failed, 10), "no failure was counted")
+            for word in words:
+                self.assertIn(word, self.status.message)
+        good = self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
+        self.assertEqual(good.width, WIDTH)
+        self.assertFalse([m for m in self.outputs if m.header.stamp == stamp])
+
+    def test_the_node_agrees_with_the_command_lines_painting(self):
+        stylizer = Stylizer()
+        stylizer.set_style(StyleLibrary().read("mosaic"), "mosaic")
+        expected = stylizer.stylize(scene())
+        painted = self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
+        self.assertEqual(painted.header.frame_id, "lens")
+        self.assertEqual((painted.width, painted.height), (WIDTH, HEIGHT))
+        self.assertLessEqual(np.abs(to_rgb(painted).astype(int) - expected).max(), 1)
+
+    def test_encodings_of_one_picture_are_painted_alike(self):
+        rgb = scene()
+        reference = to_rgb(self.answer(self.send("rgb8", rgb.tobytes(), 3 * WIDTH))).astype(int)
+        alpha = np.full((HEIGHT, WIDTH, 1), 255, np.uint8)
+        bgr = rgb[:, :, ::-1]
+        padded = np.full((HEIGHT, 3 * WIDTH + 20), 77, np.uint8)
+        padded[:, : 3 * WIDTH] = bgr.reshape(HEIGHT, -1)
+        for encoding, data, step in (
+            ("bgr8", bgr.tobytes(), 3 * WIDTH),
+            ("8UC3", bgr.tobytes(), 3 * WIDTH),
+            ("rgba8", np.concatenate([rgb, alpha], 2).tobytes(), 4 * WIDTH),
+            ("bgra8", np.concatenate([bgr, alpha], 2).tobytes(), 4 * WIDTH),
+            ("bgr8", padded.tobytes(), 3 * WIDTH + 20),
+        ):
+            painted = to_rgb(self.answer(self.send(encoding, data, step))).astype(int)
+            self.assertLessEqual(np.abs(painted - reference).max(), 1, encoding)
+
+    def test_grey_bayer_and_deep_encodings_are_painted(self):
+        grey = np.ascontiguousarray(scene()[:, :, 1])
+        padded = np.pad(grey, ((0, 0), (0, 28)))
+        reference = None
+        for encoding, data, step in (
+            ("mono8", grey, WIDTH), ("8UC1", grey, WIDTH), ("mono8", padded, WIDTH + 28),
+            ("mono16", grey.astype("<u2") * 257, 2 * WIDTH),
+        ):
+            painted = to_rgb(self.answer(self.send(encoding, data.tobytes(), step))).astype(int)
+            reference = painted if reference is None else reference
+            self.assertLessEqual(np.abs(painted - reference).mean(), 1.5, encoding)
+        for encoding, bytes_a_pixel in (("bayer_rggb8", 1), ("yuv422", 2), ("bgr16", 6)):
+            data = np.random.default_rng(3).integers(0, 255, HEIGHT * WIDTH * bytes_a_pixel, np.uint8)
+            self.answer(self.send(encoding, data.tobytes(), WIDTH * bytes_a_pixel))
+
+    def test_an_unknown_encoding_is_named_and_the_stream_goes_on(self):
+        self.assert_refused(self.send("16UC1", bytes(2 * WIDTH * HEIGHT), 2 * WIDTH), "16UC1")
+        self.assert_refused(self.send("nonsense", bytes(WIDTH * HEIGHT), WIDTH), "nonsense")
+
+    def test_a_truncated_frame_is_named_and_the_stream_goes_on(self):
+        self.assert_refused(self.send("bgr8", bytes(100), 3 * WIDTH), "bgr8", "100")
+
+    def test_an_empty_frame_is_skipped_quietly(self):
+        failed = self.status.failed
+        self.send("bgr8", b"", 0, 0, 0)
+        self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
+        self.assertEqual(self.status.failed, failed)
+
+    def test_tiny_and_flat_frames_are_painted(self):
+        for width, height in ((1, 1), (16, 16), (5, 40)):
+            flat = np.full((height, width, 3), 90, np.uint8)
+            painted = to_rgb(self.answer(self.send("rgb8", flat.tobytes(), 3 * width, width, height)))
+            self.assertEqual(painted.shape, (height, width, 3))
+        self.assertTrue(images.check(painted) is None)
+
+
+if __name__ == "__main__":
+    rostest.rosrun("ros_style_transfer", "inputs", Inputs)

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""A camera's stream through the node, seen by a program that subscribes and calls services."""
+import os
+import threading
+import time
+import unittest
+
+import numpy as np
+import rosgraph
+import rospy
+import rostest
+from PIL import Image as Picture
+from sensor_msgs.msg import Image
+
+from ros_style_transfer.msg import StyleStatus
+from ros_style_transfer.ros.conversions import to_rgb
+from ros_style_transfer.srv import ListStyles, SetStyle
+
+NODE = "/style_transfer"
+
+
+class Listener:
+    """Keeps what a topic brings while it is open."""
+
+    def __init__(self, topic, kind):
+        self.messages, self._came = [], threading.Condition()
+        self._subscriber = rospy.Subscriber(topic, kind, self._store, queue_size=10, buff_size=2**24)
+
+    def _store(self, message):
+        with self._came:
+            self.messages.append(message)
+            self._came.notify_all()
+
+    def wait(self, wanted=lambda message: True, timeout=40.0):
+        """The first message from now on that is ``wanted``."""
+        deadline = time.monotonic() + timeout
+        with self._came:
+            seen = len(self.messages)
+            while True:
+                for message in self.messages[seen:]:
+                    if wanted(message):
+                        return message
+                seen = len(self.messages)
+                if not self._came.wait(max(0.0, deadline - time.monotonic())):
+                    raise AssertionError("nothing wanted came within %g s" % timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._subscriber.unregister()
+
+
+def colours(rgb):
+    """The mean colour and the colours' spread: six numbers that a style changes."""
+    flat = rgb.reshape(-1, 3).astype(np.float64)
+    return np.concatenate([flat.mean(0), flat.std(0)])
+
+
+def node_listens():
+    """Whether the master knows of a subscription of the node to the camera."""
+    subscribers = dict(rosgraph.Master("/stream_test").getSystemState()[1])
+    return NODE in subscribers.get("/camera/image_raw", [])
+
+
+def wait_until(condition, timeout=10.0):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+class Stream(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        rospy.init_node("stream_test")
+        for name in ("set_style", "list_styles"):
+            rospy.wait_for_service("%s/%s" % (NODE, name), 30)
+        cls.set_style = rospy.ServiceProxy(NODE + "/set_style", SetStyle)
+        cls.list_styles = rospy.ServiceProxy(NODE + "/list_styles", ListStyles)
+        media = rospy.get_param("~media")
+        cls.style = np.asarray(Picture.open(os.path.join(media, "starry_night.jpg")).convert("RGB"))
+
+    def test_painted_frames_keep_header_and_shape_and_take_the_styles_colours(self):
+        self.assertTrue(self.set_style("starry_night", True, 1.0).success)
+        with Listener("camera/image_raw", Image) as camera, Listener(NODE + "/image", Image) as output:
+            painted = output.wait()
+            pairs = []
+            for _ in range(3):
+                painted = output.wait()
+                self.assertEqual(painted.header.frame_id, "test_camera")
+                # Subscribed separately, so the very frame is looked up by its stamp.
+                match = [m for m in list(camera.messages) if m.header.stamp == painted.header.stamp]
+                if match:
+                    pairs.append((to_rgb(match[0]), to_rgb(painted)))
+        self.assertTrue(pairs, "no painted frame carries the stamp of a camera frame")
+        for frame, rgb in pairs:
+            self.assertEqual(frame.shape, (576, 768, 3))
+            self.assertEqual(rgb.shape, (192, 256, 3), "max_side scales and keeps the proportions")
+            before = np.linalg.norm(colours(frame) - colours(self.style))
+            after = np.linalg.norm(colours(rgb) - colours(self.style))
+            self.assertLess(after, 0.5 * before, "the colours did not move to the style's")
+            self.assertGreater(np.mean(np.abs(rgb.astype(float) - frame[::3, ::3])), 10)
+
+    def test_the_style_changes_while_streaming(self):
+        self.assertTrue(self.set_style("woodcut", True, 1.0).success)
+        with Listener(NODE + "/image", Image) as output, Listener(NODE + "/status", StyleStatus) as status:
+            for _ in range(2):
+                woodcut = to_rgb(output.wait())
+            answer = self.set_style("sunset_impasto", False, 0.0)
+            self.assertTrue(answer.success, answer.message)
+            self.assertEqual((answer.style, answer.strength), ("sunset_impasto", 1.0), "strength is kept")
+            for _ in range(2):
+                sunset = to_rgb(output.wait())
+            self.assertEqual(status.wait().style, "sunset_impasto")
+        self.assertGreater(np.linalg.norm(colours(woodcut) - colours(sunset)), 40)
+
+    def test_strength_alone_changes_the_picture(self):
+        with Listener(NODE + "/image", Image) as output, Listener("camera/image_raw", Image) as camera:
+            self.assertTrue(self.set_style("flow_night", True, 1.0).success)
+            for _ in range(2):
+                full = to_rgb(output.wait())
+            answer = self.set_style("", True, 0.2)
+            self.assertTrue(answer.success, answer.message)
+            self.assertAlmostEqual(answer.strength, 0.2, places=6)
+            for _ in range(2):
+                light = to_rgb(output.wait())
+            frame = to_rgb(camera.wait(lambda message: message.width > 0))
+        distance = lambda rgb: np.linalg.norm(colours(rgb) - colours(frame))
+        self.assertLess(distance(light), 0.6 * distance(full), "less strength keeps more of the frame")
+
+    def test_wrong_requests_are_refused_and_the_stream_goes_on(self):
+        before = self.set_style("mosaic", True, 1.0)
+        self.assertTrue(before.success)
+        with Listener(NODE + "/image", Image) as output:
+            output.wait()
+            for request, word in (
+                (("no_such_style", False, 0.0), "flow_night"),  # the message lists what is known
+                (("/etc/passwd", False, 0.0), "outside"),
+                (("../../../../etc/passwd", False, 0.0), "outside"),
+                (("mosaic", True, 1.5), "0 to 1"),
+                (("mosaic", True, float("nan")), "0 to 1"),
+                (("mosaic", False, 0.5), "set_strength"),
+            ):
+                answer = self.set_style(*request)
+                self.assertFalse(answer.success, request)
+                self.assertIn(word, answer.message)
+                self.assertEqual((answer.style, answer.strength), ("mosaic", 1.0))
+            output.wait(timeout=5)
+
+    def test_styles_are_listed_by_name(self):
+        answer = self.list_styles()
+        self.assertIn("starry_night", answer.names)
+        self.assertIn("flow_night", answer.names)
+        self.assertEqual(list(answer.names), sorted(answer.names))
+        self.assertTrue(all(os.path.isfile(path) for path in answer.paths))
+
+    def test_it_subscribes_only_while_someone_listens(self):
+        self.assertTrue(wait_until(lambda: not node_listens()), "subscribed with no listener")
+        with Listener(NODE + "/status", StyleStatus) as status:
+            status.wait(lambda message: message.state == StyleStatus.PAUSED)
+            with Listener(NODE + "/image", Image) as first:
+                first.wait()
+                self.assertTrue(node_listens())
+                status.wait(lambda message: message.state == StyleStatus.READY)
+                with Listener(NODE + "/image", Image) as second:
+                    second.wait()
+                first.wait(timeout=5)  # the second client's leaving takes nothing from the first
+            self.assertTrue(wait_until(lambda: not node_listens()), "still subscribed after the last one left")
+            status.wait(lambda message: message.state == StyleStatus.PAUSED)
+
+    def test_the_status_tells_rates_and_drops(self):
+        with Listener(NODE + "/image", Image) as output, Listener(NODE + "/status", StyleStatus) as status:
+            output.wait()
+            time.sleep(3)
+            message = status.wait(lambda message: message.state == StyleStatus.READY)
+        self.assertGreater(message.input_rate, 3)
+        self.assertGreater(message.output_rate, 1)
+        self.assertLess(0, message.latency)
+        self.assertLess(message.latency, 2)
+        self.assertEqual(message.failed, 0, message.message)
+
+
+if __name__ == "__main__":
+    rostest.rosrun("ros_style_transfer", "stream", Stream)
