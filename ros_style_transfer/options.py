@@ -24,4 +24,4 @@ def parse_levels(text):
     try:
         return tuple(int(level) for level in str(text).split(","))
     except ValueError:
-        raise OptionError("levels must be some of 5,4,3,2,1, each once, not %r" % text) from None
+        raise OptionError("levels must be some of 5,4,3,2,1, each once, not %r" % (text,)) from None

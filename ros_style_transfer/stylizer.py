@@ -47,7 +47,7 @@ class Stylizer:
         """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
 
         Args:
-            strength: 0 (the picture, as the network rebuilds it) to 1 (the full style).
+            strength: the paper's alpha, applied at every level; 0 gives the picture back untouched.
 
         Raises:
             ImageError: ``rgb`` is not a picture.
@@ -57,6 +57,8 @@ class Stylizer:
         check_options(strength=strength)
         if self._style is None:
             raise OptionError("no style is set; call set_style first")
+        if strength == 0:
+            return rgb.copy()  # the networks would only blur it
         height, width = rgb.shape[:2]
         painted = self._network.paint(
             tf.constant(images.pad(rgb)), self._style_for(max(height, width)), tf.constant(strength, tf.float32))

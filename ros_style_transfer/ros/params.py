@@ -66,7 +66,7 @@ def _number(value):
 
 def _levels(value):
     # roslaunch turns "5" into an integer; YAML may bring a list.
-    return tuple(value) if isinstance(value, list) else parse_levels(value)
+    return tuple(value) if isinstance(value, (list, tuple)) else parse_levels(value)
 
 
 def _folders(value):

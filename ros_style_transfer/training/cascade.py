@@ -126,15 +126,26 @@ class CascadeTrainer(keras.Model):
         errors = ops.mean(ops.square(ops.reshape(x, (5, -1)) - ops.reshape(content, (1, -1))), 1)
         return features, errors  # errors[0] is level 5's
 
-    def stylize(self, content, style):
-        """The five-level cascade, strength 1: ``[b,h,w,3]``, unclipped."""
+    def stylize(self, content, style, depth):
+        """The cascade, strength 1, stopped for each picture at a level of its own.
+
+        Gradients run through a picture's last level alone: through all five they explode, since
+        each whitening amplifies what the one before it made.
+
+        Args:
+            depth: ``[b]``, how many levels paint each picture: 1 (level 5 alone) to 5 (all).
+
+        Returns:
+            ``[b,h,w,3]``, unclipped.
+        """
         style_taps = {l: ops.stop_gradient(f) for l, f in self.encoder(style).items()}
-        image = content
-        for level in LEVELS:
-            features = self.encoder(image, last=level)[level]
+        image, chosen = content, 0.0
+        for n, level in enumerate(LEVELS, 1):
+            features = self.encoder(ops.stop_gradient(image), last=level)[level]
             features = whiten_colour(features, *statistics(style_taps[level]), ridge=self.ridge)
             image = ops.cast(self.decoder.decode(features, level), "float32")
-        return image
+            chosen = chosen + image * ops.cast(ops.equal(depth, n), "float32")[:, None, None, None]
+        return chosen
 
     def call(self, inputs):
         content = inputs["content"]
@@ -149,7 +160,7 @@ class CascadeTrainer(keras.Model):
             self.trackers["distill%d" % level].update_state(distill[level])
             self.trackers["psnr%d" % level].update_state(-10 * ops.log(errors[n]) / np.log(10.0))
         if self.stylizing:
-            output = self.teacher_features(self.stylize(content, inputs["style"]))
+            output = self.teacher_features(self.stylize(content, inputs["style"], inputs["depth"]))
             style = 0.0
             for level in LEVELS:
                 wanted = inputs["gram%d" % level]
