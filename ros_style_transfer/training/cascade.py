@@ -43,12 +43,10 @@ def power(covariance, exponent, ridge):
 
 
 def whiten_colour(features, style_mean, style_covariance, ridge):
-    """WCT of a batch.  Gradients run through the features and their mean, not through the roots of
-    the covariances, whose derivative grows without bound where eigenvalues meet."""
+    """WCT of a batch; the runtime's `wct.transform`, for training."""
     b, h, w, c = ops.shape(features)
     mean, covariance = statistics(features)
-    transform = ops.stop_gradient(ops.matmul(
-        power(covariance, -0.5, ridge), power(style_covariance, 0.5, 0.0)))
+    transform = ops.matmul(power(covariance, -0.5, ridge), power(style_covariance, 0.5, 0.0))
     flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
     return ops.cast(ops.reshape(ops.matmul(flat, transform) + style_mean, (b, h, w, c)), features.dtype)
 
@@ -129,8 +127,9 @@ class CascadeTrainer(keras.Model):
     def stylize(self, content, style, depth):
         """The cascade, strength 1, stopped for each picture at a level of its own.
 
-        Gradients run through a picture's last level alone: through all five they explode, since
-        each whitening amplifies what the one before it made.
+        Gradients run through the decoding of a picture's last level alone.  Past the transform
+        they would mislead the encoder, whose changes whitening takes back at once, and through
+        several levels they explode, since each whitening amplifies what the one before it made.
 
         Args:
             depth: ``[b]``, how many levels paint each picture: 1 (level 5 alone) to 5 (all).
@@ -138,13 +137,14 @@ class CascadeTrainer(keras.Model):
         Returns:
             ``[b,h,w,3]``, unclipped.
         """
-        style_taps = {l: ops.stop_gradient(f) for l, f in self.encoder(style).items()}
+        style_taps = self.encoder(style)
         image, chosen = content, 0.0
         for n, level in enumerate(LEVELS, 1):
-            features = self.encoder(ops.stop_gradient(image), last=level)[level]
+            features = self.encoder(image, last=level)[level]
             features = whiten_colour(features, *statistics(style_taps[level]), ridge=self.ridge)
-            image = ops.cast(self.decoder.decode(features, level), "float32")
-            chosen = chosen + image * ops.cast(ops.equal(depth, n), "float32")[:, None, None, None]
+            painted = ops.cast(self.decoder.decode(ops.stop_gradient(features), level), "float32")
+            chosen = chosen + painted * ops.cast(ops.equal(depth, n), "float32")[:, None, None, None]
+            image = ops.stop_gradient(painted)
         return chosen
 
     def call(self, inputs):
@@ -182,3 +182,15 @@ class CascadeTrainer(keras.Model):
         """What is exported: the encoder's and the decoder's arrays under their final names."""
         return {**{"encoder_" + k: v for k, v in self.encoder.numpy().items()},
                 **{"decoder_" + k: v for k, v in self.decoder.numpy().items()}}
+
+    def head_arrays(self):
+        """The heads' arrays, which only training needs."""
+        return {"head_" + key: ops.convert_to_numpy(value).astype(np.float32) for key, value in self.heads.items()}
+
+    def assign(self, arrays):
+        """Go on from `arrays` and, where they are there, `head_arrays`."""
+        for network, prefix in ((self.encoder, "encoder_"), (self.decoder, "decoder_")):
+            network.assign({key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)})
+        for key, variable in self.heads.items():
+            if "head_" + key in arrays:
+                variable.assign(arrays["head_" + key])

@@ -67,8 +67,8 @@ class StyleBank:
 
 
 class Batches(keras.utils.PyDataset):
-    """One epoch of random batches; batch ``n`` depends on ``seed`` and ``n`` alone, so a resumed
-    run goes on with the pictures that it would have seen."""
+    """One epoch of random batches; batch ``n`` depends on ``seed`` (integers) and ``n`` alone, so a
+    resumed run goes on with the pictures that it would have seen."""
 
     def __init__(self, photos, paintings, bank, batch, size, steps, seed, painting_share=0.2):
         super().__init__(workers=1, max_queue_size=4)
@@ -80,7 +80,7 @@ class Batches(keras.utils.PyDataset):
         return self.steps
 
     def __getitem__(self, n):
-        rng = np.random.default_rng((self.seed, n))
+        rng = np.random.default_rng((*self.seed, n))
         crops = []
         for _ in range(self.batch):
             source = self.paintings if rng.random() < self.painting_share else self.photos

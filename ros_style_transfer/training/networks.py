@@ -78,8 +78,7 @@ class Decoder(Convolutions):
     """The decoder's five blocks."""
 
     def __init__(self, arrays, backbone="vgg16", **options):
-        super().__init__({k[len("decoder_"):] if k.startswith("decoder_") else k: v
-                          for k, v in arrays.items()}, **options)
+        super().__init__(arrays, **options)
         self.blocks = {level: [name for name, _, _ in decoder_layers(level, backbone)] for level in LEVELS}
 
     def block(self, level, x):

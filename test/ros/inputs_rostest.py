@@ -33,8 +33,8 @@ class Inputs(unittest.TestCase):
         rospy.Subscriber("style_transfer/status", StyleStatus, cls.store_status)
         rospy.Subscriber("style_transfer/image", Image, cls.store_output)
         with cls.came:
-            ready = cls.came.wait_for(
-                lambda: cls.status and cls.status.state == StyleStatus.READY and cls.publisher.get_num_connections(), 60)
+            ready = cls.came.wait_for(lambda: (
+                cls.status and cls.status.state == StyleStatus.READY and cls.publisher.get_num_connections()), 60)
         assert ready, "the node did not get ready: %s" % cls.status
 
     @classmethod

@@ -1,0 +1,111 @@
+"""The networks against two other implementations: the judge's VGG16, and the Keras one that trains them."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ros_style_transfer import architecture, vgg, weights
+from ros_style_transfer.errors import WeightsError
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return weights.load("cascade")
+
+
+@pytest.fixture(scope="module")
+def networks():
+    pytest.importorskip("keras", minversion="3.0", reason="the training's networks need Keras 3")
+    from ros_style_transfer.training import networks
+
+    return networks
+
+
+@pytest.fixture(scope="module")
+def picture(styles):
+    """A piece of a shipped style, float32 ``[1, 192, 224, 3]``, 0..1."""
+    return styles["flow_night"][40:232, 60:284][None].astype(np.float32) / 255.0
+
+
+def relative(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def test_preprocess_takes_imagenets_mean_colour_off(styles):
+    rgb = styles["mosaic"][:5, :7].astype(np.float32)
+    expected = (rgb - [123.68, 116.779, 103.939]) / 255
+    assert np.abs(vgg.preprocess(tf.constant(rgb / 255)).numpy() - expected).max() < 1e-6
+
+
+def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teacher, networks, picture):
+    arrays = {"encoder_" + key: value for key, value in networks.load_teacher(teacher).items()}
+    ours = vgg.Encoder(arrays, "vgg16", architecture.VGG_WIDTHS)(tf.constant(picture))
+    theirs = judge.Vgg16(teacher)(tf.constant(picture))
+    # We reflect at the border, VGG pads with zeros: what a convolution adds to the reach of that, a pooling halves.
+    for level, reach in {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}.items():
+        inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
+        expected = theirs[architecture.tap(level)].numpy()
+        assert ours[level].shape == expected.shape
+        assert relative(ours[level].numpy()[inside], expected[inside]) < 1e-4, "relu%d_1" % level
+
+
+def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture):
+    arrays, entry = shipped
+    ours = vgg.Encoder(arrays, entry["backbone"], entry["widths"])(tf.constant(picture))
+    keys = {key[len("encoder_"):]: value for key, value in arrays.items() if key.startswith("encoder_")}
+    trained = networks.Encoder(keys, entry["backbone"])(picture)
+    assert sorted(ours) == sorted(trained) == [1, 2, 3, 4, 5]
+    for level in ours:
+        assert relative(ours[level], trained[level]) < 1e-4, "relu%d_1" % level
+
+
+@pytest.mark.parametrize("level", architecture.LEVELS)
+def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
+    arrays, entry = shipped
+    features = vgg.Encoder(arrays, entry["backbone"], entry["widths"])(tf.constant(picture))[level]
+    keys = {key: value for key, value in arrays.items() if key.startswith("decoder_")}
+    ours = vgg.Decoder(arrays, entry["backbone"], entry["widths"])(features, level)
+    assert ours.shape == picture.shape
+    assert relative(ours, networks.Decoder(keys, entry["backbone"]).decode(features, level)) < 1e-4
+
+
+def test_encoder_stops_at_the_level_asked_for(shipped, picture):
+    arrays, entry = shipped
+    encoder = vgg.Encoder(arrays, entry["backbone"], entry["widths"])
+    whole, part = encoder(tf.constant(picture)), encoder(tf.constant(picture), last=3)
+    assert sorted(part) == [1, 2, 3]
+    assert all(np.array_equal(part[level], whole[level]) for level in part)
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("level", architecture.LEVELS)
+def test_decoder_doubles_the_sides_at_every_level_above_the_first(backbone, level):
+    widths = (3, 4, 5, 6, 7)
+    arrays = {}
+    for decoded in architecture.LEVELS:
+        for name, channels, width in architecture.decoder_layers(decoded, backbone, widths):
+            arrays["decoder_%s_kernel" % name] = np.zeros((3, 3, channels, width), np.float32)
+            arrays["decoder_%s_bias" % name] = np.full(width, 0.25, np.float32)
+    rgb = vgg.Decoder(arrays, backbone, widths)(tf.zeros((1, 3, 5, widths[level - 1])), level)
+    assert rgb.shape == (1, 3 * 2 ** (level - 1), 5 * 2 ** (level - 1), 3)
+    assert np.allclose(rgb, 0.25)
+
+
+@pytest.mark.parametrize("network, name", [
+    (vgg.Encoder, "encoder_block3_conv2_kernel"), (vgg.Encoder, "encoder_block1_conv1_bias"),
+    (vgg.Decoder, "decoder_block5_conv1_kernel"), (vgg.Decoder, "decoder_block1_conv1_bias")])
+def test_missing_and_misshapen_arrays_are_named(shipped, network, name):
+    arrays, entry = shipped
+    with pytest.raises(WeightsError, match=name + ".* nothing"):
+        network({key: value for key, value in arrays.items() if key != name}, entry["backbone"], entry["widths"])
+    cut = arrays[name][..., :-1]
+    with pytest.raises(WeightsError) as error:
+        network(dict(arrays, **{name: cut}), entry["backbone"], entry["widths"])
+    assert name in str(error.value) and str(cut.shape) in str(error.value)
+
+
+def test_shipped_weights_are_not_those_of_another_backbone(shipped):
+    arrays, entry = shipped
+    with pytest.raises(WeightsError, match="block3_conv4_kernel"):
+        vgg.Encoder(arrays, "vgg19", entry["widths"])
