@@ -4,6 +4,7 @@ import csv
 import os
 import sys
 
+from . import images
 from .architecture import LEVELS
 from .errors import OptionError, StyleTransferError
 from .options import check_options, parse_levels
@@ -44,7 +45,9 @@ def jobs_of(args):
             with open(args.content[0], newline="") as file:
                 rows = list(csv.DictReader(file))
             pairs = [(os.path.join(folder, row["content"]), os.path.join(folder, row["style"])) for row in rows]
-        except (OSError, KeyError, TypeError) as error:
+            if not pairs:
+                raise ValueError("no rows")
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise OptionError("cannot read pairs from %s (columns content,style): %s" % (args.content[0], error))
         return [(content, style, os.path.join(args.output, "%02d.png" % n), PAIRS_SIDE)
                 for n, (content, style) in enumerate(pairs)]
@@ -64,11 +67,14 @@ def jobs_of(args):
 def stylize(args):
     """Paint all that the command line names."""
     jobs = jobs_of(args)
+    for content, style, output, _ in jobs:  # before TensorFlow's import and the first hour of work
+        images.check_exists(content)
+        images.check_exists(style)
+        images.check_ending(output)
     levels = parse_levels(args.levels)
     check_options(args.model, levels, args.dtype, args.strength)
     from tqdm import tqdm
 
-    from . import images
     from .stylizer import Stylizer  # TensorFlow's import takes seconds
 
     stylizer = Stylizer(args.model, levels, args.dtype)
@@ -76,7 +82,7 @@ def stylize(args):
         pictures = [images.read(content), images.read(style)]
         if side:
             pictures = [images.resize(p, *images.scaled_size(p.shape[1], p.shape[0], side, 16)) for p in pictures]
-        stylizer.set_style(pictures[1], style)
+        stylizer.set_style(pictures[1])
         images.write(output, stylizer.stylize(pictures[0], args.strength))
 
 

@@ -32,14 +32,25 @@ def write(path, rgb):
         ImageError: the ending is unknown or the file cannot be written.
     """
     check(rgb)
-    if not str(path).lower().endswith(EXTENSIONS):
-        raise ImageError("cannot write %s: the name must end in one of %s" % (path, ", ".join(EXTENSIONS)))
+    check_ending(path)
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         options = {"quality": 95} if str(path).lower().endswith((".jpg", ".jpeg", ".webp")) else {}
         Image.fromarray(rgb).save(path, **options)
     except OSError as error:
         raise ImageError("cannot write %s: %s" % (path, error)) from None
+
+
+def check_exists(path):
+    """Raise `ImageError` unless there is a file at ``path``."""
+    if not os.path.isfile(path):
+        raise ImageError("no such picture: %s" % path)
+
+
+def check_ending(path):
+    """Raise `ImageError` unless the ending of ``path`` names a format that we write."""
+    if not str(path).lower().endswith(EXTENSIONS):
+        raise ImageError("cannot write %s: the name must end in one of %s" % (path, ", ".join(EXTENSIONS)))
 
 
 def check(rgb):

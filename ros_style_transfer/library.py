@@ -8,7 +8,8 @@ SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "styles")
 
 
 class StyleLibrary:
-    """Pictures that may be used as styles.  Names are file names without their ending.
+    """Pictures that may be used as styles.  Names are file names without their ending; links that
+    lead out of the folders are left out.
 
     Args:
         folders: the user's folders, searched before the shipped styles, in this order.
@@ -27,10 +28,15 @@ class StyleLibrary:
         """``{name: path}`` of all styles, sorted by name; an earlier folder hides a later one."""
         found = {}
         for folder in reversed(self.folders):
-            for file in os.listdir(folder):
+            try:
+                files = os.listdir(folder)
+            except OSError as error:
+                raise StyleError("cannot read the style folder %r: %s" % (folder, error.strerror)) from None
+            for file in files:
                 name, ending = os.path.splitext(file)
-                if ending.lower() in images.EXTENSIONS:
-                    found[name] = os.path.join(folder, file)
+                path = os.path.join(folder, file)
+                if ending.lower() in images.EXTENSIONS and self._is_inside(path):
+                    found[name] = path
         return dict(sorted(found.items()))
 
     def find(self, style):
@@ -42,14 +48,20 @@ class StyleLibrary:
         paths = self.paths()
         if style in paths:
             return paths[style]
-        path = os.path.realpath(style)
+        path = os.path.realpath(style.replace("\0", "?"))
         if os.sep in style or os.path.exists(path):
-            if not any(os.path.commonpath([path, folder]) == folder for folder in self.folders):
+            if not self._is_inside(path, exists=False):
                 raise StyleError("style %r lies outside the style folders (%s); copy it there or add its "
                                  "folder to ~style_dirs" % (style, ", ".join(self.folders)))
             if os.path.isfile(path):
                 return path
         raise StyleError("unknown style %r; known: %s" % (style, ", ".join(paths)))
+
+    def _is_inside(self, path, exists=True):
+        """Whether ``path`` is (if it ``exists``) a file in one of the folders once links are followed."""
+        path = os.path.realpath(path)
+        inside = any(os.path.commonpath([path, folder]) == folder for folder in self.folders)
+        return inside and (os.path.isfile(path) or not exists)
 
     def read(self, style):
         """The picture of ``style`` (see `find`), RGB uint8 ``[h,w,3]``."""

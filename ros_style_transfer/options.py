@@ -1,4 +1,6 @@
 """The options that the node and the command line share, checked in one place, without TensorFlow."""
+import numbers
+
 from .architecture import LEVELS
 from .errors import OptionError
 
@@ -12,10 +14,10 @@ def check_options(model="cascade", levels=LEVELS, dtype="float32", strength=1.0)
         raise OptionError("model must be one of %s, not %r" % (", ".join(MODELS), model))
     if dtype not in DTYPES:
         raise OptionError("dtype must be one of %s, not %r" % (", ".join(DTYPES), dtype))
-    levels = tuple(levels)
-    if not levels or any(level not in LEVELS for level in levels) or len(set(levels)) < len(levels):
+    if (not isinstance(levels, (tuple, list)) or not levels or any(level not in LEVELS for level in levels)
+            or len(set(levels)) < len(levels)):
         raise OptionError("levels must be some of 5,4,3,2,1, each once, not %r" % (levels,))
-    if not isinstance(strength, (int, float)) or not 0.0 <= strength <= 1.0:
+    if isinstance(strength, bool) or not isinstance(strength, numbers.Real) or not 0.0 <= strength <= 1.0:
         raise OptionError("strength must be a number from 0 to 1, not %r" % (strength,))
 
 

@@ -1,5 +1,6 @@
 """Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
 import collections
+import hashlib
 
 import numpy as np
 import tensorflow as tf
@@ -34,14 +35,10 @@ class Stylizer:
         self._style = None
         self._statistics = collections.OrderedDict()
 
-    def set_style(self, rgb, name):
-        """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on.
-
-        Args:
-            name: whose statistics these are; a style seen before under this name costs nothing.
-        """
+    def set_style(self, rgb):
+        """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on; one seen before costs nothing."""
         images.check(rgb)
-        self._style = (name, rgb)
+        self._style = (hashlib.sha256(np.ascontiguousarray(rgb)).digest(), rgb)
 
     def stylize(self, rgb, strength=1.0):
         """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
@@ -74,10 +71,10 @@ class Stylizer:
         The style is seen at the content's own scale, so that its strokes keep their proportion to
         the picture, but is never enlarged: that would only blur it.
         """
-        name, rgb = self._style
+        digest, rgb = self._style
         height, width = rgb.shape[:2]
         longest = min(longest, max(height, width))
-        key = (name, longest)
+        key = (digest, longest)
         if key not in self._statistics:
             size = images.scaled_size(width, height, longest)
             scaled = np.ascontiguousarray(images.pad(images.resize(rgb, *size)))

@@ -8,7 +8,7 @@ Features ``F`` of one picture, ``[h, w, c]``, have a mean ``m`` and a covariance
 
 Both roots come from symmetric eigendecompositions (ZCA), in float32.  With the strength ``a``
 (the paper's alpha) the blend ``a F' + (1 - a) F`` is again affine in ``F``, so each level needs
-one matrix and one vector only: `affine_map`.
+one affine map only: `affine_map`.
 """
 from typing import NamedTuple
 
@@ -55,28 +55,38 @@ def style_of(features):
     return Style(mean, root(covariance, 0.5))
 
 
+class AffineMap(NamedTuple):
+    """``F -> (F - centre) @ matrix + offset`` for row vectors ``F``; float32.
+
+    Centred, since a flat picture's matrix is huge, and half precision would lose the rest.
+    """
+
+    centre: tf.Tensor
+    matrix: tf.Tensor
+    offset: tf.Tensor
+
+
 def affine_map(features, style, strength, ridge=RIDGE):
-    """The map ``F -> F @ matrix + offset`` that gives ``features`` the statistics of ``style``.
+    """The `AffineMap` that gives ``features`` the statistics of ``style``.
 
     Args:
         features: the content's, ``[h, w, c]``, any float type.
         style: `Style`.
         strength: 0 (nothing happens) to 1 (the full transform), a scalar.
         ridge: see `RIDGE`.
-
-    Returns:
-        matrix ``[c, c]`` and offset ``[c]``, float32; the matrix stands on the right of row vectors.
     """
     mean, covariance = statistics(features)
-    transform = tf.matmul(root(covariance, -0.5, ridge), style.root)
-    offset = style.mean - tf.linalg.matvec(transform, mean, transpose_a=True)
+    whiten_colour = tf.matmul(root(covariance, -0.5, ridge), style.root)
     identity = tf.eye(tf.shape(covariance)[0])
-    return strength * transform + (1.0 - strength) * identity, strength * offset
+    return AffineMap(mean, strength * whiten_colour + (1.0 - strength) * identity,
+                     strength * style.mean + (1.0 - strength) * mean)
 
 
 def transform(features, style, strength=1.0, ridge=RIDGE):
     """Whitened and coloured ``features [h, w, c]``, in their own type."""
-    matrix, offset = affine_map(features, style, strength, ridge)
-    matrix, offset = tf.cast(matrix, features.dtype), tf.cast(offset, features.dtype)
+    affine = affine_map(features, style, strength, ridge)
+    dtype = features.dtype
+    centred = tf.cast(tf.cast(features, tf.float32) - affine.centre, dtype)
     # A 1x1 convolution: what folds into the decoder's next one.
-    return tf.nn.conv2d(features[None], matrix[None, None], 1, "VALID")[0] + offset
+    return tf.nn.conv2d(centred[None], tf.cast(affine.matrix, dtype)[None, None], 1, "VALID")[0] + tf.cast(
+        affine.offset, dtype)

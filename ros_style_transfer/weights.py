@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 
 import numpy as np
 
@@ -65,8 +66,11 @@ def load(model, path=None):
     if found != entry["sha256"]:
         raise WeightsError("the weights %s are damaged: SHA-256 %s, the manifest says %s; fetch the file again"
                            % (name, found, entry["sha256"]))
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return {key: file[key].astype(np.float32) for key in file.files}, entry
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return {key: file[key].astype(np.float32) for key in file.files}, entry
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise WeightsError("cannot read the weights %s: %s" % (name, error)) from None
 
 
 def save(model, arrays, path, **facts):

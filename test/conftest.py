@@ -81,7 +81,7 @@ def run(tmp_path):
         folder.mkdir(exist_ok=True)
         return subprocess.run(
             [sys.executable, *map(str, arguments)], cwd=str(folder), env=environment, timeout=300,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **options)
+            capture_output=True, text=True, **options)
 
     return run
 

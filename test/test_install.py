@@ -47,7 +47,7 @@ def prefix(tmp_path_factory):
     command = "%s catkin_make install -DPYTHON_EXECUTABLE=%s -DCATKIN_ENABLE_TESTING=OFF -DCMAKE_INSTALL_PREFIX=%s" % (
         "source %s &&" % noetic if os.path.exists(noetic) else "", sys.executable, folder / "prefix")
     done = subprocess.run(["bash", "-c", command], cwd=str(folder / "ws"), env=clean_environment(1),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     shutil.rmtree(str(folder / "ws"))
     return folder / "prefix"
@@ -61,11 +61,11 @@ def test_it_launches_from_the_install_space(prefix):
     ready = "source %s/setup.bash && " % prefix
     launch = subprocess.Popen(
         ["bash", "-c", ready + "exec roslaunch -p %d ros_style_transfer stylize.launch name:=painter" % port],
-        cwd=str(prefix), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        cwd=str(prefix), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         probe = subprocess.run(
             ["bash", "-c", ready + 'exec "$0" -c "$1"', sys.executable, PROBE], cwd=str(prefix), env=environment,
-            stdout=subprocess.PIPE, universal_newlines=True, timeout=120)
+            stdout=subprocess.PIPE, text=True, timeout=120)
     finally:
         launch.send_signal(signal.SIGINT)
         output = launch.communicate(timeout=30)[0]
@@ -80,6 +80,6 @@ def test_it_launches_from_the_install_space(prefix):
 def test_the_command_line_works_from_the_install_space(prefix):
     done = subprocess.run(
         ["bash", "-c", "source %s/setup.bash && exec %s -m ros_style_transfer styles" % (prefix, sys.executable)],
-        cwd=str(prefix), env=clean_environment(1), stdout=subprocess.PIPE, universal_newlines=True)
+        cwd=str(prefix), env=clean_environment(1), stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0
     assert "flow_night" in done.stdout and str(prefix / "lib") in done.stdout

@@ -1,8 +1,10 @@
 """Painting with the shipped weights: what a user gets for a picture."""
+import functools
+
 import numpy as np
 import pytest
-
 from conftest import draw_scene
+
 from ros_style_transfer import images
 from ros_style_transfer.errors import ImageError, OptionError
 from ros_style_transfer.stylizer import Stylizer
@@ -18,8 +20,14 @@ def fine_levels_only():
     return Stylizer(levels=(1,))
 
 
+@pytest.fixture(scope="module")
+def half():
+    """``half(dtype)``: a stylizer of that type, made once."""
+    return functools.lru_cache(None)(lambda dtype: Stylizer(dtype=dtype))
+
+
 def paint(stylizer, style, picture, name, strength=1.0):
-    stylizer.set_style(style, name)
+    stylizer.set_style(style)
     return stylizer.stylize(picture, strength)
 
 
@@ -135,7 +143,7 @@ def encoded(stylizer, monkeypatch):
 
 def test_style_is_encoded_once_per_content_size(stylizer, encoded, styles):
     for width, height in ((64, 48), (64, 48), (64, 32), (96, 64), (64, 48)):
-        paint(stylizer, styles["mosaic"], draw_scene(width, height), "counted")
+        paint(stylizer, styles["mosaic"][::-1], draw_scene(width, height), "counted")  # a style not seen before
     assert encoded == [(64, 64), (96, 96)]  # at the content's longer side
 
 
@@ -157,13 +165,6 @@ def test_style_keeps_its_proportions(stylizer, encoded, styles):
     assert encoded == [(96, 48)]
 
 
-@pytest.fixture(scope="module")
-def half():
-    """``half(dtype)``: a stylizer of that type, made once."""
-    made = {}
-    return lambda dtype: made.setdefault(dtype, None) or made.update({dtype: Stylizer(dtype=dtype)}) or made[dtype]
-
-
 @pytest.mark.parametrize("dtype, bound", [("bfloat16", 20), ("float16", 5)])
 def test_half_precision_paints_nearly_the_same(stylizer, half, styles, scene, dtype, bound):
     for name in ("mosaic", "ink_wash", "woodcut"):
@@ -183,11 +184,11 @@ def test_without_a_style_the_error_says_what_to_call(scene):
     (np.zeros((32, 32, 3), np.float32), r"float32 \(32, 32, 3\)"), (np.zeros((32, 32), np.uint8), r"uint8 \(32, 32\)"),
     (np.zeros((32, 32, 4), np.uint8), r"\(32, 32, 4\)"), (np.zeros((0, 5, 3), np.uint8), "5x0"), ("x.jpg", "str")])
 def test_what_is_no_picture_is_named(stylizer, styles, picture, found):
-    stylizer.set_style(styles["mosaic"], "mosaic")
+    stylizer.set_style(styles["mosaic"])
     with pytest.raises(ImageError, match=found):
         stylizer.stylize(picture)
     with pytest.raises(ImageError, match=found):
-        stylizer.set_style(picture, "none")
+        stylizer.set_style(picture)
 
 
 @pytest.mark.parametrize("options, value, allowed", [
@@ -204,7 +205,7 @@ def test_wrong_options_name_the_value_and_what_is_allowed(options, value, allowe
 
 @pytest.mark.parametrize("strength", [-0.1, 1.5, float("nan"), "much", None])
 def test_wrong_strength_is_named(stylizer, styles, scene, strength):
-    stylizer.set_style(styles["mosaic"], "mosaic")
+    stylizer.set_style(styles["mosaic"])
     with pytest.raises(OptionError, match="0 to 1") as error:
         stylizer.stylize(scene, strength)
     assert repr(strength) in str(error.value)

@@ -26,6 +26,11 @@ def picture(styles):
     return styles["flow_night"][40:232, 60:284][None].astype(np.float32) / 255.0
 
 
+def part_of(arrays, prefix):
+    """The arrays of one network under the names that the training uses."""
+    return {key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)}
+
+
 def relative(a, b):
     a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape
@@ -53,8 +58,7 @@ def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teach
 def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture):
     arrays, entry = shipped
     ours = vgg.Encoder(arrays, entry["backbone"], entry["widths"])(tf.constant(picture))
-    keys = {key[len("encoder_"):]: value for key, value in arrays.items() if key.startswith("encoder_")}
-    trained = networks.Encoder(keys, entry["backbone"])(picture)
+    trained = networks.Encoder(part_of(arrays, "encoder_"), entry["backbone"])(picture)
     assert sorted(ours) == sorted(trained) == [1, 2, 3, 4, 5]
     for level in ours:
         assert relative(ours[level], trained[level]) < 1e-4, "relu%d_1" % level
@@ -64,10 +68,10 @@ def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture)
 def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
     features = vgg.Encoder(arrays, entry["backbone"], entry["widths"])(tf.constant(picture))[level]
-    keys = {key: value for key, value in arrays.items() if key.startswith("decoder_")}
     ours = vgg.Decoder(arrays, entry["backbone"], entry["widths"])(features, level)
     assert ours.shape == picture.shape
-    assert relative(ours, networks.Decoder(keys, entry["backbone"]).decode(features, level)) < 1e-4
+    trained = networks.Decoder(part_of(arrays, "decoder_"), entry["backbone"])
+    assert relative(ours, trained.decode(features, level)) < 1e-4
 
 
 def test_encoder_stops_at_the_level_asked_for(shipped, picture):

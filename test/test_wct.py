@@ -104,9 +104,9 @@ def test_strength_blends_transform_and_input_linearly(content, style, strength):
 
 
 def test_affine_map_is_the_transform_as_one_matrix_and_vector(content, style):
-    matrix, offset = wct.affine_map(tf.constant(content), wct.style_of(tf.constant(style)), 0.6, 0.0)
+    affine = wct.affine_map(tf.constant(content), wct.style_of(tf.constant(style)), 0.6, 0.0)
     expected = 0.6 * paper(content, style) + 0.4 * content
-    assert distance(content @ matrix.numpy() + offset.numpy(), expected) < 1e-4
+    assert distance((content - affine.centre.numpy()) @ affine.matrix.numpy() + affine.offset.numpy(), expected) < 1e-4
 
 
 def test_scale_of_the_content_does_not_matter(content, style):

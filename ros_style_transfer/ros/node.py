@@ -18,15 +18,15 @@ import time
 import rospy
 from sensor_msgs.msg import Image
 
+from ros_style_transfer.msg import StyleStatus
+from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
+
 from .. import images
 from ..errors import ImageError, StyleTransferError
 from ..latest import Frame, LatestSlot
 from ..library import StyleLibrary
 from ..meter import Meter
 from ..options import check_options
-from ros_style_transfer.msg import StyleStatus
-from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
-
 from . import conversions, params
 
 STATUS_PERIOD = 1.0  # seconds
@@ -130,7 +130,7 @@ class StyleTransferNode:
 
         p = self._parameters
         stylizer = Stylizer(p.model, p.levels, p.dtype)
-        stylizer.set_style(self._library.read(self._style), self._style)
+        stylizer.set_style(self._library.read(self._style))
         stylizer.warm_up()
         self._say(StyleStatus.READY, "%s loaded in %.1f s" % (p.model, time.monotonic() - started))
         return stylizer
@@ -142,7 +142,7 @@ class StyleTransferNode:
             except queue.Empty:
                 return
             if picture is not None:
-                stylizer.set_style(picture, self._library.find(request.style))
+                stylizer.set_style(picture)
                 self._style = request.style
             if request.set_strength:
                 self._strength = request.strength

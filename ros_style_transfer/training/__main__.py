@@ -35,14 +35,15 @@ class Stage(NamedTuple):
 
 STAGES = (
     Stage("reconstruct", steps=2400, batch=4, size=192, learning_rate=1.5e-3, clip=20.0),
-    Stage("stylize", steps=2600, batch=3, size=224, learning_rate=8e-4, clip=20.0),
+    Stage("stylize", steps=2400, batch=3, size=224, learning_rate=5e-4, clip=20.0),
 )
 WARM_UP = 100  # steps
 
 
 def parse(argv=None):
     parser = argparse.ArgumentParser(
-        prog="python -m ros_style_transfer.training", description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
+        prog="python -m ros_style_transfer.training",
+        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
     parser.add_argument("model", choices=["cascade"])
     parser.add_argument("--teacher", required=True, help="VGG16's official weights as .npz, Keras' names and layout")
     parser.add_argument("--photos", required=True, help="folder of photographs")
@@ -54,8 +55,9 @@ def parse(argv=None):
     parser.add_argument("--stages", nargs="+", choices=[stage.name for stage in STAGES],
                         default=[stage.name for stage in STAGES])
     for field, kind in (("steps", int), ("batch", int), ("size", int), ("learning_rate", float)):
-        parser.add_argument("--" + field.replace("_", "-"), type=kind, metavar="N", help="instead of each stage's own (%s)" % (
-            ", ".join("%s %g" % (stage.name, getattr(stage, field)) for stage in STAGES)))
+        own = ", ".join("%s %g" % (stage.name, getattr(stage, field)) for stage in STAGES)
+        parser.add_argument("--" + field.replace("_", "-"), type=kind, metavar="N",
+                            help="instead of each stage's own (%s)" % own)
     parser.add_argument("--variants", type=int, default=3, help="crops of each painting (default: %(default)s)")
     parser.add_argument("--ridge", type=float, default=1e-3, help="whitening's ridge, share of the mean eigenvalue")
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints (default: %(default)s)")
@@ -64,21 +66,28 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
-def build(args, photos, rng):
-    """The trainer with its teacher, its encoder thinned out of the teacher."""
+def build(args, photos, rng, resuming):
+    """The trainer with its teacher, its encoder thinned out of the teacher unless there is a later one."""
     arrays = networks.load_teacher(args.teacher, BACKBONE)
     sample = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], 224) for _ in range(24)])
     sample = sample.astype(np.float32) / 255.0
     taps = networks.Encoder(arrays, BACKBONE, padding="zero")(sample)
     rms = {level: float(ops.sqrt(ops.mean(ops.square(f)))) for level, f in taps.items()}
     teacher = networks.Encoder(arrays, BACKBONE, padding="zero", dtype="bfloat16")
-    encoder, heads = networks.thin(arrays, sample, BACKBONE, WIDTHS, rng)
+    if args.start or resuming:
+        encoder, heads = networks.blank(BACKBONE, WIDTHS)  # about to be replaced
+    else:
+        encoder, heads = networks.thin(arrays, sample, BACKBONE, WIDTHS, rng)
     decoder = networks.decoder_arrays(rng, BACKBONE, WIDTHS)
     trainer = CascadeTrainer(teacher, rms, encoder, decoder, heads, BACKBONE, args.ridge, args.dtype)
     if args.start:
         with np.load(args.start, allow_pickle=False) as file:
             trainer.assign({key: file[key] for key in file.files})
     return trainer
+
+
+def checkpoint_stem(args, stage):
+    return os.path.join(args.work, "%s_%s" % (args.model, stage.name))
 
 
 def run(args, stage, trainer, photos, paintings):
@@ -94,7 +103,7 @@ def run(args, stage, trainer, photos, paintings):
         warmup_target=stage.learning_rate, warmup_steps=warm_up)
     trainer.compile(optimizer=keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=stage.clip),
                     jit_compile=keras.backend.backend() == "jax")
-    stem = os.path.join(args.work, "%s_%s" % (args.model, stage.name))
+    stem = checkpoint_stem(args, stage)
     done = 0
     if os.path.exists(stem + ".weights.h5"):
         trainer.optimizer.build(trainer.trainable_variables)
@@ -112,8 +121,9 @@ def run(args, stage, trainer, photos, paintings):
         sheets.draw_sheet(trainer, content, style, stem + ".jpg")
         print(flush=True)
 
-    for number in range(done // args.every, stage.steps // args.every):
-        batches = data.Batches(photos, paintings, bank, stage.batch, stage.size, args.every, (args.seed, number))
+    for number in range(done // args.every, -(-stage.steps // args.every)):
+        steps = min(args.every, stage.steps - number * args.every)
+        batches = data.Batches(photos, paintings, bank, stage.batch, stage.size, steps, (args.seed, number))
         trainer.fit(batches, initial_epoch=number, epochs=number + 1, verbose=2, callbacks=[
             keras.callbacks.CSVLogger(stem + ".csv", append=True),
             keras.callbacks.LambdaCallback(on_epoch_end=checkpoint)])
@@ -131,12 +141,13 @@ def main(argv=None):
             excluded = {os.path.basename(value) for row in csv.DictReader(file) for value in row.values()}
     photos = data.load_pictures(data.list_pictures(args.photos, excluded), 512)
     paintings = data.load_pictures(data.list_pictures(args.paintings, excluded), 640)
-    trainer = build(args, photos, np.random.default_rng(args.seed))
-    for stage in STAGES:
-        if stage.name in args.stages:
-            given = {field: getattr(args, field) for field in ("steps", "batch", "size", "learning_rate")}
-            stage = stage._replace(**{key: value for key, value in given.items() if value is not None})
-            run(args, stage, trainer, photos, paintings)
+    stages = [stage for stage in STAGES if stage.name in args.stages]
+    resuming = any(os.path.exists(checkpoint_stem(args, stage) + ".weights.h5") for stage in stages)
+    trainer = build(args, photos, np.random.default_rng(args.seed), resuming)
+    for stage in stages:
+        given = {field: getattr(args, field) for field in ("steps", "batch", "size", "learning_rate")}
+        stage = stage._replace(**{key: value for key, value in given.items() if value is not None})
+        run(args, stage, trainer, photos, paintings)
     weights.save(args.model, trainer.arrays(), args.output, backbone=BACKBONE, widths=list(WIDTHS))
     print("exported %s to %s" % (args.model, args.output))
 

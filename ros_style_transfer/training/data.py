@@ -88,8 +88,8 @@ class Batches(keras.utils.PyDataset):
         inputs = {"content": np.stack(crops).astype(np.float32) / 255.0}
         if self.bank is not None:
             picks = rng.integers(0, len(self.bank.crops), self.batch)
-            # The finished picture as often as all the unfinished ones together.
-            inputs["depth"] = rng.choice(5, self.batch, p=(0.15, 0.15, 0.15, 0.15, 0.4)).astype(np.int32) + 1
+            # Most often stopped at the first level, which loses most, and at the last, which is seen.
+            inputs["depth"] = rng.choice(5, self.batch, p=(0.3, 0.2, 0.1, 0.1, 0.3)).astype(np.int32) + 1
             inputs["style"] = self.bank.crops[picks].astype(np.float32) / 255.0
             for level in LEVELS:
                 inputs["gram%d" % level] = self.bank.grams[level][picks].astype(np.float32)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import LEVELS, MEAN_RGB, decoder_layers, encoder_layers, tap
+from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, tap
 
 
 def convolve(x, kernel, bias, padding="reflect"):
@@ -121,6 +121,17 @@ def load_teacher(path, backbone="vgg16"):
     return arrays
 
 
+def blank(backbone, widths):
+    """An encoder's and its heads' arrays, all zero: only their shapes count (see `thin`)."""
+    arrays = {}
+    for name, channels, width in encoder_layers(backbone, widths):
+        arrays[name + "_kernel"] = np.zeros((3, 3, channels, width), np.float32)
+        arrays[name + "_bias"] = np.zeros(width, np.float32)
+    heads = {level: (np.zeros((widths[level - 1], VGG_WIDTHS[level - 1]), np.float32),
+                     np.zeros(VGG_WIDTHS[level - 1], np.float32)) for level in LEVELS}
+    return arrays, heads
+
+
 def patches(x, rng, count):
     """``count`` random 3x3 patches of ``x [b,h,w,c]`` (none at the border) and their places."""
     b, h, w, _ = x.shape
@@ -133,14 +144,16 @@ def choose_channels(covariance, count):
     """The ``count`` channels that between them explain the others best (pivoted Cholesky)."""
     rest, chosen = covariance.astype(np.float64).copy(), []
     scale = 1.0 / np.maximum(np.diag(covariance), 1e-12)
+    floor = 1e-9 * np.diag(covariance).max()  # below it stands rounding alone
     for _ in range(count):
         # The channel whose remainder explains most of what is left of all channels.
-        gain = (rest**2 * scale[:, None]).sum(0) / np.maximum(np.diag(rest), 1e-9 * rest.max())
+        gain = (rest**2 * scale[:, None]).sum(0) / np.maximum(np.diag(rest), floor)
         gain[chosen] = -1
         pick = int(np.argmax(gain))
         chosen.append(pick)
-        column = rest[:, pick] / np.sqrt(max(rest[pick, pick], 1e-12))
-        rest -= np.outer(column, column)
+        if rest[pick, pick] > floor:
+            column = rest[:, pick] / np.sqrt(rest[pick, pick])
+            rest -= np.outer(column, column)
     return np.sort(chosen)
 
 

@@ -29,7 +29,8 @@ def draw_sheet(trainer, content, style, path):
 def draw_curves(log, path, every):
     """Every column of the CSV ``log`` against the step, small multiples."""
     with open(log, newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        # Keras adds columns for a validation that there is none of.
+        rows = [{key: float(value) for key, value in row.items() if value != "NA"} for row in csv.DictReader(file)]
     steps = [(row["epoch"] + 1) * every for row in rows]
     groups = ["loss", "style", "content", "distill", "psnr"]
     figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3.2))

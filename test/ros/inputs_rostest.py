@@ -78,7 +78,7 @@ class Inputs(unittest.TestCase):
 
     def test_the_node_agrees_with_the_command_lines_painting(self):
         stylizer = Stylizer()
-        stylizer.set_style(StyleLibrary().read("mosaic"), "mosaic")
+        stylizer.set_style(StyleLibrary().read("mosaic"))
         expected = stylizer.stylize(scene())
         painted = self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
         self.assertEqual(painted.header.frame_id, "lens")

@@ -139,6 +139,7 @@ class Stream(unittest.TestCase):
             output.wait()
             for request, word in (
                 (("no_such_style", False, 0.0), "flow_night"),  # the message lists what is known
+                (("broken", False, 0.0), "cannot read"),
                 (("/etc/passwd", False, 0.0), "outside"),
                 (("../../../../etc/passwd", False, 0.0), "outside"),
                 (("mosaic", True, 1.5), "0 to 1"),

@@ -1,0 +1,191 @@
+"""The core stands without ROS and without Keras; the parts that threads share."""
+import ast
+import os
+import threading
+import time
+
+import pytest
+
+from ros_style_transfer.latest import Frame, LatestSlot
+from ros_style_transfer.meter import Meter
+
+ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "diagnostic_msgs", "dynamic_reconfigure"}
+
+
+def sources(repository, *without):
+    """``{path in the package: absolute path}`` of its Python files, but for the folders ``without``."""
+    package = os.path.join(repository, "ros_style_transfer")
+    found = {}
+    for folder, folders, files in os.walk(package):
+        folders[:] = [f for f in folders if f != "__pycache__" and
+                      os.path.relpath(os.path.join(folder, f), package) not in without]
+        for file in files:
+            if file.endswith(".py"):
+                path = os.path.join(folder, file)
+                found[os.path.relpath(path, package)] = path
+    return found
+
+
+def imported(path):
+    """The top-level names of all modules that a file imports, wherever in it."""
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0] if not node.level else ".")
+            if node.level or (node.module or "").startswith("ros_style_transfer"):
+                names |= {part for part in (node.module or "").split(".") if part in ("ros", "msg", "srv")}
+                names |= {alias.name for alias in node.names if alias.name in ("ros", "msg", "srv")}
+    return names
+
+
+def test_no_module_outside_ros_imports_ros(repository):
+    files = sources(repository, "ros", "nodes")
+    assert {"stylizer.py", "wct.py", os.path.join("training", "cascade.py")} <= set(files)
+    for name, path in files.items():
+        assert not imported(path) & (ROS | {"ros", "msg", "srv"}), name
+
+
+def test_the_ros_layer_is_what_imports_ros(repository):
+    """What the test above looks for is there to be found."""
+    everywhere = set.union(*map(imported, sources(repository).values()))
+    assert "rospy" in everywhere
+
+
+def test_runtime_imports_no_keras(repository):
+    for name, path in sources(repository, "training").items():
+        assert "keras" not in imported(path), name
+        with open(path, encoding="utf-8") as file:
+            assert "tf.keras" not in file.read(), name
+
+
+def test_core_imports_where_there_is_no_ros(repository, run):
+    modules = ["ros_style_transfer." + name[:-3].replace(os.sep, ".")
+               for name in sources(repository, "ros", "nodes", "training") if not name.endswith("__.py")]
+    assert len(modules) >= 10
+    process = run("-c", """if True:
+        import importlib, sys
+
+        class NoRos:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] in %r:
+                    raise ImportError("there is no ROS here: " + name)
+
+        sys.meta_path.insert(0, NoRos())
+        for module in sys.argv[1:]:
+            importlib.import_module(module)
+        assert not set(sys.modules) & %r
+        print("tensorflow" in sys.modules)
+        """ % (ROS, ROS), *modules)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == "True"
+
+
+def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
+    process = run("-c", "import sys\n"
+                        "from ros_style_transfer import cli, images, latest, library, meter, options, weights\n"
+                        "print('tensorflow' in sys.modules)")
+    assert process.stdout.strip() == "False", process.stderr
+
+
+def test_slot_gives_the_newest_item_once():
+    slot = LatestSlot()
+    assert slot.put("a") is False
+    assert slot.put("b") is True
+    assert slot.take(0) == "b"
+    assert slot.take(0) is None
+    assert slot.put(Frame("c", 1.0)) is False
+    assert slot.take(10) == ("c", 1.0)
+
+
+def test_slot_waits_no_longer_than_its_timeout():
+    slot, start = LatestSlot(), time.monotonic()
+    assert slot.take(0.05) is None
+    assert 0.04 < time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("action, expected", [(lambda slot: slot.put("item"), "item"), (LatestSlot.wake, None)],
+                         ids=["put", "wake"])
+def test_slot_ends_a_wait_at_once(action, expected):
+    slot, taken = LatestSlot(), []
+    thread = threading.Thread(target=lambda: taken.append(slot.take(30)), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while thread.is_alive() and not taken and time.monotonic() < deadline:
+        time.sleep(0.01)  # the thread may not wait yet: wake it until it does
+        if expected is None or not taken:
+            action(slot)
+        thread.join(0.05)
+    assert taken == [expected]
+
+
+def test_slot_between_threads_drops_but_never_reorders():
+    slot, taken = LatestSlot(), []
+
+    def work():
+        while not taken or taken[-1] < 2000:
+            item = slot.take(10)
+            if item is None:
+                return
+            taken.append(item)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    replaced = sum(slot.put(number) for number in range(1, 2001))
+    thread.join(20)
+    assert taken == sorted(set(taken)) and taken[-1] == 2000
+    assert len(taken) + replaced == 2000
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_meter_gives_rates_over_its_window():
+    clock = Clock()
+    meter = Meter(window=2.0, clock=clock)
+    for n in range(1, 51):  # five seconds at 10 received and 5 published a second
+        clock.now = 100 + n / 10
+        meter.received()
+        if n % 2:
+            meter.published(0.1 if n < 40 else 0.3)
+    counts = meter.read()
+    assert counts.input_rate == pytest.approx(10, abs=0.5)
+    assert counts.output_rate == pytest.approx(5, abs=0.5)
+    assert 0.1 < counts.latency < 0.3
+    clock.now += 10
+    assert meter.read()[:3] == (0, 0, 0)
+
+
+def test_young_meter_does_not_count_time_before_its_start():
+    clock = Clock()
+    meter = Meter(window=10.0, clock=clock)
+    for n in range(1, 6):
+        clock.now = 100 + n / 5
+        meter.received()
+        meter.published(0.25)
+    counts = meter.read()
+    assert (counts.input_rate, counts.output_rate, counts.latency) == pytest.approx((5, 5, 0.25))
+
+
+def test_new_meter_reads_zero():
+    assert Meter(clock=Clock()).read() == (0, 0, 0, 0, 0)
+
+
+def test_meter_counts_losses_since_the_start():
+    clock = Clock()
+    meter = Meter(window=1.0, clock=clock)
+    for _ in range(3):
+        meter.dropped()
+    meter.failed()
+    clock.now += 100
+    counts = meter.read()
+    assert (counts.dropped, counts.failed) == (3, 1)
