@@ -95,12 +95,12 @@ source_ros() {
 
 build() {
   # Python files are used where they lie; only these make a build necessary.
-  local wanted; wanted=$(cat CMakeLists.txt package.xml setup.py msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
+  local wanted; wanted=$(cat bootstrap.sh CMakeLists.txt package.xml setup.py msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
   say "building the catkin workspace .ws"
   # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.
   rm -rf "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
-  ln -s "$ROOT"/{package.xml,CMakeLists.txt,setup.py,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
+  ln -s "$ROOT"/{bootstrap.sh,package.xml,CMakeLists.txt,setup.py,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
   (cd "$WORKSPACE" && source_ros && catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
     || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; the whole log is $WORKSPACE/build.log"; }
   echo "$wanted" >"$WORKSPACE/.built"

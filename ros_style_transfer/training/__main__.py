@@ -31,11 +31,12 @@ class Stage(NamedTuple):
     size: int  # side of the content crops, pixels
     learning_rate: float  # the peak: linear warm-up, then cosine decay to a hundredth
     clip: float  # largest norm of a step's whole gradient
+    beta_2: float  # Adam's memory of squared gradients
 
 
 STAGES = (
-    Stage("reconstruct", steps=2400, batch=4, size=192, learning_rate=1.5e-3, clip=20.0),
-    Stage("stylize", steps=2400, batch=3, size=224, learning_rate=5e-4, clip=20.0),
+    Stage("reconstruct", steps=2400, batch=4, size=192, learning_rate=1.5e-3, clip=20.0, beta_2=0.99),
+    Stage("stylize", steps=2000, batch=3, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
 )
 WARM_UP = 100  # steps
 
@@ -95,13 +96,15 @@ def run(args, stage, trainer, photos, paintings):
     bank = None
     if stage.name == "stylize":
         trainer.stylizing = True
+        # What whitening sees must hold still while the decoder learns to paint from it.
+        trainer.encoder.trainable = False
         grams = lambda rgb: {level: data.gram(f) for level, f in trainer.teacher_features(rgb).items()}
         bank = data.StyleBank(paintings, grams, STYLE_SIZE, args.variants, np.random.default_rng(args.seed))
     warm_up = min(WARM_UP, stage.steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.05 * stage.learning_rate, stage.steps - warm_up, alpha=0.01,
         warmup_target=stage.learning_rate, warmup_steps=warm_up)
-    trainer.compile(optimizer=keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=stage.clip),
+    trainer.compile(optimizer=keras.optimizers.Adam(schedule, beta_2=stage.beta_2, global_clipnorm=stage.clip),
                     jit_compile=keras.backend.backend() == "jax")
     stem = checkpoint_stem(args, stage)
     done = 0

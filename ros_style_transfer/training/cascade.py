@@ -81,7 +81,7 @@ class CascadeTrainer(keras.Model):
         self.teacher.trainable = False
         self.encoder, self.decoder = Encoder(encoder, backbone, dtype=dtype), Decoder(decoder, backbone, dtype=dtype)
         self.heads = {}
-        for level, (kernel, bias) in heads.items():
+        for level, (kernel, bias) in sorted(heads.items()):
             for part, value in (("kernel", kernel), ("bias", bias)):
                 self.heads["%s%d" % (part, level)] = self.add_weight(
                     shape=value.shape, name="head%d_%s" % (level, part),
