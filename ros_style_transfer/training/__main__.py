@@ -35,8 +35,8 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage("reconstruct", steps=2400, batch=4, size=192, learning_rate=1.5e-3, clip=20.0, beta_2=0.99),
-    Stage("stylize", steps=2000, batch=3, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
+    Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=1.5e-3, clip=20.0, beta_2=0.99),
+    Stage("stylize", steps=2000, batch=4, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
 )
 WARM_UP = 100  # steps
 

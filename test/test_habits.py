@@ -1,0 +1,33 @@
+"""What keeps the sources fit for every machine they are meant for."""
+import ast
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+SOURCES = [os.path.join(folder, file) for folder, _, files in os.walk(os.path.join(ROOT, "ros_style_transfer"))
+           for file in files if file.endswith(".py") or os.path.basename(folder) == "nodes"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: os.path.relpath(path, ROOT))
+def test_a_jetsons_python_3_8_can_read_it(path):
+    with open(path) as file:
+        ast.parse(file.read(), feature_version=(3, 8))
+
+
+def test_ruff_is_content():
+    ruff = os.path.join(os.path.dirname(sys.executable), "ruff")
+    if not os.path.exists(ruff):
+        pytest.skip("ruff is not installed beside this Python")
+    done = subprocess.run([ruff, "check", ROOT], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("catkin_lint") is None, reason="catkin_lint is not installed")
+def test_catkin_lint_is_content():
+    done = subprocess.run(["catkin_lint", "--strict", "--pkg", "ros_style_transfer", "--package-path", ROOT],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert "checked 1 packages and found 0 problems" in done.stdout, done.stdout
