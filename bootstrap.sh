@@ -16,6 +16,8 @@ usage: ./bootstrap.sh COMMAND
 END
 }
 
+case $ROOT in *[[:space:]]*) echo "[bootstrap] catkin cannot build in a folder with a space in its path: $ROOT" >&2; exit 1 ;; esac
+
 say() { printf '\033[1m[bootstrap]\033[0m %s\n' "$*"; }
 die() { printf '[bootstrap] %s\n' "$*" >&2; exit 1; }
 
@@ -23,18 +25,18 @@ die() { printf '[bootstrap] %s\n' "$*" >&2; exit 1; }
 
 choose_packages() {
   # shellcheck disable=SC1090
-  . "${OS_RELEASE:-/etc/os-release}"
+  . "${OS_RELEASE:-/etc/os-release}" 2>/dev/null || true
   case "${ID:-}-${VERSION_ID:-}" in
     debian-12)
       SETUP=""
-      PACKAGES="ros-core rosbash python3-rospy python3-cv-bridge python3-rostest librostest-dev python3-sensor-msgs
+      PACKAGES="g++ make ros-core rosbash python3-rospy python3-cv-bridge python3-rostest librostest-dev python3-sensor-msgs
         ros-std-msgs ros-sensor-msgs ros-message-generation catkin catkin-lint python3-venv rviz ros-image-publisher
-        libimage-publisher-dev libnodeletlib-tools libcv-bridge-dev python3-rosbag opencv-doc xvfb" ;;
+        libimage-publisher-dev libnodeletlib-tools opencv-doc" ;;
     ubuntu-20.04)
       [ -f /opt/ros/noetic/setup.bash ] || die "Ubuntu 20.04 needs ROS Noetic in /opt/ros/noetic: see wiki.ros.org/noetic/Installation/Ubuntu"
       SETUP=/opt/ros/noetic/setup.bash
-      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc xvfb"
-      for p in ros-base cv-bridge rostest sensor-msgs std-msgs message-generation rviz image-publisher rosbag; do
+      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc"
+      for p in ros-base cv-bridge rostest sensor-msgs std-msgs message-generation rviz image-publisher; do
         PACKAGES="$PACKAGES ros-noetic-$p"
       done ;;
     *) die "unsupported system ${PRETTY_NAME:-unknown}: this knows Debian 12 and Ubuntu 20.04 with ROS Noetic." ;;
@@ -48,7 +50,7 @@ install_packages() {
   done
   [ ${#missing[@]} -eq 0 ] && return
   local line="apt-get install -y --no-install-recommends ${missing[*]}"
-  [ "$(id -u)" -eq 0 ] || die "system packages are missing; run this, then start again:  sudo $line"
+  [ "$(id -u)" -eq 0 ] || die "system packages are missing; run this, then start again:  sudo sh -c 'apt-get update && $line'"
   say "installing ${#missing[@]} system packages (about a minute)"
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive $line -qq >"$WORKSPACE/apt.log" 2>&1 || { tail -20 "$WORKSPACE/apt.log" >&2; die "apt-get failed; the whole log is $WORKSPACE/apt.log"; }
@@ -61,6 +63,7 @@ find_media() {
   mkdir -p "$MEDIA"
   if [ ! -e $data/vtest.avi ] || [ ! -e $data/starry_night.jpg ]; then
     say "taking the demo's clip and picture out of the package opencv-doc"
+    [ "$(id -u)" -ne 0 ] || apt-get update -qq
     rm -rf "$WORKSPACE/deb" && mkdir -p "$WORKSPACE/deb"
     (cd "$WORKSPACE/deb" && apt-get download -qq opencv-doc && dpkg-deb -x opencv-doc_*.deb .) \
       || die "could not download the package opencv-doc"
@@ -73,11 +76,12 @@ find_media() {
 # --- Python ------------------------------------------------------------------------------------
 
 install_python() {
-  local wanted; wanted=$(sha256sum requirements.txt)
+  local wanted; wanted="$VENV $(sha256sum requirements.txt)"
   [ -f "$VENV/.installed" ] && [ "$(cat "$VENV/.installed")" = "$wanted" ] && return
   say "installing the Python packages of requirements.txt into .venv"
   # ROS's Python packages are the system's, so the environment is the system Python's and sees them.
-  [ -x "$VENV/bin/python3" ] || /usr/bin/python3 -m venv --system-site-packages "$VENV"
+  # Its scripts hold its path: in a folder that was moved it is made anew.
+  grep -qsF "$VENV" "$VENV/bin/activate" || /usr/bin/python3 -m venv --clear --system-site-packages "$VENV"
   "$VENV/bin/python3" -m pip install -q --disable-pip-version-check -r requirements.txt
   "$VENV/bin/python3" -c "import tensorflow" 2>/dev/null \
     || die "no TensorFlow: on a Jetson install NVIDIA's build for the system's Python first (README, Jetson)"
@@ -95,11 +99,11 @@ source_ros() {
 
 build() {
   # Python files are used where they lie; only these make a build necessary.
-  local wanted; wanted=$(cat bootstrap.sh CMakeLists.txt package.xml setup.py msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
+  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
   say "building the catkin workspace .ws"
   # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.
-  rm -rf "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
+  rm -rf "$WORKSPACE"/{build,devel} "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
   ln -s "$ROOT"/{bootstrap.sh,package.xml,CMakeLists.txt,setup.py,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
   (cd "$WORKSPACE" && source_ros && catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
     || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; the whole log is $WORKSPACE/build.log"; }
@@ -123,12 +127,16 @@ demo() {
   for arg in "$@"; do
     case $arg in
       # roslaunch works in another folder: paths are made absolute here.
-      video:=*) video=$(cd "$CALLER" && realpath -m "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
-      style:=*)
+      video:=?*) video=$(cd "$CALLER" && realpath -m "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
+      style:=?*)
         path=$(cd "$CALLER" && realpath -m "${arg#style:=}")
         if [ -f "$path" ]; then folders=$folders:$(dirname "$path"); arg=style:=$path; fi
         args+=("$arg") ;;
-      style_dirs:=*) folders=$folders:$(cd "$CALLER" && realpath -m "${arg#style_dirs:=}") ;;
+      style_dirs:=?*)
+        local IFS=:
+        for path in ${arg#style_dirs:=}; do folders=$folders:$(cd "$CALLER" && realpath -m "$path"); done
+        unset IFS ;;
+      video:= | style:= | style_dirs:=) die "$arg has no value" ;;
       *) args+=("$arg") ;;
     esac
   done
@@ -140,7 +148,7 @@ run_tests() {
   say "running the tests: pytest for the core, rostest for the node"
   rm -rf "$WORKSPACE/build/test_results"
   # One after the other: a node that shares its cores with another test is measured wrongly.
-  (cd "$WORKSPACE" && catkin_make run_tests -j1) || die "the tests could not be run"
+  (cd "$WORKSPACE" && DEMO_MEDIA=$MEDIA catkin_make run_tests -j1) || die "the tests could not be run"
   catkin_test_results "$WORKSPACE/build/test_results"
 }
 

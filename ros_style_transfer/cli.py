@@ -55,7 +55,7 @@ def jobs_of(args):
         raise OptionError("say which style with --style (see `python -m ros_style_transfer styles`)")
     # On the command line any picture of the user's own is a style.
     style = args.style if os.path.isfile(args.style) else StyleLibrary().find(args.style)
-    if len(args.content) == 1 and not os.path.isdir(args.output):
+    if len(args.content) == 1 and not os.path.isdir(args.output) and not args.output.endswith(os.sep):
         return [(args.content[0], style, args.output, None)]
     names = [os.path.splitext(os.path.basename(content))[0] + ".png" for content in args.content]
     if len(set(names)) < len(names):
@@ -71,6 +71,8 @@ def stylize(args):
         images.check_exists(content)
         images.check_exists(style)
         images.check_ending(output)
+        if os.path.realpath(output) in (os.path.realpath(content), os.path.realpath(style)):
+            raise OptionError("the output %s would overwrite its own input; choose another -o" % output)
     levels = parse_levels(args.levels)
     check_options(args.model, levels, args.dtype, args.strength)
     from tqdm import tqdm

@@ -14,8 +14,8 @@ def check_options(model="cascade", levels=LEVELS, dtype="float32", strength=1.0)
         raise OptionError("model must be one of %s, not %r" % (", ".join(MODELS), model))
     if dtype not in DTYPES:
         raise OptionError("dtype must be one of %s, not %r" % (", ".join(DTYPES), dtype))
-    if (not isinstance(levels, (tuple, list)) or not levels or any(level not in LEVELS for level in levels)
-            or len(set(levels)) < len(levels)):
+    if (not isinstance(levels, (tuple, list)) or not levels or len(set(levels)) < len(levels)
+            or any(type(level) is not int or level not in LEVELS for level in levels)):
         raise OptionError("levels must be some of 5,4,3,2,1, each once, not %r" % (levels,))
     if isinstance(strength, bool) or not isinstance(strength, numbers.Real) or not 0.0 <= strength <= 1.0:
         raise OptionError("strength must be a number from 0 to 1, not %r" % (strength,))

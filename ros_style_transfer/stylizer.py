@@ -30,6 +30,12 @@ class Stylizer:
 
     def __init__(self, model="cascade", levels=LEVELS, dtype="float32"):
         check_options(model, levels, dtype)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            # TensorFlow would take all memory, which a Jetson's GPU shares with everything else.
+            try:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            except RuntimeError:
+                pass  # a second model in one process: the first has seen to it
         arrays, entry = weights.load(model)
         self._network = Cascade(arrays, entry["backbone"], entry["widths"], levels, tf.as_dtype(dtype))
         self._style = None

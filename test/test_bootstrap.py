@@ -48,6 +48,7 @@ def test_ubuntu_without_noetic_gets_one_sentence(run):
 def test_without_root_it_prints_the_line_to_run(run):
     done = run("install", commands={"id": "echo 1000", "dpkg-query": "exit 1", "apt-get": "echo apt-get was called"})
     assert done.returncode == 1
-    assert "sudo apt-get install -y --no-install-recommends" in done.stdout
-    assert "ros-image-publisher" in done.stdout
+    assert "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends" in done.stdout
+    for package in ("ros-image-publisher", "g++", "make", "python3-venv"):
+        assert " %s " % package in done.stdout
     assert "apt-get was called" not in done.stdout

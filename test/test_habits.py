@@ -1,13 +1,14 @@
 """What keeps the sources fit for every machine they are meant for."""
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 SOURCES = [os.path.join(folder, file) for folder, _, files in os.walk(os.path.join(ROOT, "ros_style_transfer"))
            for file in files if file.endswith(".py") or os.path.basename(folder) == "nodes"]
 
@@ -31,3 +32,12 @@ def test_catkin_lint_is_content():
     done = subprocess.run(["catkin_lint", "--strict", "--pkg", "ros_style_transfer", "--package-path", ROOT],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert "checked 1 packages and found 0 problems" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "weights/README.md"])
+def test_what_a_page_links_to_is_there(page):
+    with open(os.path.join(ROOT, page)) as file:
+        text = file.read()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), target
+    assert not re.findall(r"@[A-Z]+@", text), "a figure is still to be filled in"

@@ -31,6 +31,7 @@ from . import conversions, params
 
 STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
+PATIENCE = 5.0  # seconds without a frame until a warning
 BUFFER = 2**26  # bytes; a smaller one than a frame makes rospy lag behind (ros_comm#536)
 
 
@@ -44,13 +45,14 @@ class StyleTransferNode:
     def __init__(self, parameters):
         self._parameters = parameters
         self._library = StyleLibrary(parameters.style_dirs)
-        self._library.find(parameters.style)  # a wrong name ends the node at once, not after loading
+        self._picture = self._library.read(parameters.style)
         self._style, self._strength = parameters.style, float(parameters.strength)
         self._state, self._message = StyleStatus.LOADING, "loading %s" % parameters.model
         self._slot, self._requests = LatestSlot(), queue.Queue()
         self._meter = Meter()
         self._stop, self._peers_changed = threading.Event(), threading.Event()
         self._subscriber = None
+        self._subscribed = None  # when, until a look was taken whether frames come
         self._threads = []
 
     def setup(self):
@@ -96,14 +98,13 @@ class StyleTransferNode:
                 raise StyleTransferError(
                     "strength %g was given without set_strength: true; say both or neither" % request.strength)
             picture = self._library.read(request.style) if request.style else None
-            if self._state == StyleStatus.ERROR:
-                raise StyleTransferError(self._message)
             done = concurrent.futures.Future()
             self._requests.put((done, request, picture))
             self._slot.wake()
             message = done.result(STYLE_TIMEOUT)
             return SetStyleResponse(True, message, self._style, self._strength)
         except concurrent.futures.TimeoutError:
+            done.cancel()  # or it would be applied after all, some time
             message = "the style was not set within %g s (state: %s)" % (STYLE_TIMEOUT, self._state)
         except StyleTransferError as error:
             message = str(error)
@@ -117,6 +118,9 @@ class StyleTransferNode:
             stylizer = self._load()
         except Exception as error:  # whatever it is, the status must say it
             self._fail("cannot load %s: %s" % (self._parameters.model, error))
+            while not self._stop.is_set():
+                self._answer_requests(None)
+                self._slot.take(0.5)
             return
         while not self._stop.is_set():
             self._answer_requests(stylizer)
@@ -130,17 +134,23 @@ class StyleTransferNode:
 
         p = self._parameters
         stylizer = Stylizer(p.model, p.levels, p.dtype)
-        stylizer.set_style(self._library.read(self._style))
+        stylizer.set_style(self._picture)
         stylizer.warm_up()
         self._say(StyleStatus.READY, "%s loaded in %.1f s" % (p.model, time.monotonic() - started))
         return stylizer
 
     def _answer_requests(self, stylizer):
+        """Answer what waits; with no ``stylizer``, since it could not be loaded, by refusing."""
         while True:
             try:
                 done, request, picture = self._requests.get_nowait()
             except queue.Empty:
                 return
+            if not done.set_running_or_notify_cancel():
+                continue
+            if stylizer is None:
+                done.set_exception(StyleTransferError(self._message))
+                continue
             if picture is not None:
                 stylizer.set_style(picture)
                 self._style = request.style
@@ -176,20 +186,36 @@ class StyleTransferNode:
         while not self._stop.is_set():
             self._peers_changed.wait(max(0.0, due - time.monotonic()))
             self._peers_changed.clear()
-            self._subscribe_if_heard()
-            if time.monotonic() >= due:
-                self._publish_status()
-                due = time.monotonic() + STATUS_PERIOD
+            try:
+                self._subscribe_if_heard()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + STATUS_PERIOD
+                    self._warn_if_blind()
+                    self._publish_status()
+            except Exception as error:  # the master may be away for a moment
+                if not self._stop.is_set():
+                    rospy.logerr_throttle_identical(10, "housekeeping: %s" % error)
 
     def _subscribe_if_heard(self):
         heard = self._publisher.get_num_connections() > 0
         if heard and self._subscriber is None and not self._stop.is_set():
             self._subscriber = rospy.Subscriber(
                 "image", Image, self._on_image, queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
+            self._subscribed = time.monotonic()
         elif not heard and self._subscriber is not None:
             self._subscriber.unregister()
             self._subscriber = None
             self._slot.take(0)
+
+    def _warn_if_blind(self):
+        """Say which topic brings nothing, once for each subscription."""
+        if self._subscriber is None or self._subscribed is None or time.monotonic() - self._subscribed < PATIENCE:
+            return
+        self._subscribed = None
+        if self._meter.read().input_rate == 0:
+            self._message = "no frame came on %s for %g s; is its camera running?" % (
+                rospy.resolve_name("image"), PATIENCE)
+            rospy.logwarn("%s", self._message)
 
     def _publish_status(self):
         counts = self._meter.read()

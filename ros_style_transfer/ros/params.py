@@ -3,7 +3,8 @@ from typing import List, NamedTuple, Tuple
 
 import rospy
 
-from ..errors import OptionError
+from ..errors import OptionError, StyleTransferError
+from ..library import StyleLibrary
 from ..options import DTYPES, MODELS, check_options, parse_levels
 
 
@@ -37,7 +38,8 @@ def read():
         try:
             values[name] = convert(given)
             check(values[name])
-        except (OptionError, TypeError, ValueError) as error:
+        except (StyleTransferError, TypeError, ValueError) as error:
+            values.pop(name, None)
             problems.append("~%s: %s" % (name, error))
 
     get("style", _string, lambda value: None)
@@ -46,7 +48,9 @@ def read():
     get("max_side", _number, _check_max_side)
     get("model", _string, lambda value: check_options(model=value))
     get("dtype", _string, lambda value: check_options(dtype=value))
-    get("style_dirs", _folders, lambda value: None)
+    get("style_dirs", _folders, StyleLibrary)
+    if "style" in values and "style_dirs" in values:
+        get("style", lambda name: name, StyleLibrary(values["style_dirs"]).read)
     if problems:
         raise OptionError("; ".join(problems))
     return Parameters(**dict(values, max_side=int(values["max_side"])))
@@ -79,5 +83,5 @@ def _folders(value):
 
 
 def _check_max_side(value):
-    if value != int(value) or not (value == 0 or 32 <= value <= 16384):
+    if not (value == 0 or 32 <= value <= 16384) or value != int(value):
         raise OptionError("must be 0 (the input's size) or a whole number from 32 to 16384, not %r" % (value,))

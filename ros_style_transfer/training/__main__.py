@@ -145,6 +145,11 @@ def main(argv=None):
     photos = data.load_pictures(data.list_pictures(args.photos, excluded), 512)
     paintings = data.load_pictures(data.list_pictures(args.paintings, excluded), 640)
     stages = [stage for stage in STAGES if stage.name in args.stages]
+    if stages[0] is not STAGES[0] and not args.start:
+        args.start = checkpoint_stem(args, STAGES[0]) + ".npz"  # a later stage goes on from the one before
+        if not os.path.exists(args.start):
+            raise SystemExit("stage %s needs the one before it: no %s; name weights with --start"
+                             % (stages[0].name, args.start))
     resuming = any(os.path.exists(checkpoint_stem(args, stage) + ".weights.h5") for stage in stages)
     trainer = build(args, photos, np.random.default_rng(args.seed), resuming)
     for stage in stages:

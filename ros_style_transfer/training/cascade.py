@@ -158,7 +158,7 @@ class CascadeTrainer(keras.Model):
         taps = self.encoder(content)
         distill = self.distillation(taps, target)
         features, errors = self.reconstruction(content, taps)
-        # Deep levels cannot be exact; the logarithm keeps the shallow ones improving as well.
+        # Deep levels cannot be exact; the root keeps the shallow ones, whose errors are small, improving too.
         image = sum(IMAGE[l] * (0.1 * ops.sqrt(errors[n] + 1e-6) + errors[n]) for n, l in enumerate(LEVELS)) / 5
         losses = {"distill": sum(DISTILL[l] * v for l, v in distill.items()), "features": features, "image": image}
         for n, level in enumerate(LEVELS):
