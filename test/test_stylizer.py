@@ -70,7 +70,7 @@ def test_painting_gives_the_styles_colours(stylizer, styles, scene):
     for name, style in styles.items():
         before = np.linalg.norm(colours(scene) - colours(style))
         after = np.linalg.norm(colours(paint(stylizer, style, scene)) - colours(style))
-        assert after < 0.5 * before, name
+        assert after < 0.6 * before, name
 
 
 def test_different_styles_give_different_pictures(stylizer, styles, scene):
