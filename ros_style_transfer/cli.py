@@ -35,7 +35,7 @@ def parser():
 
 def jobs_of(args):
     """What is to be painted: ``[(content path, style path, output path, scaled side or None), ...]``."""
-    from .library import StyleLibrary
+    from .style_library import StyleLibrary
 
     if args.content[0].lower().endswith(".csv"):
         if len(args.content) > 1 or args.style:
@@ -93,7 +93,7 @@ def main(argv=None):
     args = parser().parse_args(argv)
     try:
         if args.command == "styles":
-            from .library import StyleLibrary
+            from .style_library import StyleLibrary
 
             for name, path in StyleLibrary().paths().items():
                 print("%-20s %s" % (name, path))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ros_style_transfer import images
-from ros_style_transfer.library import StyleLibrary
+from ros_style_transfer.style_library import StyleLibrary
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from conftest import draw_scene
 from PIL import Image
 
 from ros_style_transfer import images
-from ros_style_transfer.library import StyleLibrary
+from ros_style_transfer.style_library import StyleLibrary
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, Set
 from .. import images
 from ..errors import ImageError, StyleTransferError
 from ..latest import Frame, LatestSlot
-from ..library import StyleLibrary
 from ..meter import Meter
 from ..options import check_options
+from ..style_library import StyleLibrary
 from . import conversions, params
 
 STATUS_PERIOD = 1.0  # seconds

@@ -4,8 +4,8 @@ from typing import List, NamedTuple, Tuple
 import rospy
 
 from ..errors import OptionError, StyleTransferError
-from ..library import StyleLibrary
 from ..options import DTYPES, MODELS, check_options, parse_levels
+from ..style_library import StyleLibrary
 
 
 class Parameters(NamedTuple):
