@@ -16,10 +16,10 @@ usage: ./bootstrap.sh COMMAND
 END
 }
 
-case $ROOT in *[[:space:]]*) echo "[bootstrap] catkin cannot build in a folder with a space in its path: $ROOT" >&2; exit 1 ;; esac
-
 say() { printf '\033[1m[bootstrap]\033[0m %s\n' "$*"; }
 die() { printf '[bootstrap] %s\n' "$*" >&2; exit 1; }
+
+case $ROOT in *[[:space:]]*) die "catkin cannot build in a folder with a space in its path: $ROOT" ;; esac
 
 # --- system packages ---------------------------------------------------------------------------
 

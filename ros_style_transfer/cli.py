@@ -7,7 +7,8 @@ import sys
 from . import images
 from .architecture import LEVELS
 from .errors import OptionError, StyleTransferError
-from .options import check_options, parse_levels
+from .options import DTYPES, MODELS, check_options, parse_levels
+from .style_library import StyleLibrary
 
 PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as the literature compares
 
@@ -27,16 +28,14 @@ def parser():
                          help="a picture for one CONTENT, a folder for several")
     stylize.add_argument("--strength", type=float, default=1.0, metavar="A", help="0..1 (default: %(default)s)")
     stylize.add_argument("--levels", default=",".join(map(str, LEVELS)), help="default: %(default)s")
-    stylize.add_argument("--model", default="cascade", help="default: %(default)s")
-    stylize.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
+    stylize.add_argument("--model", default=MODELS[0], help="default: %(default)s")
+    stylize.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
     commands.add_parser("styles", help="list the shipped styles")
     return main
 
 
 def jobs_of(args):
     """What is to be painted: ``[(content path, style path, output path, scaled side or None), ...]``."""
-    from .style_library import StyleLibrary
-
     if args.content[0].lower().endswith(".csv"):
         if len(args.content) > 1 or args.style:
             raise OptionError("a .csv of pairs stands alone and names its styles: give no other CONTENT, no --style")
@@ -93,8 +92,6 @@ def main(argv=None):
     args = parser().parse_args(argv)
     try:
         if args.command == "styles":
-            from .style_library import StyleLibrary
-
             for name, path in StyleLibrary().paths().items():
                 print("%-20s %s" % (name, path))
         else:

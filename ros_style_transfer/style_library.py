@@ -35,7 +35,7 @@ class StyleLibrary:
             for file in files:
                 name, ending = os.path.splitext(file)
                 path = os.path.join(folder, file)
-                if ending.lower() in images.EXTENSIONS and self._is_inside(path):
+                if ending.lower() in images.EXTENSIONS and os.path.isfile(path) and self._is_inside(path):
                     found[name] = path
         return dict(sorted(found.items()))
 
@@ -50,18 +50,17 @@ class StyleLibrary:
             return paths[style]
         path = os.path.realpath(style.replace("\0", "?"))
         if os.sep in style or os.path.exists(path):
-            if not self._is_inside(path, exists=False):
+            if not self._is_inside(path):
                 raise StyleError("style %r lies outside the style folders (%s); copy it there or add its "
                                  "folder to ~style_dirs" % (style, ", ".join(self.folders)))
             if os.path.isfile(path):
                 return path
         raise StyleError("unknown style %r; known: %s" % (style, ", ".join(paths)))
 
-    def _is_inside(self, path, exists=True):
-        """Whether ``path`` is (if it ``exists``) a file in one of the folders once links are followed."""
+    def _is_inside(self, path):
+        """Whether ``path`` lies in one of the folders once links are followed."""
         path = os.path.realpath(path)
-        inside = any(os.path.commonpath([path, folder]) == folder for folder in self.folders)
-        return inside and (os.path.isfile(path) or not exists)
+        return any(os.path.commonpath([path, folder]) == folder for folder in self.folders)
 
     def read(self, style):
         """The picture of ``style`` (see `find`), RGB uint8 ``[h,w,3]``."""

@@ -83,7 +83,7 @@ class Stylizer:
         key = (digest, longest)
         if key not in self._statistics:
             size = images.scaled_size(width, height, longest)
-            scaled = np.ascontiguousarray(images.pad(images.resize(rgb, *size)))
+            scaled = images.pad(images.resize(rgb, *size))
             self._statistics[key] = self._network.style_of(tf.constant(scaled))
         self._statistics.move_to_end(key)
         while len(self._statistics) > CACHED:

@@ -56,4 +56,4 @@ def _unpadded(message, row):
 def to_message(rgb, header):
     """RGB uint8 ``[height, width, 3]`` as a sensor_msgs/Image under ``header``."""
     height, width = rgb.shape[:2]
-    return Image(header, height, width, "rgb8", 0, 3 * width, np.ascontiguousarray(rgb).tobytes())
+    return Image(header, height, width, "rgb8", 0, 3 * width, rgb.tobytes())

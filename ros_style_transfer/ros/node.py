@@ -117,7 +117,7 @@ class StyleTransferNode:
         try:
             stylizer = self._load()
         except Exception as error:  # whatever it is, the status must say it
-            self._fail("cannot load %s: %s" % (self._parameters.model, error))
+            self._say(StyleStatus.ERROR, "cannot load %s: %s" % (self._parameters.model, error), rospy.logerr)
             while not self._stop.is_set():
                 self._answer_requests(None)
                 self._slot.take(0.5)
@@ -232,14 +232,9 @@ class StyleTransferNode:
         except rospy.ROSException:
             pass  # shutting down
 
-    def _say(self, state, message):
+    def _say(self, state, message, log=rospy.loginfo):
         self._state, self._message = state, message
-        rospy.loginfo("%s", message)
-        self._publish_status()
-
-    def _fail(self, message):
-        self._state, self._message = StyleStatus.ERROR, message
-        rospy.logerr(message)
+        log("%s", message)
         self._publish_status()
 
 

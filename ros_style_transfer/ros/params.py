@@ -3,6 +3,7 @@ from typing import List, NamedTuple, Tuple
 
 import rospy
 
+from ..architecture import LEVELS
 from ..errors import OptionError, StyleTransferError
 from ..options import DTYPES, MODELS, check_options, parse_levels
 from ..style_library import StyleLibrary
@@ -21,7 +22,7 @@ class Parameters(NamedTuple):
 
 
 DEFAULTS = Parameters(
-    style="flow_night", strength=1.0, levels=(5, 4, 3, 2, 1), max_side=0, model=MODELS[0], dtype=DTYPES[0],
+    style="flow_night", strength=1.0, levels=LEVELS, max_side=0, model=MODELS[0], dtype=DTYPES[0],
     style_dirs=[])
 
 
@@ -50,7 +51,7 @@ def read():
     get("dtype", _string, lambda value: check_options(dtype=value))
     get("style_dirs", _folders, StyleLibrary)
     if "style" in values and "style_dirs" in values:
-        get("style", lambda name: name, StyleLibrary(values["style_dirs"]).read)
+        get("style", _string, StyleLibrary(values["style_dirs"]).read)
     if problems:
         raise OptionError("; ".join(problems))
     return Parameters(**dict(values, max_side=int(values["max_side"])))

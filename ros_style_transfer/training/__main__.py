@@ -150,7 +150,8 @@ def main(argv=None):
         if not os.path.exists(args.start):
             raise SystemExit("stage %s needs the one before it: no %s; name weights with --start"
                              % (stages[0].name, args.start))
-    resuming = any(os.path.exists(checkpoint_stem(args, stage) + ".weights.h5") for stage in stages)
+    # A later stage's checkpoint alone is no start for an earlier one.
+    resuming = os.path.exists(checkpoint_stem(args, stages[0]) + ".weights.h5")
     trainer = build(args, photos, np.random.default_rng(args.seed), resuming)
     for stage in stages:
         given = {field: getattr(args, field) for field in ("steps", "batch", "size", "learning_rate")}
