@@ -1,44 +1,165 @@
-"""Pictures as arrays: uint8, ``[height, width, 3]``, RGB.  No TensorFlow, no ROS."""
+"""Pictures as arrays: uint8, ``[height, width, 3]``, RGB in sRGB; alpha apart, uint8 ``[height, width]``.
+No TensorFlow, no ROS."""
+import io
 import os
+import warnings
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from .errors import ImageError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+ALPHA_EXTENSIONS = (".png", ".webp", ".tif", ".tiff")  # these keep alpha
+
+# What EXIF's orientations from 2 on ask for; 1 is upright.
+_TURNS = dict(enumerate((Image.FLIP_LEFT_RIGHT, Image.ROTATE_180, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE,
+                         Image.ROTATE_270, Image.TRANSVERSE, Image.ROTATE_90), start=2))
 
 
 def read(path):
-    """The picture at ``path`` as RGB uint8 ``[h,w,3]``.
+    """The picture at ``path`` as RGB uint8 ``[h,w,3]``; see `read_with_alpha`, whose alpha it leaves out."""
+    return read_with_alpha(path)[0]
+
+
+def read_with_alpha(path):
+    """The picture at ``path``, upright and in sRGB: ``(rgb, alpha)``.
+
+    EXIF's orientation and an embedded colour profile are applied (a profile that is of no use is
+    warned of and left out), 16-bit values are scaled to 8 bits, of an animation it is the first frame.
+
+    What lies under wholly transparent pixels is arbitrary, often black, and would count in a style's
+    statistics like anything seen.  Such pixels take the colour of the nearest pixel that is more
+    seen than not: no colour and no edge appears that the picture does not show.
+
+    Returns:
+        rgb: uint8 ``[h,w,3]``, not multiplied by alpha.
+        alpha: uint8 ``[h,w]``; None if the picture is opaque.
 
     Raises:
-        ImageError: there is no such file, or it is not a picture.
+        ImageError: there is no such file, it is not a picture, or its values are not 1 to 16 bits
+            without a sign.
     """
     try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+        # By its name, Pillow 11 to 13 would map an uncompressed TIFF into memory and turn it wrongly.
+        with open(path, "rb") as file, Image.open(file) as image:
+            upright = _in_8_bits(image, path)
+            turn = _TURNS.get(_orientation(image))
+            if turn is not None and image.format != "TIFF":  # Pillow turns those by itself
+                upright = upright.transpose(turn)
+            alpha = _alpha(upright)
+            rgb = np.array(_in_srgb(upright, path))
     except FileNotFoundError:
         raise ImageError("no such picture: %s" % path) from None
+    except UnidentifiedImageError:
+        raise ImageError("cannot read the picture %s: it is of no kind that is known here" % path) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError("cannot read the picture %s: %s" % (path, error)) from None
+    return rgb if alpha is None else _fill(rgb, alpha), alpha
 
 
-def write(path, rgb):
-    """Write RGB uint8 ``[h,w,3]`` to ``path``; its ending chooses the format.
+def _in_8_bits(image, path):
+    """The opened ``image``, loaded, with 8 bits a channel; 16-bit values are rounded, where Pillow
+    clips grey and keeps the high byte of colours."""
+    layout = str(image.tile[:1])  # such as "RGB;16B": the bits in the file, which load() forgets
+    image.load()
+    if image.mode[0] in "IF":
+        if ";16" not in layout or ";16S" in layout:
+            raise ValueError("it has 32-bit, floating-point or signed values; save it with 8 or 16 bits a channel")
+        values = np.asarray(image)
+    elif ";16" in layout:
+        values = cv2.imread(os.fspath(path), cv2.IMREAD_UNCHANGED)
+        if values is None or values.ndim != 3:
+            return image
+        values = values[..., [2, 1, 0, 3][:values.shape[2]]]
+        # OpenCV knows the low byte, too, but turns some TIFFs by rules of its own.
+        if not np.array_equal(values >> 8, image):
+            return image
+    else:
+        return image
+    rounded = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    rounded.info["icc_profile"] = image.info.get("icc_profile")
+    return rounded
+
+
+def _orientation(image):
+    """EXIF's orientation, 1 where it says none or is broken."""
+    try:
+        return image.getexif().get(0x0112, 1)
+    except (SyntaxError, ValueError):
+        return 1
+
+
+def _alpha(image):
+    """The alpha of an 8-bit ``image``, uint8 ``[h,w]``; None if it is opaque."""
+    if "transparency" not in image.info and not image.mode.endswith(("A", "a")):
+        return None
+    alpha = np.array(image.convert("RGBA").getchannel("A"))
+    return None if alpha.min() == 255 else alpha
+
+
+def _in_srgb(image, path):
+    """An 8-bit ``image`` without its alpha, in sRGB."""
+    grey = image.mode in ("1", "L", "LA")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")  # or Pillow would complain that it is lost
+    if image.info.get("icc_profile"):
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+            space = profile.profile.xcolor_space
+            mode = "L" if grey and space == "GRAY" else "CMYK" if image.mode == "CMYK" else "RGB"
+            return ImageCms.profileToProfile(
+                image.convert(mode), profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ImportError) as error:  # ImportError: a Pillow without LittleCMS
+            warnings.warn("the colour profile of %s is of no use (%s); its colours are taken as sRGB"
+                          % (path, error), stacklevel=3)
+    return image.convert("RGB")
+
+
+def _fill(rgb, alpha):
+    """``rgb`` with the nearest half-opaque pixel's colour where alpha is 0."""
+    seen = alpha >= min(128, alpha.max())  # a rim of next to no alpha has next to no bits of colour
+    _, labels = cv2.distanceTransformWithLabels(
+        np.uint8(~seen), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((labels.max() + 1, 3), np.uint8)
+    colours[labels[seen]] = rgb[seen]
+    return np.where(alpha[..., None] == 0, colours[labels], rgb)
+
+
+def write(path, rgb, alpha=None):
+    """Write RGB uint8 ``[h,w,3]``, taken as sRGB, to ``path``; its ending chooses the format.
+
+    Args:
+        alpha: uint8 ``[h,w]``, or None for an opaque picture.  PNG, WebP and TIFF keep it; JPEG and
+            BMP cannot, and get the picture on white.
 
     Raises:
-        ImageError: the ending is unknown or the file cannot be written.
+        ImageError: the ending is unknown, the file cannot be written, or an array is not as said.
     """
     check(rgb)
     check_ending(path)
+    image = Image.fromarray(rgb)
+    if alpha is not None:
+        image = _with_alpha(image, alpha, str(path).lower().endswith(ALPHA_EXTENSIONS))
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         options = {"quality": 95} if str(path).lower().endswith((".jpg", ".jpeg", ".webp")) else {}
-        Image.fromarray(rgb).save(path, **options)
+        image.save(path, **options)
     except OSError as error:
         raise ImageError("cannot write %s: %s" % (path, error)) from None
+
+
+def _with_alpha(image, alpha, keep):
+    """``image`` with ``alpha``, or on white where alpha cannot be kept."""
+    if alpha.dtype != np.uint8 or alpha.shape != (image.height, image.width):
+        raise ImageError("the alpha of a %dx%d picture must be uint8 [%d, %d], not %s %s" % (
+            *image.size, image.height, image.width, alpha.dtype, alpha.shape))
+    alpha = Image.fromarray(alpha)
+    if keep:
+        image.putalpha(alpha)
+        return image
+    return Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
 
 
 def check_exists(path):
@@ -73,6 +194,16 @@ def resize(rgb, width, height):
     if rgb.shape[:2] == (height, width):
         return rgb
     return np.asarray(Image.fromarray(rgb).resize((width, height), Image.BICUBIC))
+
+
+def concat(styles, painted):
+    """``painted`` with ``styles``, one or more, in a column as high as it on its left; all RGB uint8 ``[h,w,3]``."""
+    height = painted.shape[0]
+    heights = np.array([style.shape[0] / style.shape[1] for style in styles])  # at a width of 1
+    width = max(1, round(height / heights.sum()))
+    rows = np.round(np.append(0, heights.cumsum()) / heights.sum() * height).astype(int)
+    column = [resize(style, width, max(1, row)) for style, row in zip(styles, np.diff(rows))]
+    return np.hstack([np.vstack(column)[:height], painted])
 
 
 def limit(rgb, max_side):
