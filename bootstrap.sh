@@ -30,13 +30,13 @@ choose_packages() {
     debian-12)
       SETUP=""
       PACKAGES="g++ make ros-core rosbash python3-rospy python3-cv-bridge python3-rostest librostest-dev python3-sensor-msgs
-        ros-std-msgs ros-sensor-msgs ros-message-generation catkin catkin-lint python3-venv rviz ros-image-publisher
+        ros-std-msgs ros-sensor-msgs libdiagnostic-msgs-dev ros-diagnostic-msgs python3-diagnostic-msgs ros-message-generation catkin catkin-lint python3-venv rviz ros-image-publisher
         libimage-publisher-dev libnodeletlib-tools opencv-doc" ;;
     ubuntu-20.04)
       [ -f /opt/ros/noetic/setup.bash ] || die "Ubuntu 20.04 needs ROS Noetic in /opt/ros/noetic: see wiki.ros.org/noetic/Installation/Ubuntu"
       SETUP=/opt/ros/noetic/setup.bash
       PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc"
-      for p in ros-base cv-bridge rostest sensor-msgs std-msgs message-generation rviz image-publisher; do
+      for p in ros-base cv-bridge rostest sensor-msgs std-msgs diagnostic-msgs message-generation rviz image-publisher; do
         PACKAGES="$PACKAGES ros-noetic-$p"
       done ;;
     *) die "unsupported system ${PRETTY_NAME:-unknown}: this knows Debian 12 and Ubuntu 20.04 with ROS Noetic." ;;

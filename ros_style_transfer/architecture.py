@@ -1,6 +1,6 @@
 """The shapes of our networks, in one place for the runtime (TensorFlow) and the training (Keras).
 
-An encoder is a VGG network (Simonyan & Zisserman 2014) of chosen widths, cut after relu5_1.  The
+The cascade: an encoder is a VGG network (Simonyan & Zisserman 2014) of chosen widths, cut after relu5_1.  The
 decoder mirrors it in five blocks: block ``l`` turns relu``l``\\_1 features into relu``l-1``\\_1
 features, block 1 into the image, so that decoding from level ``l`` is running the blocks l..1.
 """
@@ -47,3 +47,40 @@ def decoder_layers(level, backbone="vgg16", widths=VGG_WIDTHS):
 def tap(level):
     """The name of the convolution whose ReLU is the features of ``level``."""
     return "block%d_conv1" % level
+
+
+# The live model: taps at a quarter, an eighth and a sixteenth of the picture's sides.
+LIVE_TAPS = (1, 2, 3)
+LIVE_WIDTHS = (16, 64, 96, 128)  # at a half, where there is no tap, and at the taps
+
+
+def live_layers(widths=LIVE_WIDTHS):
+    """The live model's convolutions: ``{name: (side of the kernel, stride, channels in, channels out)}``.
+
+    The encoder takes the picture folded into half its sides (space to depth, 12 channels) through
+    ``encoder0`` to the taps: ``encoder1``, and ``encoder{n}a/b`` for the others; a tap's features
+    are taken before the ReLU.  There is no tap at a half: fine detail is for the decoder to paint.
+    The decoder starts with the third tap's features: at each tap a residual pair ``decoder{n}a/b``,
+    then ``up{n}`` narrows them for the tap above, where they are upsampled (nearest) and its own
+    features added.  ``up1`` unfolds to a half of the sides; ``decoder0`` and ``image`` end it, and
+    12 channels unfold to the picture.  ``code`` turns the means and deviations of all taps'
+    features, which after the transform are the style's, into a gain and a bias of each channel of
+    the layers that `live_modulated` names (Dumoulin et al. 2017; Perez et al. 2018).
+    """
+    half, taps = widths[0], widths[1:]
+    layers = {"encoder0": (3, 1, 12, half), "encoder1": (3, 2, half, taps[0])}
+    for n in LIVE_TAPS[1:]:
+        layers["encoder%da" % n] = (3, 2, taps[n - 2], taps[n - 1])
+        layers["encoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
+    for n in LIVE_TAPS[::-1]:
+        layers["decoder%da" % n] = layers["decoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
+        layers["up%d" % n] = (1, 1, taps[n - 1], taps[n - 2] if n > 1 else 4 * half)
+    layers["decoder0"] = (3, 1, half, half)
+    layers["image"] = (3, 1, half, 12)
+    layers["code"] = (1, 1, 2 * sum(taps), 2 * sum(layers[name][3] for name in live_modulated()))
+    return layers
+
+
+def live_modulated():
+    """The decoder's layers whose channels the style's code drives, in the code's order."""
+    return ["decoder%da" % n for n in LIVE_TAPS[::-1]] + ["decoder0"]

@@ -1,54 +1,65 @@
-"""Multi-level WCT (Li et al. 2017, figure 1c): encode, whiten and colour, decode, coarse to fine."""
+"""The cascade of Li et al. 2017 (figure 1c): five encoders and decoders, coarse to fine, in one."""
+import functools
+
 import tensorflow as tf
 
 from . import wct
 from .architecture import LEVELS
-from .vgg import Decoder, Encoder
+from .vgg import Decoder, Encoder, graph
 
-IMAGE = tf.TensorSpec((None, None, 3), tf.uint8)
+PICTURE = tf.TensorSpec((None, None, 3))
 
 
 class Cascade(tf.Module):
-    """The five-level cascade over one encoder and one decoder.
+    """Encoder and decoder of the multi-level WCT; `painter.paint` runs them level by level.
 
     Args:
         arrays: the weights, as `weights.load` gives them.
-        backbone, widths: the network's shape, from the manifest.
-        levels: which levels paint, in this order.
-        dtype: what the convolutions compute in; statistics are float32 always.
+        widths: the channels of the five blocks, from the manifest.
+        backbone: ``vgg16`` or ``vgg19``.
+        dtype: what the convolutions compute in.
     """
 
-    def __init__(self, arrays, backbone, widths, levels=LEVELS, dtype=tf.float32):
+    def __init__(self, arrays, widths, backbone, dtype=tf.float32):
         super().__init__(name="cascade")
-        self.levels = tuple(levels)
         self.encoder = Encoder(arrays, backbone, widths, dtype)
         self.decoder = Decoder(arrays, backbone, widths, dtype)
-        style = {level: wct.Style(tf.TensorSpec((widths[level - 1],)), tf.TensorSpec((widths[level - 1],) * 2))
-                 for level in self.levels}
+        self.dtype = self.encoder.dtype
         # One graph for all sizes: a new camera, or a folder of pictures, never waits for tracing.
-        self.paint = tf.function(self._paint, input_signature=[IMAGE, style, tf.TensorSpec(())])
+        self._encode, self._decode = {}, {}
+        for level, width in zip(sorted(LEVELS), widths):
+            features = tf.TensorSpec((None, None, width), self.encoder.dtype)
+            self._encode[level] = graph(functools.partial(self._encoded, level=level), PICTURE)
+            self._decode[level] = graph(functools.partial(self._decoded, level=level), features)
+        self._statistics = graph(self._statistics_of, PICTURE)
 
-    @tf.function(input_signature=[IMAGE])
-    def style_of(self, rgb):
-        """What the cascade needs of a style picture, uint8 ``[h, w, 3]``: ``{level: wct.Style}``."""
-        taps = self.encoder(_floats(rgb), last=max(self.levels))
-        return {level: wct.style_of(taps[level][0]) for level in self.levels}
+    def rounds(self, levels):
+        """The levels that one encoding and decoding paints, in turn: each by itself."""
+        return [(level,) for level in levels]
 
-    def _paint(self, rgb, style, strength):
-        """The content ``rgb``, uint8 ``[h, w, 3]``, painted in ``style``; the same shape and type.
+    def encode(self, rgb, levels):
+        """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}`` of the one level asked for.
 
         Args:
-            rgb: sides are multiples of 16 and 32 at least (`images.pad`).
-            style: from `style_of`.
-            strength: float32 scalar, 0..1, for every level.
+            rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
         """
-        image = _floats(rgb)
-        for level in self.levels:
-            features = self.encoder(image, last=level)[level]
-            features = wct.transform(features[0], style[level], strength)[None]
-            image = tf.cast(self.decoder(features, level), tf.float32)
-        return tf.cast(tf.round(tf.clip_by_value(image[0], 0.0, 1.0) * 255.0), tf.uint8)
+        (level,) = levels
+        return {level: self._encode[level](rgb)}
 
+    def decode(self, features):
+        """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
+        ((level, values),) = features.items()
+        return self._decode[level](values)
 
-def _floats(rgb):
-    return tf.cast(rgb, tf.float32)[None] / 255.0
+    def style_of(self, rgb):
+        """``{level: wct.Statistics}`` of a style picture, float32 ``[h, w, 3]``, all five levels."""
+        return self._statistics(rgb)
+
+    def _encoded(self, rgb, level):
+        return self.encoder.taps(rgb[None], level)[level][0]
+
+    def _decoded(self, features, level):
+        return tf.cast(self.decoder.decode(features[None], level)[0], tf.float32)
+
+    def _statistics_of(self, rgb):
+        return {level: wct.statistics(features[0]) for level, features in self.encoder.taps(rgb[None]).items()}

@@ -1,102 +1,225 @@
-"""``python -m ros_style_transfer``: painting pictures without ROS."""
+"""``python -m ros_style_transfer``: painting pictures and videos without ROS."""
 import argparse
-import csv
+import functools
+import itertools
 import os
 import sys
+import time
+import warnings
 
-from . import images
-from .architecture import LEVELS
+import numpy as np
+from tqdm import tqdm
+
+from . import images, jobs, video, weights
 from .errors import OptionError, StyleTransferError
-from .options import DTYPES, MODELS, check_options, parse_levels
+from .options import DESCRIPTIONS, DTYPES, MODELS, Controls, check, check_model, controls_from
 from .style_library import StyleLibrary
 
-PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as the literature compares
+TEXTURE_PASSES = 3  # what it takes until noise has become texture
+GALLERY_STYLES = ["flow_night", "mosaic"]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything else here does."""
+
+    def error(self, message):
+        raise OptionError("%s (see %s --help)" % (message, self.prog))
 
 
 def parser():
-    """The command line's parser."""
-    main = argparse.ArgumentParser(prog="python -m ros_style_transfer", description=__doc__)
+    """The command line's parser.  What is not given is None, so that an option without effect is noticed."""
+    main = Parser(prog="python -m ros_style_transfer", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     stylize = commands.add_parser(
-        "stylize", help="paint pictures in a style",
-        description="Paint pictures in a style. A .csv with the columns content,style (paths relative to it) "
-                    "paints every pair, both scaled to a longer side of %d; OUT is then a folder of 00.png, "
-                    "01.png, ..." % PAIRS_SIDE)
-    stylize.add_argument("content", nargs="+", metavar="CONTENT", help="pictures, or one .csv of pairs")
-    stylize.add_argument("--style", help="a shipped style's name, or any picture; see `styles`")
+        "stylize", help="paint pictures or videos in a style",
+        # argparse would show CONTENT last, where --style swallows it.
+        usage="%(prog)s CONTENT ... --style S ... -o OUT [option ...]\n"
+              "       %(prog)s --texture WxH --style S ... -o OUT [option ...]",
+        description="Paint pictures, folders of pictures, videos or a webcam (its number) in a style. A .csv with "
+                    "the columns content,style (paths relative to it) paints every pair, both scaled to a longer "
+                    "side of %d; OUT is then a folder of 00.png, 01.png, ..." % jobs.PAIRS_SIDE)
+    stylize.add_argument("content", nargs="*", metavar="CONTENT",
+                         help="pictures, folders of pictures, videos, webcams, or one .csv of pairs")
     stylize.add_argument("-o", "--output", required=True, metavar="OUT",
-                         help="a picture for one CONTENT, a folder for several")
-    stylize.add_argument("--strength", type=float, default=1.0, metavar="A", help="0..1 (default: %(default)s)")
-    stylize.add_argument("--levels", default=",".join(map(str, LEVELS)), help="default: %(default)s")
-    stylize.add_argument("--model", default=MODELS[0], help="default: %(default)s")
-    stylize.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
+                         help="a file for one CONTENT, a folder for several (or if it is one or ends in /)")
+    stylize.add_argument("--texture", metavar="WxH", help="no CONTENT: a texture of the style, of this size")
+    stylize.add_argument("--seed", type=int, metavar="N",
+                         help="of a texture (default: 0) and of the style `random` (default: another each time)")
+    stylize.add_argument("--mask", metavar="M", help="a picture of labels: 0 stays as it is, n gets the n-th style "
+                                                     "(or 0 and 255)")
+    stylize.add_argument("--size", type=int, metavar="N",
+                         help="scale the content to this longer side first (default: its own)")
+    stylize.add_argument("--concat", action="store_true", default=None, help="put the style beside the result")
+    stylize.add_argument("--cycle", type=float, metavar="SECONDS",
+                         help="in a video: one style after the other, each for so long")
+    stylize.add_argument("--fade", type=float, metavar="SECONDS",
+                         help="with --cycle: how long one style takes to become the next (default: 1, at most --cycle)")
+    stylize.add_argument("--frames", type=int, metavar="N", help="end a video or webcam after N frames; so does Ctrl-C")
+    gallery = commands.add_parser("gallery", help="one picture through all the controls, on a sheet",
+                                  usage="%(prog)s CONTENT -o OUT [--style S ...] [option ...]")
+    gallery.add_argument("content", metavar="CONTENT", help="a picture")
+    gallery.add_argument("-o", "--output", required=True, metavar="OUT", help="the sheet, a picture")
+    for command in (stylize, gallery):
+        command.add_argument("--style", nargs="+", metavar="S",
+                             help="shipped styles' names (see `styles`), any pictures, or `random`")
+        command.add_argument("--model", default="cascade", help="%s (default: %%(default)s)" % ", ".join(MODELS))
+        command.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
+        command.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
+    stylize.add_argument("--weights", nargs="+", type=float, metavar="W", help="of several styles in a mixture")
+    controls = stylize.add_argument_group("controls")
+    for name, (_, about) in DESCRIPTIONS.items():
+        default = Controls._field_defaults[name]
+        shown = "the model's own" if default is None else "none" if default == {} else "%s" % default
+        controls.add_argument("--" + name.replace("_", "-"), metavar=name[0].upper(),
+                              help="%s (default: %s)" % (about, shown))
     commands.add_parser("styles", help="list the shipped styles")
     return main
 
 
-def jobs_of(args):
-    """What is to be painted: ``[(content path, style path, output path, scaled side or None), ...]``."""
-    if args.content[0].lower().endswith(".csv"):
-        if len(args.content) > 1 or args.style:
-            raise OptionError("a .csv of pairs stands alone and names its styles: give no other CONTENT, no --style")
-        folder = os.path.dirname(os.path.abspath(args.content[0]))
-        try:
-            with open(args.content[0], newline="") as file:
-                rows = list(csv.DictReader(file))
-            pairs = [(os.path.join(folder, row["content"]), os.path.join(folder, row["style"])) for row in rows]
-            if not pairs:
-                raise ValueError("no rows")
-        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-            raise OptionError("cannot read pairs from %s (columns content,style): %s" % (args.content[0], error))
-        return [(content, style, os.path.join(args.output, "%02d.png" % n), PAIRS_SIDE)
-                for n, (content, style) in enumerate(pairs)]
-    if not args.style:
-        raise OptionError("say which style with --style (see `python -m ros_style_transfer styles`)")
-    # On the command line any picture of the user's own is a style.
-    style = args.style if os.path.isfile(args.style) else StyleLibrary().find(args.style)
-    if len(args.content) == 1 and not os.path.isdir(args.output) and not args.output.endswith(os.sep):
-        return [(args.content[0], style, args.output, None)]
-    names = [os.path.splitext(os.path.basename(content))[0] + ".png" for content in args.content]
-    if len(set(names)) < len(names):
-        raise OptionError("several CONTENT pictures have the same name and would overwrite each other in %s"
-                          % args.output)
-    return [(content, style, os.path.join(args.output, name), None) for content, name in zip(args.content, names)]
-
-
 def stylize(args):
     """Paint all that the command line names."""
-    jobs = jobs_of(args)
-    for content, style, output, _ in jobs:  # before TensorFlow's import and the first hour of work
-        images.check_exists(content)
-        images.check_exists(style)
-        images.check_ending(output)
-        if os.path.realpath(output) in (os.path.realpath(content), os.path.realpath(style)):
-            raise OptionError("the output %s would overwrite its own input; choose another -o" % output)
-    levels = parse_levels(args.levels)
-    check_options(args.model, levels, args.dtype, args.strength)
-    from tqdm import tqdm
+    check_model(args.model, args.dtype)
+    controls = controls_from({name: getattr(args, name) for name in DESCRIPTIONS})
+    check(controls, args.model)
+    work = jobs.find(args)
+    jobs.check(args, work, controls)
+    weights.load(args.model, args.weights_dir)
+    mask = jobs.read_mask(args.mask, len(work[0].styles))
+    read_style = functools.lru_cache(maxsize=16)(images.read)  # most jobs share styles; a table may name any number
+    if not jobs.is_table(args.content):
+        for path in work[0].styles:
+            read_style(path)
+    for note in jobs.notes(args, work, mask):
+        tell(note)
 
-    from .stylizer import Stylizer  # TensorFlow's import takes seconds
+    from .stylizer import Stylizer  # TensorFlow's import takes seconds: what can be known to be wrong is said before
 
-    stylizer = Stylizer(args.model, levels, args.dtype)
-    for content, style, output, side in tqdm(jobs, unit="picture", disable=len(jobs) < 2):
-        pictures = [images.read(content), images.read(style)]
-        if side:
-            pictures = [images.resize(p, *images.scaled_size(p.shape[1], p.shape[0], side, 16)) for p in pictures]
-        stylizer.set_style(pictures[1])
-        images.write(output, stylizer.stylize(pictures[0], args.strength))
+    clock = VideoClock()
+    stylizer = Stylizer(args.model, args.dtype, args.weights_dir, clock)
+    failed = 0
+    for job in tqdm(work, unit="picture", disable=len(work) < 2):
+        try:
+            paint(stylizer, job, [read_style(path) for path in job.styles], mask, controls, args, clock)
+        except (StyleTransferError, MemoryError) as error:  # the other pictures are none the worse for it
+            tell(error if isinstance(error, StyleTransferError) else
+                 "there is not enough memory for %s; make it smaller" % job.output)
+            failed += 1
+    if failed and len(work) > 1:
+        tell("%d of %d could not be painted, as said above" % (failed, len(work)))
+    if failed:
+        sys.exit(1)
+
+
+def paint(stylizer, job, styles, mask, controls, args, clock):
+    """Paint one `Job` and write it."""
+    style_side = round(job.style_side * max(1.0, controls.style_scale))  # the network would never enlarge it
+    styles = [scaled(rgb, style_side) for rgb in styles]
+    if styles:
+        stylizer.set_styles(styles[:1] if args.cycle else styles, args.weights)
+    if job.is_video():
+        paint_video(stylizer, job, styles, mask, controls, args, clock)
+        return
+    controls, alpha = controls._replace(smoothing=0.0), None  # only videos are smoothed
+    if job.content is None:
+        if args.passes is None:
+            controls = controls._replace(passes=TEXTURE_PASSES)
+        painted = stylizer.texture(*jobs.texture_size(args.texture), args.seed or 0, controls)
+    else:
+        rgb, alpha = images.read_with_alpha(job.content)
+        alpha = None if alpha is None else scaled(alpha, job.side)
+        painted = stylizer.stylize(scaled(rgb, job.side), controls, mask)
+    if args.concat:
+        width = painted.shape[1]
+        painted = images.concat(styles, painted)
+        if alpha is not None:
+            alpha = np.pad(alpha, ((0, 0), (painted.shape[1] - width, 0)), constant_values=255)
+    images.write(job.output, painted, alpha)
+
+
+def paint_video(stylizer, job, styles, mask, controls, args, clock):
+    """Frame by frame, with progress; the styles in turn if ``--cycle`` says so."""
+    webcam = not video.is_video(job.content)
+    shown, written, started = 0, 0, time.monotonic()
+    try:
+        with video.Reader(job.content) as reader, video.Writer(job.output, reader.fps) as writer:
+            frames = tqdm(itertools.islice(reader, args.frames), total=jobs.length(args, reader), unit="frame",
+                          desc=os.path.basename(job.output))
+            for number, rgb in enumerate(frames):
+                clock.now = time.monotonic() - started if webcam else number / reader.fps
+                if args.cycle and int(clock.now / args.cycle) != shown:
+                    shown = int(clock.now / args.cycle)
+                    stylizer.set_style(styles[shown % len(styles)], min(1.0, args.cycle)
+                                       if args.fade is None else args.fade)
+                painted = stylizer.stylize(scaled(rgb, job.side), controls, mask)
+                if args.concat:
+                    painted = images.concat(styles, painted)
+                # A webcam does not wait for the painter: a frame stands for as long as it took.
+                for _ in range(max(1, round(clock.now * reader.fps) - written) if webcam else 1):
+                    writer.write(painted)
+                    written += 1
+            if frames.total and frames.total > 1.1 * frames.n:  # some formats only know about how many there are
+                tell("%s breaks off after %d of %d frames" % (job.content, frames.n, frames.total))
+    except KeyboardInterrupt:
+        if written:
+            tell("stopped; %s holds the %d frames until then" % (job.output, written))
+        raise
+
+
+class VideoClock:
+    """A video's own time, seconds: cross-fades go by it, however long a frame takes to paint."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def scaled(picture, side):
+    """``picture`` with ``side`` as its longer side; 0: as it is."""
+    if not side:
+        return picture
+    return images.resize(picture, *images.scaled_size(picture.shape[1], picture.shape[0], side, 16))
+
+
+def gallery(args):
+    """Draw one picture through all the controls on a sheet."""
+    check_model(args.model, args.dtype)
+    names = args.style or []
+    if len(names) > 2:
+        raise OptionError("a sheet shows two styles, not %d" % len(names))
+    paths = jobs.find_styles((names + [name for name in GALLERY_STYLES if name not in names])[:2])
+    content, styles = images.read(args.content), [images.read(path) for path in paths]
+    jobs.check_files([jobs.Job(args.content, paths, args.output)])
+    weights.load(args.model, args.weights_dir)
+
+    from .gallery import draw
+    from .stylizer import Stylizer
+
+    images.write(args.output, draw(content, styles, Stylizer(args.model, args.dtype, args.weights_dir)))
+
+
+def tell(message):
+    """One line for people, beside what the program writes and above any progress."""
+    tqdm.write("ros_style_transfer: %s" % message, file=sys.stderr)
 
 
 def main(argv=None):
     """Run the command line; errors are one sentence on stderr and exit code 1."""
-    args = parser().parse_args(argv)
+    # TensorFlow would import Keras 3, a quarter of the time until the first picture, and nothing needs it.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # its greetings; warnings stay
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what cannot be read is said by us, with its name
     try:
-        if args.command == "styles":
-            for name, path in StyleLibrary().paths().items():
-                print("%-20s %s" % (name, path))
-        else:
-            stylize(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: tell(message)
+            args = parser().parse_args(argv)
+            if args.command == "styles":
+                for name, path in StyleLibrary().paths().items():
+                    print("%-20s %s" % (name, path))
+            else:
+                {"stylize": stylize, "gallery": gallery}[args.command](args)
     except StyleTransferError as error:
-        sys.exit("ros_style_transfer: %s" % error)
+        tell(error)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -57,6 +57,15 @@ class StyleLibrary:
                 return path
         raise StyleError("unknown style %r; known: %s" % (style, ", ".join(paths)))
 
+    def random(self, rng):
+        """The name of any style.
+
+        Args:
+            rng: `numpy.random.Generator`.
+        """
+        names = list(self.paths())
+        return names[rng.integers(len(names))]
+
     def _is_inside(self, path):
         """Whether ``path`` lies in one of the folders once links are followed."""
         path = os.path.realpath(path)

@@ -1,91 +1,215 @@
 """Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
 import collections
 import hashlib
+import time
 
 import numpy as np
 import tensorflow as tf
 
-from . import images, weights
-from .architecture import LEVELS
+from . import colours, images, masks, weights
 from .cascade import Cascade
 from .errors import OptionError
-from .options import check_options
+from .live import Live
+from .options import Controls, check_model, within
+from .painter import Painter, Region, blend
+from .steady import Steady
 
 # Styles whose statistics are kept, a few hundred kilobytes each.
-CACHED = 16
+CACHED = 32
+
+
+def load_painter(model, dtype="float32", weights_dir=None):
+    """The `painter.Painter` of ``model`` with its weights.
+
+    Args:
+        weights_dir: a folder with a manifest, as the training writes it; our own when None.
+
+    Raises:
+        WeightsError: the weights are missing or damaged.
+    """
+    arrays, entry = weights.load(model, weights_dir)
+    if model == "live":
+        network = Live(arrays, entry["widths"], tf.as_dtype(dtype))
+    else:
+        network = Cascade(arrays, entry["widths"], entry["backbone"], tf.as_dtype(dtype))
+    return Painter(network, entry["ridge"])
 
 
 class Stylizer:
-    """A model in memory with a style.  Not thread-safe: one thread owns it.
+    """A model in memory with its styles.  Not thread-safe: one thread owns it.
 
     Args:
         model: its name in the weights' manifest.
-        levels: the levels that paint, in order.
         dtype: what convolutions compute in: ``float32``, ``bfloat16`` or ``float16``.
+        weights_dir: a folder with weights of your own training; ours when None.
+        clock: () to seconds, what cross-fades go by.
 
     Raises:
         OptionError: an argument is not allowed.
         WeightsError: the weights are missing or damaged.
     """
 
-    def __init__(self, model="cascade", levels=LEVELS, dtype="float32"):
-        check_options(model, levels, dtype)
+    def __init__(self, model="cascade", dtype="float32", weights_dir=None, clock=time.monotonic):
+        check_model(model, dtype)
         for gpu in tf.config.list_physical_devices("GPU"):
             # TensorFlow would take all memory, which a Jetson's GPU shares with everything else.
             try:
                 tf.config.experimental.set_memory_growth(gpu, True)
             except RuntimeError:
                 pass  # a second model in one process: the first has seen to it
-        arrays, entry = weights.load(model)
-        self._network = Cascade(arrays, entry["backbone"], entry["widths"], levels, tf.as_dtype(dtype))
-        self._style = None
-        self._statistics = collections.OrderedDict()
+        self.model, self._clock = model, clock
+        self._painter = load_painter(model, dtype, weights_dir)
+        self._pictures = {}  # {digest: rgb} of the styles in use
+        self._order = ()  # the styles' digests as they were set, for masks
+        self._mix = self._mix_before = {}  # {digest: weight}, the weights sum to 1
+        self._fade_start, self._fade = 0.0, 0.0
+        self._known = collections.OrderedDict()
+        self._steady = Steady()
 
-    def set_style(self, rgb):
+    def set_style(self, rgb, fade=0.0):
         """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on; one seen before costs nothing."""
-        images.check(rgb)
-        self._style = (hashlib.sha256(np.ascontiguousarray(rgb)).digest(), rgb)
+        self.set_styles([rgb], fade=fade)
 
-    def stylize(self, rgb, strength=1.0):
+    def set_styles(self, pictures, weights=None, fade=0.0):
+        """Paint in a mixture of styles from now on; with a mask, each in its region.
+
+        Args:
+            pictures: uint8 ``[h,w,3]`` each.
+            weights: their shares in the mixture, numbers of any sum; equal when None.
+            fade: seconds over which what is painted now becomes this.
+
+        Raises:
+            ImageError, OptionError: a picture, the weights or the time are not such.
+        """
+        if not len(pictures):
+            raise OptionError("name at least one style")
+        for rgb in pictures:
+            images.check(rgb)
+        within("fade", fade, 0.0, 3600.0)
+        shares = _shares(weights, len(pictures))
+        now = self._clock()
+        self._mix_before = self._mixture(now)
+        self._fade_start, self._fade = now, fade if self._mix_before else 0.0
+        self._order = tuple(hashlib.sha256(np.ascontiguousarray(rgb)).digest() + bytes(str(rgb.shape), "ascii")
+                            for rgb in pictures)
+        self._mix = collections.Counter()
+        for digest, share in zip(self._order, shares):
+            self._mix[digest] += share
+        # Copies: the caller's arrays may hold something else when the style is next encoded.
+        self._pictures.update((d, rgb.copy()) for d, rgb in zip(self._order, pictures) if d not in self._pictures)
+        self._pictures = {d: rgb for d, rgb in self._pictures.items() if d in self._mix or d in self._mix_before}
+        if not fade:
+            self._steady.reset()  # a new style is to be seen at once
+
+    def stylize(self, rgb, controls=Controls(), mask=None):
         """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
 
         Args:
-            strength: the paper's alpha, applied at every level; 0 gives the picture back untouched.
+            controls: `options.Controls`.
+            mask: uint8 ``[h,w]`` labels, see `masks.check`; None: the styles' mixture everywhere.
 
         Raises:
-            ImageError: ``rgb`` is not a picture.
-            OptionError: the strength is out of range, or no style was set.
+            ImageError: ``rgb`` or ``mask`` is not a picture.
+            OptionError: a control is out of range, or no style was set.
         """
         images.check(rgb)
-        check_options(strength=strength)
-        if self._style is None:
+        controls = controls.resolved(self.model)
+        stripped = controls.method == "whiten"
+        if stripped and mask is not None:
+            raise OptionError("the method whiten takes no style, so there is nothing for a mask to say")
+        if not stripped and not self._mix:
             raise OptionError("no style is set; call set_style first")
-        if strength == 0:
-            return rgb.copy()  # the networks would only blur it
         height, width = rgb.shape[:2]
-        painted = self._network.paint(
-            tf.constant(images.pad(rgb)), self._style_for(max(height, width)), tf.constant(strength, tf.float32))
-        return painted.numpy()[:height, :width]
+        if mask is not None:
+            mask = masks.check(mask, height, width, len(self._order))
+        if controls.strength == 0:
+            return rgb.copy()  # the networks would only blur it
+        padded = images.pad(rgb)
+        shares = None
+        if stripped:
+            regions = [Region(None)]
+        elif mask is None:
+            mixture = self._mixture(self._clock())
+            regions = [Region(blend([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
+        else:
+            shares = masks.shares(mask, len(self._order), controls.feather)
+            spread = np.moveaxis(images.pad(np.moveaxis(shares, 0, 2)), 2, 0)
+            regions = [Region(self._style(digest, rgb, controls), share)
+                       for digest, share in zip(self._order, spread[1:]) if share.any()]
+            if spread[0].any():
+                regions.append(Region(None, spread[0]))
+        painted = self._painter.paint(tf.constant(padded, tf.float32) / 255.0, regions, controls)
+        painted = np.uint8(np.clip(painted.numpy()[:height, :width], 0, 1) * 255.0 + 0.5)
+        if controls.keep_colours == "luminance":
+            painted = colours.keep_luminance(rgb, painted)
+        if shares is not None and shares[0].any():
+            unpainted = shares[0][..., None]
+            painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
+        if not controls.smoothing:
+            self._steady.reset()
+            return painted
+        self._steady.smoothing = controls.smoothing
+        return self._steady.follow(rgb, painted)
 
-    def warm_up(self):
-        """Trace and run the network once, so that the first picture does not pay for it."""
-        self.stylize(np.zeros((64, 64, 3), np.uint8))
+    def texture(self, width, height, seed=0, controls=Controls(passes=3)):
+        """A texture of the style out of nothing: noise, painted; the same ``seed`` gives the same again."""
+        noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+        return self.stylize(noise, controls)
 
-    def _style_for(self, longest):
-        """The style's statistics for content of this longer side.
+    def warm_up(self, width=64, height=64, controls=Controls()):
+        """Trace and run everything once, so that the first picture does not pay for it."""
+        self.stylize(np.zeros((height, width, 3), np.uint8), controls._replace(smoothing=0.0))
+
+    def _mixture(self, now):
+        """``{digest: weight}`` at this time: on the way from the mixture before to the one that was set."""
+        share = 1.0 if self._fade <= 0 else min(1.0, max(0.0, (now - self._fade_start) / self._fade))
+        if share >= 1.0:
+            return dict(self._mix)
+        mixture = {digest: share * self._mix.get(digest, 0.0) + (1.0 - share) * self._mix_before.get(digest, 0.0)
+                   for digest in {**self._mix_before, **self._mix}}
+        return {digest: weight for digest, weight in mixture.items() if weight > 0}
+
+    def _style(self, digest, content, controls):
+        """What the painter needs of a style for this content, from memory where it can be.
 
         The style is seen at the content's own scale, so that its strokes keep their proportion to
         the picture, but is never enlarged: that would only blur it.
         """
-        digest, rgb = self._style
+        rgb = _middle(self._pictures[digest], controls.style_crop)
         height, width = rgb.shape[:2]
-        longest = min(longest, max(height, width))
-        key = (digest, longest)
-        if key not in self._statistics:
-            size = images.scaled_size(width, height, longest)
-            scaled = images.pad(images.resize(rgb, *size))
-            self._statistics[key] = self._network.style_of(tf.constant(scaled))
-        self._statistics.move_to_end(key)
-        while len(self._statistics) > CACHED:
-            self._statistics.popitem(last=False)
-        return self._statistics[key]
+        longest = min(max(1, round(max(content.shape[:2]) * controls.style_scale)), max(height, width))
+        swap_level = controls.swap_level if controls.swap else None
+        key = (digest, controls.style_crop, longest, swap_level)
+        if controls.keep_colours == "coral":
+            mean, covariance = colours.colour_statistics(content)
+            key += (mean.tobytes(), covariance.tobytes())
+        if key not in self._known:
+            scaled = images.resize(rgb, *images.scaled_size(width, height, longest))
+            if controls.keep_colours == "coral":
+                scaled = colours.coral(scaled, mean, covariance)
+            scaled = tf.constant(images.pad(scaled), tf.float32) / 255.0
+            self._known[key] = self._painter.style_of(scaled, swap_level)
+        self._known.move_to_end(key)
+        while len(self._known) > CACHED:
+            self._known.popitem(last=False)
+        return self._known[key]
+
+
+def _shares(weights, count):
+    """The ``weights`` of ``count`` styles, equal when None, with the sum 1."""
+    try:
+        shares = np.asarray([1.0] * count if weights is None else weights, np.float64)
+        with np.errstate(over="ignore"):
+            total = shares.sum()
+    except (TypeError, ValueError):
+        total = None
+    if not total or not np.isfinite(total) or shares.shape != (count,) or shares.min() < 0:
+        raise OptionError("give each of the %d styles a weight, none negative, not all 0, not %s" % (count, weights))
+    return shares / total
+
+
+def _middle(rgb, share):
+    """The middle ``share`` of both sides."""
+    height, width = (max(1, round(side * share)) for side in rgb.shape[:2])
+    top, left = (rgb.shape[0] - height) // 2, (rgb.shape[1] - width) // 2
+    return rgb[top : top + height, left : left + width]

@@ -5,30 +5,43 @@ from .architecture import LEVELS, MEAN_RGB, decoder_layers, encoder_layers, tap
 from .errors import WeightsError
 
 
-class _Convolutions(tf.Module):
-    """Named 3x3 convolutions with reflection padding, checked against their shapes."""
+class Convolutions(tf.Module):
+    """Named convolutions with reflection padding, their weights checked against their shapes.
+
+    Args:
+        layers: ``[(name, side of the kernel, stride, channels in, channels out), ...]``.
+        arrays: ``PREFIXNAME_kernel`` ``[side, side, in, out]`` and ``PREFIXNAME_bias`` ``[out]``; numpy.
+        dtype: what the convolutions compute in.
+
+    Raises:
+        WeightsError: an array is missing or has another shape.
+    """
 
     def __init__(self, layers, arrays, prefix, dtype, name):
         super().__init__(name=name)
         self.dtype = tf.as_dtype(dtype)
-        self._weights = {}
-        for layer, channels, width in layers:
-            for part, shape in (("_kernel", (3, 3, channels, width)), ("_bias", (width,))):
+        self._weights, self._shapes = {}, {}
+        for layer, side, stride, channels, width in layers:
+            self._shapes[layer] = (side, stride)
+            for part, shape in (("_kernel", (side, side, channels, width)), ("_bias", (width,))):
                 key = prefix + layer + part
                 if key not in arrays or arrays[key].shape != shape:
                     found = arrays[key].shape if key in arrays else "nothing"
                     raise WeightsError("the weights must hold %s of shape %s, found %s" % (key, shape, found))
                 self._weights[layer + part] = tf.constant(arrays[key], self.dtype)
 
-    def _convolve(self, x, layer, relu=True):
-        # Zero padding would darken the borders, level by level.
-        x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "REFLECT")
+    def __call__(self, x, layer, relu=True):
+        """``x [1, h, w, in]`` to ``[1, h / stride, w / stride, out]``."""
+        side, stride = self._shapes[layer]
+        if side == 3:
+            # Zero padding would darken the borders, level by level.
+            x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "REFLECT")
         x = tf.nn.bias_add(
-            tf.nn.conv2d(x, self._weights[layer + "_kernel"], 1, "VALID"), self._weights[layer + "_bias"])
+            tf.nn.conv2d(x, self._weights[layer + "_kernel"], stride, "VALID"), self._weights[layer + "_bias"])
         return tf.nn.relu(x) if relu else x
 
 
-class Encoder(_Convolutions):
+class Encoder(Convolutions):
     """A VGG-shaped encoder: RGB to the features at relu1_1..relu5_1.
 
     Args:
@@ -40,9 +53,9 @@ class Encoder(_Convolutions):
 
     def __init__(self, arrays, backbone, widths, dtype=tf.float32):
         self._layers = [layer for layer, _, _ in encoder_layers(backbone, widths)]
-        super().__init__(encoder_layers(backbone, widths), arrays, "encoder_", dtype, "encoder")
+        super().__init__(_threes(encoder_layers(backbone, widths)), arrays, "encoder_", dtype, "encoder")
 
-    def __call__(self, rgb, last=5):
+    def taps(self, rgb, last=5):
         """``{level: features [1, h / 2^(level-1), w / 2^(level-1), c]}`` of levels 1..``last``.
 
         Args:
@@ -54,7 +67,7 @@ class Encoder(_Convolutions):
             block = int(layer[5])
             if layer == tap(block) and block > 1:
                 x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-            x = self._convolve(x, layer)
+            x = self(x, layer)
             if layer == tap(block):
                 taps[block] = x
             if layer == tap(last):
@@ -62,31 +75,54 @@ class Encoder(_Convolutions):
         return taps
 
 
-class Decoder(_Convolutions):
+class Decoder(Convolutions):
     """The decoder's five shared blocks; `Encoder` says what the arguments are."""
 
     def __init__(self, arrays, backbone, widths, dtype=tf.float32):
         blocks = {level: decoder_layers(level, backbone, widths) for level in LEVELS}
         self._blocks = {level: [layer for layer, _, _ in block] for level, block in blocks.items()}
-        super().__init__([layer for block in blocks.values() for layer in block], arrays, "decoder_", dtype, "decoder")
+        layers = [layer for block in blocks.values() for layer in block]
+        super().__init__(_threes(layers), arrays, "decoder_", dtype, "decoder")
 
     def block(self, level, x):
         """relu``level``\\_1 features to those of the level above, ``[1, h, w, c]``; block 1 gives RGB."""
         for n, layer in enumerate(self._blocks[level]):
-            x = self._convolve(x, layer, relu=level > 1)
+            x = self(x, layer, relu=level > 1)
             if n == 0 and level > 1:
-                shape = tf.shape(x)
-                # Nearest upsampling before a convolution leaves no checkerboard (Odena et al. 2016).
-                x = tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
+                x = upsample(x)
         return x
 
-    def __call__(self, x, level):
+    def decode(self, x, level):
         """Features of ``level`` to RGB ``[1, h, w, 3]``, about 0..1, unclipped."""
         for block in range(level, 0, -1):
             x = self.block(block, x)
         return x
 
 
+def _threes(layers):
+    return [(name, 3, 1, channels, width) for name, channels, width in layers]
+
+
+def upsample(x):
+    """Twofold, nearest: before a convolution it leaves no checkerboard (Odena et al. 2016)."""
+    shape = tf.shape(x)
+    return tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
+
+
+def graph(function, *signature):
+    """``function`` as a TensorFlow graph, traced once for all sizes that ``signature`` leaves open.
+
+    AutoGraph, which would translate Python's own ``if`` and ``for``, costs start-up time; there are
+    none that depend on tensors.
+    """
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
 def preprocess(rgb, dtype=tf.float32):
     """RGB 0..1 less ImageNet's mean colour; what every encoder here sees."""
     return tf.cast(rgb - tf.constant(MEAN_RGB, rgb.dtype), dtype)
+
+
+def postprocess(rgb):
+    """The way back from `preprocess`."""
+    return rgb + tf.constant(MEAN_RGB, rgb.dtype)

@@ -1,14 +1,18 @@
-"""The whitening and colouring transform (Li et al. 2017, section 3.2), in plain TensorFlow.
+"""The whitening and colouring transform (Li et al. 2017, section 3.2) and its kin, in plain TensorFlow.
 
 Features ``F`` of one picture, ``[h, w, c]``, have a mean ``m`` and a covariance ``S`` over their
-``h*w`` positions.  Whitening takes the content's statistics away, colouring gives the style's::
+``h*w`` positions.  Every method here gives the content's features the style's statistics by one
+affine map ``F' = (F - m_c) M + m_s`` (row vectors):
 
-    W = S_c^(-1/2)            K = S_s^(1/2)
-    F' = K W (F - m_c) + m_s
+``wct``     ``M = S_c^(-1/2) S_s^(1/2)``: whitening, then colouring (Li et al. 2017)
+``ot``      the map of that effect which moves features least, the optimal transport between two
+            normal distributions (Knott & Smith 1984; for style: Lu et al. 2019, Mroueh 2020):
+            ``M = L^(-T) (L^T S_s L)^(1/2) L^(-1)`` for any ``L L^T = S_c``
+``adain``   ``M`` is diagonal: each channel's own deviation only (Huang & Belongie 2017)
+``whiten``  no style: ``M = s S_c^(-1/2)`` with ``s^2`` the mean variance, around the content's mean
 
-Both roots come from symmetric eigendecompositions (ZCA), in float32.  With the strength ``a``
-(the paper's alpha) the blend ``a F' + (1 - a) F`` is again affine in ``F``, so each level needs
-one affine map only: `affine_map`.
+Roots come from symmetric eigendecompositions, in float32.  With the strength ``a`` (the paper's
+alpha) the blend ``a F' + (1 - a) F`` is again affine in ``F``: one map for each level is all.
 """
 from typing import NamedTuple
 
@@ -22,37 +26,11 @@ RIDGE = 1e-3
 TINY = 1e-8
 
 
-class Style(NamedTuple):
-    """What colouring needs of a style at one level: mean ``[c]`` and ``S^(1/2)`` ``[c, c]``, float32."""
+class Statistics(NamedTuple):
+    """Mean ``[c]`` and covariance ``[c, c]`` of features over their positions, float32."""
 
     mean: tf.Tensor
-    root: tf.Tensor
-
-
-def statistics(features):
-    """The mean ``[c]`` and the covariance ``[c, c]`` of ``features [h, w, c]``, in float32."""
-    flat = tf.cast(tf.reshape(features, (-1, features.shape[-1])), tf.float32)
-    mean = tf.reduce_mean(flat, 0)
-    centred = flat - mean
-    count = tf.cast(tf.shape(flat)[0], tf.float32)
-    return mean, tf.matmul(centred, centred, transpose_a=True) / count
-
-
-def root(covariance, exponent, ridge=0.0):
-    """``(S + ridge * mean eigenvalue * I) ** exponent`` of a symmetric ``[c, c]`` matrix, float32.
-
-    Eigenvalues below zero, which rounding makes, count as zero.
-    """
-    values, vectors = tf.linalg.eigh(covariance)
-    values = tf.maximum(values, 0.0)
-    values = values + ridge * tf.reduce_mean(values) + TINY
-    return tf.matmul(vectors * values**exponent, vectors, transpose_b=True)
-
-
-def style_of(features):
-    """The `Style` of ``features [h, w, c]``."""
-    mean, covariance = statistics(features)
-    return Style(mean, root(covariance, 0.5))
+    covariance: tf.Tensor
 
 
 class AffineMap(NamedTuple):
@@ -66,27 +44,99 @@ class AffineMap(NamedTuple):
     offset: tf.Tensor
 
 
-def affine_map(features, style, strength, ridge=RIDGE):
-    """The `AffineMap` that gives ``features`` the statistics of ``style``.
+def statistics(features, weights=None):
+    """The `Statistics` of ``features [h, w, c]``, each position counted ``weights [h, w]`` times."""
+    flat = tf.cast(tf.reshape(features, (-1, tf.shape(features)[-1])), tf.float32)
+    if weights is None:
+        mean = tf.reduce_mean(flat, 0)
+        centred = flat - mean
+        count = tf.cast(tf.shape(flat)[0], tf.float32)
+        return Statistics(mean, tf.matmul(centred, centred, transpose_a=True) / count)
+    share = tf.reshape(weights, (-1, 1))
+    share = share / tf.reduce_sum(share)
+    mean = tf.reduce_sum(share * flat, 0)
+    centred = flat - mean
+    return Statistics(mean, tf.matmul(centred * share, centred, transpose_a=True))
+
+
+def blend(styles, weights):
+    """The weighted mean of several `Statistics`; the weights sum to 1."""
+    return Statistics(*(sum(w * part for w, part in zip(weights, parts)) for parts in zip(*styles)))
+
+
+def root(covariance, exponent, ridge=0.0):
+    """``(S + ridge * mean eigenvalue * I) ** exponent`` of a symmetric ``[c, c]`` matrix, float32.
+
+    Eigenvalues below zero, which rounding makes, count as zero.
+    """
+    values, vectors = tf.linalg.eigh(covariance)
+    values = tf.maximum(values, 0.0)
+    values = values + ridge * tf.reduce_mean(values) + TINY
+    return tf.matmul(vectors * values**exponent, vectors, transpose_b=True)
+
+
+def affine_map(content, style, method="wct", strength=1.0, ridge=RIDGE):
+    """The `AffineMap` that gives features with the statistics ``content`` those of ``style``.
 
     Args:
-        features: the content's, ``[h, w, c]``, any float type.
-        style: `Style`.
+        content: `Statistics`.
+        style: `Statistics`; not looked at by ``whiten``.
+        method: one of `options.METHODS`.
         strength: 0 (nothing happens) to 1 (the full transform), a scalar.
         ridge: see `RIDGE`.
     """
-    mean, covariance = statistics(features)
-    whiten_colour = tf.matmul(root(covariance, -0.5, ridge), style.root)
+    mean, covariance = content
     identity = tf.eye(tf.shape(covariance)[0])
-    return AffineMap(mean, strength * whiten_colour + (1.0 - strength) * identity,
-                     strength * style.mean + (1.0 - strength) * mean)
+    variance = tf.linalg.trace(covariance) / tf.cast(tf.shape(covariance)[0], tf.float32)
+    target = style.mean
+    if method == "wct":
+        matrix = tf.matmul(root(covariance, -0.5, ridge), root(style.covariance, 0.5))
+    elif method == "ot":
+        # A Cholesky factor is as good as the symmetric root, at a fraction of the cost.
+        lower = tf.linalg.cholesky(covariance + (ridge * variance + TINY) * identity)
+        middle = root(tf.matmul(lower, tf.matmul(style.covariance, lower), transpose_a=True), 0.5)
+        half = tf.linalg.triangular_solve(lower, middle, adjoint=True)
+        matrix = tf.linalg.triangular_solve(lower, tf.transpose(half), adjoint=True)
+    elif method == "adain":
+        ratio = (tf.linalg.diag_part(style.covariance) + TINY) / (
+            tf.linalg.diag_part(covariance) + ridge * variance + TINY)
+        matrix = tf.linalg.diag(tf.sqrt(tf.maximum(ratio, 0.0)))
+    elif method == "whiten":
+        matrix, target = tf.sqrt(variance) * root(covariance, -0.5, ridge), mean
+    else:
+        raise ValueError(method)
+    return AffineMap(mean, strength * matrix + (1.0 - strength) * identity,
+                     strength * target + (1.0 - strength) * mean)
 
 
-def transform(features, style, strength=1.0, ridge=RIDGE):
-    """Whitened and coloured ``features [h, w, c]``, in their own type."""
-    affine = affine_map(features, style, strength, ridge)
+def apply(affine, features):
+    """``features [h, w, c]`` through an `AffineMap`, in their own type."""
     dtype = features.dtype
     centred = tf.cast(tf.cast(features, tf.float32) - affine.centre, dtype)
     # A 1x1 convolution: what folds into the decoder's next one.
     return tf.nn.conv2d(centred[None], tf.cast(affine.matrix, dtype)[None, None], 1, "VALID")[0] + tf.cast(
         affine.offset, dtype)
+
+
+def swap(content, style, patch=3, stride=1):
+    """Every patch of ``content [h, w, c]`` replaced by the most alike of ``style [h', w', c]``.
+
+    Style swap (Chen & Schmidt 2016): likeness is the normalised cross-correlation of ``patch`` x
+    ``patch`` patches, taken from the style every ``stride`` positions; overlaps are averaged.
+    Both are to be whitened, so that likeness is about form (Li et al. 2017, UST's ``swap5``).
+
+    Returns:
+        ``[h, w, c]`` float32.
+    """
+    content, style = tf.cast(content, tf.float32)[None], tf.cast(style, tf.float32)[None]
+    channels = style.shape[-1]
+    patches = tf.image.extract_patches(style, (1, patch, patch, 1), (1, stride, stride, 1), (1, 1, 1, 1), "VALID")
+    kernels = tf.transpose(tf.reshape(patches, (-1, patch, patch, channels)), (1, 2, 3, 0))
+    length = tf.sqrt(tf.reduce_sum(tf.square(kernels), (0, 1, 2), keepdims=True))
+    likeness = tf.nn.conv2d(content, kernels / (length + TINY), 1, "VALID")
+    chosen = tf.one_hot(tf.argmax(likeness, -1), tf.shape(kernels)[-1])
+    shape = tf.shape(content)
+    put = tf.nn.conv2d_transpose(chosen, kernels, shape, 1, "VALID")
+    ones = tf.ones((patch, patch, 1, 1))
+    overlap = tf.nn.conv2d_transpose(tf.ones_like(chosen[..., :1]), ones, (1, shape[1], shape[2], 1), 1, "VALID")
+    return (put / overlap)[0]

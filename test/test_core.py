@@ -86,7 +86,8 @@ def test_core_imports_where_there_is_no_ros(repository, run):
 
 def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
     process = run("-c", "import sys\n"
-                        "from ros_style_transfer import cli, images, latest, meter, options, style_library, weights\n"
+                        "from ros_style_transfer import cli, colours, images, latest, masks\n"
+                        "from ros_style_transfer import meter, options, style_library, weights\n"
                         "print('tensorflow' in sys.modules)")
     assert process.stdout.strip() == "False", process.stderr
 

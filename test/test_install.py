@@ -20,7 +20,7 @@ from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.srv import SetStyle
 rospy.init_node("probe")
 rospy.wait_for_service("/painter/set_style", 30)
-answer = rospy.ServiceProxy("/painter/set_style", SetStyle)("woodcut", True, 0.5)
+answer = rospy.ServiceProxy("/painter/set_style", SetStyle)(style="woodcut", set_strength=True, strength=0.5)
 status = rospy.wait_for_message("/painter/status", StyleStatus, 30)
 print("|".join([str(answer.success), status.state, status.style, weights.__file__, weights.folder()]))
 """

@@ -7,7 +7,8 @@ from conftest import draw_scene
 
 from ros_style_transfer import images
 from ros_style_transfer.errors import ImageError, OptionError
-from ros_style_transfer.stylizer import Stylizer
+from ros_style_transfer.options import Controls
+from ros_style_transfer.stylizer import CACHED, Stylizer
 
 
 @pytest.fixture(scope="module")
@@ -16,19 +17,14 @@ def stylizer():
 
 
 @pytest.fixture(scope="module")
-def fine_levels_only():
-    return Stylizer(levels=(1,))
-
-
-@pytest.fixture(scope="module")
 def half():
     """``half(dtype)``: a stylizer of that type, made once."""
     return functools.lru_cache(None)(lambda dtype: Stylizer(dtype=dtype))
 
 
-def paint(stylizer, style, picture, strength=1.0):
+def paint(stylizer, style, picture, **controls):
     stylizer.set_style(style)
-    return stylizer.stylize(picture, strength)
+    return stylizer.stylize(picture, Controls(**controls))
 
 
 def colours(rgb):
@@ -59,11 +55,23 @@ def test_every_size_is_kept(stylizer, styles, width, height):
     assert np.array_equal(picture, before), "the caller's picture was changed"
 
 
-def test_another_size_never_retraces_the_graph(styles):
-    fresh = Stylizer(levels=(2, 1))
-    for size in ((48, 64), (33, 70), (100, 32)):
-        paint(fresh, styles["mosaic"], draw_scene(*size))
-    assert fresh._network.paint.experimental_get_tracing_count() == 1
+def traced(stylizer):
+    """How often TensorFlow has traced a graph of this stylizer's, of all its graphs."""
+    held = [*vars(stylizer._painter).values(), *vars(stylizer._painter.network).values()]
+    held += [graph for value in held if isinstance(value, dict) for graph in value.values()]
+    return sum(graph.experimental_get_tracing_count() for graph in held if hasattr(graph, "get_concrete_function"))
+
+
+def test_another_size_and_other_controls_never_retrace_a_graph(styles):
+    fresh = Stylizer()
+    paint(fresh, styles["mosaic"], draw_scene(48, 64))
+    before = traced(fresh)
+    assert before >= 10, "an encoder and a decoder for each of five levels"
+    for size in ((33, 70), (100, 32)):
+        for controls in ({}, {"strength": 0.5}, {"levels": (3, 4)}, {"passes": 2}, {"level_strength": {5: 0.2}},
+                         {"keep_colours": "luminance"}, {"style_scale": 0.5}):
+            paint(fresh, styles["mosaic"], draw_scene(*size), **controls)
+    assert traced(fresh) == before
 
 
 def test_painting_gives_the_styles_colours(stylizer, styles, scene):
@@ -108,16 +116,17 @@ def test_style_of_one_colour_colours_everything(stylizer, scene, colour):
 
 
 def test_strength_leads_from_the_content_to_the_style(stylizer, styles, scene):
-    distances = [difference(paint(stylizer, styles["mosaic"], scene, strength), scene)
+    distances = [difference(paint(stylizer, styles["mosaic"], scene, strength=strength), scene)
                  for strength in (0, 0.3, 1.0)]
     assert distances[0] == 0
     assert 0 < distances[1] < 0.9 * distances[2]
 
 
-def test_level_one_alone_keeps_more_structure_than_all(stylizer, fine_levels_only, styles, scene):
+def test_level_one_alone_keeps_more_structure_than_all(stylizer, styles, scene):
     kept = []
-    for each in (fine_levels_only, stylizer):
-        painted = [luma(paint(each, styles[name], scene)).ravel() for name in ("mosaic", "watercolour", "cubism")]
+    for levels in ((1,), None):
+        painted = [luma(paint(stylizer, styles[name], scene, levels=levels)).ravel()
+                   for name in ("mosaic", "watercolour", "cubism")]
         kept.append(np.mean([np.corrcoef(p, luma(scene).ravel())[0, 1] for p in painted]))
     assert kept[0] > kept[1] + 0.05
 
@@ -131,13 +140,14 @@ def test_same_picture_gives_the_same_painting(stylizer, styles, scene):
 @pytest.fixture
 def encoded(stylizer, monkeypatch):
     """The sizes of the style pictures that the network is asked to encode from now on."""
-    sizes, style_of = [], stylizer._network.style_of
+    network = stylizer._painter.network
+    sizes, style_of = [], network.style_of
 
     def counting(rgb):
         sizes.append((int(rgb.shape[1]), int(rgb.shape[0])))
         return style_of(rgb)
 
-    monkeypatch.setattr(stylizer._network, "style_of", counting)
+    monkeypatch.setattr(network, "style_of", counting)
     return sizes
 
 
@@ -151,6 +161,43 @@ def test_going_back_to_an_earlier_style_encodes_nothing(stylizer, encoded, style
     for name in ("mosaic", "cubism", "mosaic", "cubism"):
         paint(stylizer, styles[name][:, ::-1], draw_scene(64, 48))
     assert len(encoded) == 2
+
+
+def test_a_look_that_was_seen_before_encodes_nothing_whatever_else_is_painted_between(stylizer, encoded, styles):
+    looks = [{"style_scale": 0.5}, {"style_crop": 0.5}, {"swap": 0.5, "swap_patch": 1}, {"keep_colours": "coral"}]
+    for _ in range(2):
+        for controls in looks:
+            paint(stylizer, styles["mosaic"][:, 100:], draw_scene(64, 48), **controls)
+    assert len(encoded) == len(looks)
+    for controls in ({"strength": 0.5}, {"levels": (2, 1)}, {"passes": 2}, {"method": "ot"}, {"feather": 1.0}):
+        paint(stylizer, styles["mosaic"][:, 100:], draw_scene(64, 48), style_scale=0.5, **controls)
+    assert len(encoded) == len(looks)
+
+
+def test_memory_of_styles_is_bounded_and_holds_those_of_late(stylizer, encoded):
+    looks = [one_colour((value, 0, 255 - value), 8, 8) for value in range(CACHED + 10)]
+    content = draw_scene(16, 16)
+    for n, look in enumerate(looks):
+        paint(stylizer, look, content)
+        if n % 8 == 0:
+            paint(stylizer, looks[0], content)  # the first one is in use all the time
+    assert len(stylizer._known) == CACHED
+    assert len(encoded) == len(looks)
+    for look in (looks[0], *looks[:-CACHED:-1]):
+        paint(stylizer, look, content)
+    assert len(encoded) == len(looks), "one of the latest was forgotten"
+    paint(stylizer, looks[1], content)
+    assert len(encoded) == len(looks) + 1
+
+
+def test_style_is_what_the_array_held_when_it_was_set(stylizer, styles, scene):
+    style = styles["cubism"][::-1, ::-1]
+    buffer = style.copy()
+    stylizer.set_style(buffer)
+    buffer[:] = 0  # as a camera's driver does
+    painted = stylizer.stylize(scene), stylizer.stylize(scene, Controls(style_crop=0.9))
+    assert np.array_equal(painted[0], paint(Stylizer(), style, scene))
+    assert np.array_equal(painted[1], paint(Stylizer(), style, scene, style_crop=0.9))
 
 
 def test_style_smaller_than_the_content_is_not_enlarged(stylizer, encoded, styles):
@@ -176,8 +223,18 @@ def test_half_precision_paints_nearly_the_same(stylizer, half, styles, scene, dt
 
 
 def test_without_a_style_the_error_says_what_to_call(scene):
-    with pytest.raises(OptionError, match="set_style"):
-        Stylizer(levels=(1,)).stylize(scene)
+    fresh = Stylizer()
+    for paint_something in (lambda: fresh.stylize(scene), lambda: fresh.texture(32, 32), fresh.warm_up,
+                            lambda: fresh.stylize(scene, mask=np.zeros(scene.shape[:2], np.uint8))):
+        with pytest.raises(OptionError, match="set_style"):
+            paint_something()
+
+
+def test_warming_up_needs_no_picture_and_changes_none(stylizer, styles, scene):
+    expected = paint(stylizer, styles["mosaic"], scene, smoothing=0.0)
+    stylizer.warm_up()
+    stylizer.warm_up(40, 33, Controls(method="ot", smoothing=0.5))
+    assert np.array_equal(stylizer.stylize(scene), expected)
 
 
 @pytest.mark.parametrize("picture, found", [
@@ -193,13 +250,23 @@ def test_what_is_no_picture_is_named(stylizer, styles, picture, found):
 
 @pytest.mark.parametrize("options, value, allowed", [
     ({"model": "gatys"}, "'gatys'", "cascade"),
-    ({"dtype": "float64"}, "'float64'", "float32, bfloat16, float16"),
-    ({"levels": (9,)}, "9", "5,4,3,2,1"),
-    ({"levels": ()}, r"\(\)", "5,4,3,2,1"),
-    ({"levels": (3, 3)}, r"\(3, 3\)", "each once")])
+    ({"dtype": "float64"}, "'float64'", "float32, bfloat16, float16")])
 def test_wrong_options_name_the_value_and_what_is_allowed(options, value, allowed):
     with pytest.raises(OptionError, match=value) as error:
         Stylizer(**options)
+    assert allowed in str(error.value)
+
+
+@pytest.mark.parametrize("controls, value, allowed", [
+    ({"levels": (9,)}, "9", "5,4,3,2,1"),
+    ({"levels": ()}, r"\(\)", "5,4,3,2,1"),
+    ({"levels": (3, 3)}, r"\(3, 3\)", "each once"),
+    ({"method": "adam"}, "'adam'", "wct, ot, adain, whiten"),
+    ({"swap": 0.5, "method": "ot"}, "ot", "wct")])
+def test_wrong_controls_name_the_value_and_what_is_allowed(stylizer, styles, scene, controls, value, allowed):
+    stylizer.set_style(styles["mosaic"])
+    with pytest.raises(OptionError, match=value) as error:
+        stylizer.stylize(scene, Controls(**controls))
     assert allowed in str(error.value)
 
 
@@ -207,5 +274,5 @@ def test_wrong_options_name_the_value_and_what_is_allowed(options, value, allowe
 def test_wrong_strength_is_named(stylizer, styles, scene, strength):
     stylizer.set_style(styles["mosaic"])
     with pytest.raises(OptionError, match="0 to 1") as error:
-        stylizer.stylize(scene, strength)
+        stylizer.stylize(scene, Controls(strength=strength))
     assert repr(strength) in str(error.value)

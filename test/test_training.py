@@ -1,4 +1,5 @@
 """The training: its pieces against numpy and the runtime, and a tiny run from pictures to painted pixels."""
+import csv
 import os
 
 import numpy as np
@@ -7,9 +8,14 @@ import tensorflow as tf
 
 pytest.importorskip("keras", minversion="3.0", reason="the training needs Keras 3")
 
+import keras
+
 from ros_style_transfer import architecture, images, wct, weights
 from ros_style_transfer.cascade import Cascade
-from ros_style_transfer.training import cascade, data, networks
+from ros_style_transfer.live import Live
+from ros_style_transfer.options import Controls
+from ros_style_transfer.painter import Painter, Region, Style
+from ros_style_transfer.training import cascade, data, live, networks, statistics, teacher
 
 
 def test_chosen_channels_never_repeat_what_another_says():
@@ -101,11 +107,21 @@ def test_pictures_are_loaded_as_rgb_no_longer_than_asked(tmp_path):
 def test_gram_is_the_mean_outer_product():
     features = np.random.default_rng(0).normal(1, 1, (2, 5, 7, 6)).astype(np.float32)
     expected = np.einsum("bhwi,bhwj->bij", features.astype(np.float64), features) / (5 * 7)
-    assert np.allclose(data.gram(features), expected, rtol=1e-5, atol=1e-5)
+    assert np.allclose(teacher.gram(features), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_crops_of_a_batch_are_mostly_of_photographs():
+    photo, painting = (np.full((60, 60, 3), value, np.uint8) for value in (51, 204))
+    crops = data.random_crops(np.random.default_rng(0), [photo], [painting], 200, 16)
+    assert crops.shape == (200, 16, 16, 3) and crops.dtype == np.float32
+    assert set(np.unique(crops.round(3))) == {np.float32(0.2), np.float32(0.8)}
+    assert np.mean(crops > 0.5) == pytest.approx(0.2, abs=0.08)
 
 
 def test_batches_depend_on_seed_and_number_alone(scene):
-    make = lambda seed: data.Batches([scene], [scene[::-1]], None, 2, 48, 5, (seed, 0))
+    draw = lambda rng: {"content": data.random_crops(rng, [scene], [scene[::-1]], 2, 48)}
+    make = lambda seed: data.Batches(draw, 5, (seed, 0))
+    assert len(make(1)) == 5
     first, again, other = make(1)[3][0]["content"], make(1)[3][0]["content"], make(2)[3][0]["content"]
     assert first.shape == (2, 48, 48, 3) and first.dtype == np.float32 and 0 <= first.min() and first.max() <= 1
     assert np.array_equal(first, again)
@@ -113,15 +129,134 @@ def test_batches_depend_on_seed_and_number_alone(scene):
     assert not np.array_equal(first, make(1)[4][0]["content"])
 
 
+def test_bank_knows_the_inner_part_of_every_crop_and_keeps_it(scene, tmp_path):
+    asked = []
+
+    def describe(rgb):
+        asked.append(rgb)
+        return {"mean": rgb.mean((1, 2)), "corner": rgb[:, 0, 0]}
+
+    make = lambda seed: data.Bank([scene, scene[::-1]], describe, 32, 3, np.random.default_rng(seed), smallest=0.6,
+                                  cache=str(tmp_path), margin=5)
+    first = make(0)
+    assert first.crops.shape == (6, 42, 42, 3)
+    assert [rgb.shape for rgb in asked] == [(1, 32, 32, 3)] * 6
+    again = make(0)
+    assert len(asked) == 7, "what is on disk was computed anew"
+    for bank in (first, again):
+        taken = bank.take(np.array([4, 1, 4]), "content")
+        assert sorted(taken) == ["content", "content_corner", "content_mean"]
+        assert all(value.dtype == np.float32 for value in taken.values())
+        for crop, mean, corner, pick in zip(*(taken["content" + end] for end in ("", "_mean", "_corner")), (4, 1, 4)):
+            assert np.array_equal(crop, first.crops[pick] / np.float32(255))
+            inner = crop[5:-5, 5:-5]
+            assert np.allclose(mean, inner.mean((0, 1)), atol=1e-3)  # kept in float16
+            assert np.allclose(corner, inner[0, 0], atol=1e-3)
+    make(1)
+    assert len(asked) == 13, "other crops took what was on disk"
+
+
+def correlated(rng, batch, height, width, channels):
+    mixed = rng.normal(size=(batch, height, width, channels)) @ rng.normal(size=(channels, channels))
+    return (mixed + rng.normal(size=channels)).astype(np.float32)
+
+
+def power(matrix, exponent):
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors @ np.diag(values**exponent) @ vectors.T
+
+
+def regular(matrix, ridge):
+    return matrix + ridge * np.trace(matrix) / len(matrix) * np.eye(len(matrix))
+
+
+def test_training_counts_a_batchs_statistics_picture_by_picture():
+    features = correlated(np.random.default_rng(0), 3, 7, 8, 6)
+    means, covariances = statistics.statistics(features)
+    for picture, mean, covariance in zip(features, means, covariances):
+        flat = picture.reshape(-1, 6).astype(np.float64)
+        assert np.allclose(mean[0], flat.mean(0), atol=1e-5)
+        assert np.allclose(covariance, np.cov(flat.T, bias=True), atol=1e-4)
+
+
+@pytest.fixture
+def float64():
+    """Keras computes in float64, for finite differences."""
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
+
+
+def covariance(case, size=6):
+    """A covariance matrix ``[size, size]`` of distinct, of repeated or of vanishing eigenvalues."""
+    values = {"distinct": np.geomspace(0.1, 4, size), "repeated": np.repeat([0.5, 2.0], size // 2),
+              "all alike": np.full(size, 1.5), "singular": np.repeat([0.0, 2.0], size // 2)}[case]
+    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(size, size)))[0]
+    return turn @ np.diag(values) @ turn.T
+
+
+@pytest.mark.parametrize("case", ["distinct", "repeated", "all alike", "singular"])
+@pytest.mark.parametrize("ridge", [1e-3, 0.1])
+def test_roots_are_numpys(float64, case, ridge):
+    matrices = np.stack([covariance(case), 9 * covariance(case)])
+    for matrix, root, inverse in zip(matrices, *statistics.roots(tf.constant(matrices), ridge)):
+        assert np.allclose(root, power(regular(matrix, ridge), 0.5), rtol=1e-4, atol=1e-6)
+        assert np.allclose(inverse, power(regular(matrix, ridge), -0.5), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["distinct", "repeated", "all alike", "singular"])
+@pytest.mark.parametrize("part", [0, 1], ids=["root", "inverse root"])
+def test_roots_gradient_is_that_of_finite_differences(float64, case, part):
+    """Autodiff through the eigendecomposition would divide by zero where eigenvalues are alike."""
+    matrix, ridge, rng = covariance(case), 0.01, np.random.default_rng(1)
+    weights_of_parts = rng.normal(size=matrix.shape)
+    weights_of_parts += weights_of_parts.T
+    value = tf.constant(matrix[None])
+    with tf.GradientTape() as tape:
+        tape.watch(value)
+        total = tf.reduce_sum(weights_of_parts * statistics.roots(value, ridge)[part])
+    gradient = tape.gradient(total, value).numpy()[0]
+    golden = lambda m: np.sum(weights_of_parts * power(regular(m, ridge), (0.5, -0.5)[part]))
+    for _ in range(5):
+        step = rng.normal(size=matrix.shape)
+        step = 1e-5 * (step + step.T)
+        expected = (golden(matrix + step) - golden(matrix - step)) / 2
+        assert np.sum(gradient * step) == pytest.approx(expected, rel=1e-3, abs=1e-9)
+
+
+def test_transport_is_the_optimal_map_between_normal_distributions():
+    rng = np.random.default_rng(0)
+    content, style = correlated(rng, 2, 12, 14, 8), correlated(rng, 2, 10, 9, 8)
+    moved = np.asarray(statistics.transport(content, *statistics.statistics(style), 1e-3))
+    assert moved.shape == content.shape
+    for picture, wanted, result in zip(content, style, moved):
+        flat, target = (f.reshape(-1, 8).astype(np.float64) for f in (picture, wanted))
+        own = power(regular(np.cov(flat.T, bias=True), 1e-3), 0.5)
+        inverse = np.linalg.inv(own)
+        # The middle root has a ridge of its own, for its gradient.
+        middle = power(regular(own @ np.cov(target.T, bias=True) @ own, 1e-4), 0.5)
+        expected = (flat - flat.mean(0)) @ inverse @ middle @ inverse + target.mean(0)
+        assert np.linalg.norm(result.reshape(-1, 8) - expected) < 1e-3 * np.linalg.norm(expected)
+
+
 def test_training_whitens_and_colours_as_the_runtime_does():
     rng = np.random.default_rng(0)
-    content, style = (
-        (rng.normal(size=(2, 12, 14, 16)) @ rng.normal(size=(16, 16)) + rng.normal(size=16)).astype(np.float32)
-        for _ in range(2))
-    trained = np.asarray(cascade.whiten_colour(content, *cascade.statistics(style), ridge=wct.RIDGE))
-    for n in range(2):
-        runtime = wct.transform(tf.constant(content[n]), wct.style_of(tf.constant(style[n]))).numpy()
-        assert np.linalg.norm(trained[n] - runtime) < 1e-3 * np.linalg.norm(runtime)
+    content, style = correlated(rng, 2, 12, 14, 16), correlated(rng, 2, 12, 14, 16)
+    wanted = statistics.statistics(style)
+    trained = {"wct": np.asarray(cascade.whiten_colour(content, *wanted, ridge=wct.RIDGE)),
+               "ot": np.asarray(statistics.transport(content, *wanted, wct.RIDGE))}
+    for method, bound in (("wct", 1e-3), ("ot", 1e-2)):  # the transport's second ridge is the training's alone
+        for n in range(2):
+            pair = [wct.statistics(tf.constant(f[n])) for f in (content, style)]
+            runtime = wct.apply(wct.affine_map(*pair, method), tf.constant(content[n])).numpy()
+            assert np.linalg.norm(trained[method][n] - runtime) < bound * np.linalg.norm(runtime), method
+
+
+def paint(network, model, content, style, ridge=wct.RIDGE):
+    """What the runtime paints, float32, unclipped; whole pictures uint8."""
+    content, style = (tf.constant(rgb, tf.float32) / 255.0 for rgb in (content, style))
+    region = Region(Style(network.style_of(style)))
+    return Painter(network, ridge).paint(content, [region], Controls().resolved(model)).numpy()
 
 
 def test_training_paints_what_the_runtime_paints(scene, styles):
@@ -132,18 +267,99 @@ def test_training_paints_what_the_runtime_paints(scene, styles):
     trainer = cascade.CascadeTrainer(networks.Encoder(parts[0]), {}, *parts, {}, entry["backbone"], wct.RIDGE)
     style = styles["mosaic"][:128, :160]
     trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)), np.array([5]))
-    network = Cascade(arrays, entry["backbone"], entry["widths"])
-    painted = network.paint(tf.constant(scene), network.style_of(tf.constant(style)), tf.constant(1.0)).numpy()
+    painted = paint(Cascade(arrays, entry["widths"], entry["backbone"]), "cascade", scene, style)
     # The five levels stretch the float32 rounding of ten eigendecompositions.
-    assert np.abs(np.clip(np.asarray(trained)[0], 0, 1) * 255 - painted).mean() < 1
+    assert np.abs(np.clip(trained, 0, 1)[0] - np.clip(painted, 0, 1)).mean() < 1 / 255
+
+
+@pytest.mark.parametrize("second_ridge, bound", [(None, 0.06), (0.0, 0.005)], ids=["as it is", "without second ridge"])
+def test_training_of_the_live_model_paints_what_the_runtime_paints(monkeypatch, scene, styles, second_ridge, bound):
+    """But for the ridge of the transport's middle root, which is there for its gradient in training alone."""
+    roots = statistics.roots
+    if second_ridge is not None:
+        monkeypatch.setattr(statistics, "roots", lambda s, ridge: roots(s, second_ridge if ridge == 1e-4 else ridge))
+    arrays = live.live_arrays(np.random.default_rng(0))
+    trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, architecture.LIVE_WIDTHS, 0.01)
+    style = styles["mosaic"][:128, :160]
+    trained = np.asarray(trainer.paint(*(picture[None].astype(np.float32) / 255 for picture in (scene, style))))[0]
+    painted = paint(Live(arrays, architecture.LIVE_WIDTHS), "live", scene, style, 0.01)
+    assert np.linalg.norm(trained - painted) < bound * np.linalg.norm(painted - painted.mean((0, 1)))
+
+
+def test_blur_is_the_binomial_filters(scene):
+    blurred = np.asarray(teacher.blur(np.float32(scene[None])))
+    weights_of_rows = np.float64([1, 2, 1]) / 4
+    padded = np.pad(scene.astype(np.float64), ((1, 1), (1, 1), (0, 0)), "reflect")
+    expected = sum(weights_of_rows[dy] * weights_of_rows[dx] * padded[dy : dy + 128, dx : dx + 160]
+                   for dy in range(3) for dx in range(3))
+    assert np.allclose(blurred[0], expected, atol=1e-3)
+
+
+@pytest.fixture
+def eyes():
+    """A teacher of five taps that anybody can compute: the picture's channels, mixed and pooled."""
+    mix = {level: np.float32(np.random.default_rng(level).normal(size=(3, 4))) for level in range(1, 6)}
+
+    class Network:
+        dtype = "float32"
+
+        def __call__(self, rgb):
+            rgb = np.asarray(rgb)
+            b, h, w, _ = rgb.shape
+            return {level: tf.constant(rgb.reshape(b, h // n, n, w // n, n, 3).mean((2, 4)) @ mix[level])
+                    for level in mix for n in [2 ** (level - 1)]}
+
+    return teacher.Teacher(Network(), {level: 0.5 * level for level in mix})
+
+
+def test_teacher_measures_style_and_content_as_the_card_says(eyes):
+    rng = np.random.default_rng(0)
+    content, style, painted = (rng.random((2, 32, 48, 3)).astype(np.float32) ** power for power in (1, 2, 3))
+    inputs = {"soft": np.zeros(2, np.float32)}
+    inputs.update(("style_" + key, value) for key, value in eyes.grams(style).items())
+    inputs.update(("content_" + key, value) for key, value in eyes.describe(content).items())
+    errors, structure = eyes.losses(painted, inputs)
+
+    grams, fourth = {}, {}
+    for name, rgb in (("content", content), ("style", style), ("painted", painted)):
+        for level, features in eyes.network(rgb).items():
+            flat = features.numpy().astype(np.float64).reshape(2, -1, 4) / (0.5 * level)
+            grams[name, level] = flat.transpose(0, 2, 1) @ flat / flat.shape[1]
+            if level == 4:
+                fourth[name] = flat
+    norm = lambda matrices: np.sqrt((matrices**2).sum((1, 2)))
+    for level, error in errors.items():
+        target = grams["style", level]
+        gap = np.maximum(norm(grams["content", level] - target), 0.2 * norm(target))
+        assert float(error) == pytest.approx(np.mean(norm(grams["painted", level] - target) / gap), rel=1e-3)
+    normal = {name: (flat - flat.mean(1, keepdims=True)) / np.sqrt(flat.var(1, keepdims=True) + 1e-5)
+              for name, flat in fourth.items()}
+    assert float(structure) == pytest.approx(np.mean((normal["content"] - normal["painted"])**2) / 2, rel=1e-3)
+
+
+def test_teacher_sees_a_style_in_itself_and_a_blurred_picture_blurred(eyes):
+    rng = np.random.default_rng(0)
+    content, style = (rng.random((1, 32, 48, 3)).astype(np.float32) ** power for power in (1, 3))
+    inputs = {"soft": np.zeros(1, np.float32)}
+    inputs.update(("style_" + key, value) for key, value in eyes.grams(style).items())
+    inputs.update(("content_" + key, value) for key, value in eyes.describe(content).items())
+    assert max(float(error) for error in eyes.losses(style, inputs)[0].values()) < 0.01
+    assert float(eyes.losses(content, inputs)[1]) < 1e-4
+    softened = eyes.losses(style, dict(inputs, soft=np.ones(1, np.float32)))
+    expected = eyes.losses(teacher.blur(style), inputs)
+    assert float(softened[0][1]) > 0.02
+    for a, b in zip(softened[0].values(), expected[0].values()):
+        assert float(a) == pytest.approx(float(b), abs=1e-5)
 
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory, styles):
-    """A folder of six small pictures, and a teacher of VGG16's shape that has learned nothing."""
+    """Folders of six small pictures and of two, and a teacher of VGG16's shape that has learned nothing."""
     folder = tmp_path_factory.mktemp("training")
-    for name in sorted(styles)[:6]:
+    for n, name in enumerate(sorted(styles)[:6]):
         images.write(str(folder / "pictures" / (name + ".jpg")), styles[name][:256, :256])
+        if n < 2:
+            images.write(str(folder / "few" / (name + ".jpg")), styles[name][:256, :256])
     rng, arrays = np.random.default_rng(0), {}
     for name, channels, width in architecture.encoder_layers():
         kernel = rng.standard_normal((3, 3, channels, width), np.float32) * np.sqrt(2 / (9 * channels))
@@ -152,21 +368,28 @@ def material(tmp_path_factory, styles):
     return folder
 
 
-def test_training_resumes_and_exports_weights_that_paint(run, material, scene, styles):
-    def train(steps, seed):
-        process = run(
-            "-m", "ros_style_transfer.training", "cascade", "--teacher", material / "teacher.npz",
-            "--photos", material / "pictures", "--paintings", material / "pictures", "--work", material / "work",
-            "--output", material / "weights", "--stages", "reconstruct", "--steps", steps, "--every", 2,
-            "--batch", 1, "--size", 64, "--dtype", "float32", "--seed", seed)
-        assert process.returncode == 0, process.stderr[-3000:]
-        arrays, entry = weights.load("cascade", str(material / "weights"))
-        return process.stdout, arrays, entry
+@pytest.fixture
+def train(run, material):
+    """``train(model, pictures, options...)``: what a run prints, and the weights and the entry that it exports."""
 
-    output, first, entry = train(2, seed=1)
+    def train(model, pictures, *options):
+        process = run(
+            "-m", "ros_style_transfer.training", model, "--teacher", material / "teacher.npz",
+            "--photos", material / pictures, "--paintings", material / pictures, "--work", material / "work",
+            "--output", material / "weights", "--batch", 1, "--size", 64, "--dtype", "float32", *options)
+        assert process.returncode == 0, process.stderr[-3000:]
+        return (process.stdout, *weights.load(model, str(material / "weights")))
+
+    return train
+
+
+def test_training_resumes_and_exports_weights_that_paint(train, scene, styles):
+    start = lambda steps, seed: train(
+        "cascade", "pictures", "--stages", "reconstruct", "--every", 2, "--steps", steps, "--seed", seed)
+    output, first, entry = start(2, seed=1)
     assert "resuming" not in output
     assert set(entry) >= {"backbone", "widths", "sha256"}
-    output, second, entry = train(4, seed=2)
+    output, second, entry = start(4, seed=2)
     assert "resuming at step 2" in output
     assert "Epoch 2/2" in output and "Epoch 1/1" not in output
 
@@ -177,7 +400,33 @@ def test_training_resumes_and_exports_weights_that_paint(run, material, scene, s
         # is another, went on from the first one's weights.
         assert max(moved) < 0.1
 
-    network = Cascade(second, entry["backbone"], entry["widths"], levels=(2, 1))
-    style = network.style_of(tf.constant(styles["mosaic"][:64, :64]))
-    painted = network.paint(tf.constant(scene), style, tf.constant(1.0)).numpy()
-    assert painted.shape == scene.shape and painted.dtype == np.uint8
+    painted = paint(Cascade(second, entry["widths"], entry["backbone"]), "cascade", scene, styles["mosaic"][:64, :64])
+    assert painted.shape == scene.shape and np.isfinite(painted).all()
+
+
+def test_training_of_the_live_model_resumes_both_stages_and_exports_weights_that_paint(
+        train, material, scene, styles):
+    start = lambda steps, seed: train(
+        "live", "few", "--every", 1, "--steps", steps, "--seed", seed, "--variants", 1, "--content-variants", 1)
+    output, first, entry = start(1, seed=1)
+    assert "resuming" not in output
+    assert entry["widths"] == list(architecture.LIVE_WIDTHS) and entry["ridge"] == 0.01
+    output, second, _ = start(2, seed=2)
+    assert output.count("resuming at step 1") == 2
+    assert output.count("Epoch 2/2") == 2 and "Epoch 1/1" not in output
+
+    for stage, losses in (("reconstruct", ("distill", "image")), ("stylize", ("style", "content", "image", "twin"))):
+        with open(str(material / "work" / ("live_%s.csv" % stage)), newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["epoch"] for row in rows] == ["0", "1"]
+        for row in rows:
+            assert all(np.isfinite(float(row[loss])) and float(row[loss]) > 0 for loss in losses), row
+
+    assert set(second) == set(live.live_arrays(np.random.default_rng(0)))
+    for part in ("encoder0", "encoder3b", "code", "decoder3a", "decoder0", "image"):
+        moved = np.abs(second[part + "_kernel"] - first[part + "_kernel"]).max()
+        # Between the exports lies one step, which moves a weight by about the learning rate, 1e-3, at most.
+        assert 0 < moved < 0.01, part
+
+    painted = paint(Live(second, entry["widths"]), "live", scene, styles["mosaic"][:64, :64], entry["ridge"])
+    assert painted.shape == scene.shape and np.isfinite(painted).all()

@@ -45,7 +45,7 @@ def test_preprocess_takes_imagenets_mean_colour_off(styles):
 
 def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teacher, networks, picture):
     arrays = {"encoder_" + key: value for key, value in networks.load_teacher(teacher).items()}
-    ours = vgg.Encoder(arrays, "vgg16", architecture.VGG_WIDTHS)(tf.constant(picture))
+    ours = vgg.Encoder(arrays, "vgg16", architecture.VGG_WIDTHS).taps(tf.constant(picture))
     theirs = judge.Vgg16(teacher)(tf.constant(picture))
     # We reflect at the border, VGG pads with zeros: what a convolution adds to the reach of that, a pooling halves.
     for level, reach in {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}.items():
@@ -57,7 +57,7 @@ def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teach
 
 def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture):
     arrays, entry = shipped
-    ours = vgg.Encoder(arrays, entry["backbone"], entry["widths"])(tf.constant(picture))
+    ours = vgg.Encoder(arrays, entry["backbone"], entry["widths"]).taps(tf.constant(picture))
     trained = networks.Encoder(part_of(arrays, "encoder_"), entry["backbone"])(picture)
     assert sorted(ours) == sorted(trained) == [1, 2, 3, 4, 5]
     for level in ours:
@@ -67,8 +67,8 @@ def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture)
 @pytest.mark.parametrize("level", architecture.LEVELS)
 def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
-    features = vgg.Encoder(arrays, entry["backbone"], entry["widths"])(tf.constant(picture))[level]
-    ours = vgg.Decoder(arrays, entry["backbone"], entry["widths"])(features, level)
+    features = vgg.Encoder(arrays, entry["backbone"], entry["widths"]).taps(tf.constant(picture))[level]
+    ours = vgg.Decoder(arrays, entry["backbone"], entry["widths"]).decode(features, level)
     assert ours.shape == picture.shape
     trained = networks.Decoder(part_of(arrays, "decoder_"), entry["backbone"])
     assert relative(ours, trained.decode(features, level)) < 1e-4
@@ -77,7 +77,7 @@ def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture,
 def test_encoder_stops_at_the_level_asked_for(shipped, picture):
     arrays, entry = shipped
     encoder = vgg.Encoder(arrays, entry["backbone"], entry["widths"])
-    whole, part = encoder(tf.constant(picture)), encoder(tf.constant(picture), last=3)
+    whole, part = encoder.taps(tf.constant(picture)), encoder.taps(tf.constant(picture), last=3)
     assert sorted(part) == [1, 2, 3]
     assert all(np.array_equal(part[level], whole[level]) for level in part)
 
@@ -91,7 +91,7 @@ def test_decoder_doubles_the_sides_at_every_level_above_the_first(backbone, leve
         for name, channels, width in architecture.decoder_layers(decoded, backbone, widths):
             arrays["decoder_%s_kernel" % name] = np.zeros((3, 3, channels, width), np.float32)
             arrays["decoder_%s_bias" % name] = np.full(width, 0.25, np.float32)
-    rgb = vgg.Decoder(arrays, backbone, widths)(tf.zeros((1, 3, 5, widths[level - 1])), level)
+    rgb = vgg.Decoder(arrays, backbone, widths).decode(tf.zeros((1, 3, 5, widths[level - 1])), level)
     assert rgb.shape == (1, 3 * 2 ** (level - 1), 5 * 2 ** (level - 1), 3)
     assert np.allclose(rgb, 0.25)
 

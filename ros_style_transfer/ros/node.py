@@ -11,28 +11,56 @@ requests between frames, and paints.  The housekeeping thread runs on wall time,
 ``/use_sim_time`` says.
 """
 import concurrent.futures
+import os
 import queue
 import threading
 import time
+from typing import List, NamedTuple, Optional, Tuple
 
+import numpy as np
 import rospy
 from sensor_msgs.msg import Image
 
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
 
-from .. import images
-from ..errors import ImageError, StyleTransferError
+from .. import images, masks, options
+from ..errors import OptionError, StyleError, StyleTransferError
 from ..latest import Frame, LatestSlot
 from ..meter import Meter
-from ..options import check_options
+from ..options import Controls
 from ..style_library import StyleLibrary
 from . import conversions, params
 
 STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
 PATIENCE = 5.0  # seconds without a frame until a warning
+CAMERA = "camera"  # the style that is the next frame itself
 BUFFER = 2**26  # bytes; a smaller one than a frame makes rospy lag behind (ros_comm#536)
+
+
+class Look(NamedTuple):
+    """How frames are painted."""
+
+    styles: Tuple[str, ...]
+    weights: Tuple[float, ...]  # empty: equal
+    mask: Optional[np.ndarray]  # labels, as `masks.read` gives them
+    controls: Controls
+
+    def __str__(self):
+        shares = ["%s %g" % pair for pair in zip(self.styles, self.weights)] or self.styles
+        parts = ["style " + ", ".join(shares), "strength %g" % self.controls.strength]
+        rest = options.describe(self.controls._replace(strength=1.0))
+        return ", ".join(parts + ([rest] if rest else []) + ([] if self.mask is None else ["masked"]))
+
+
+class Change(NamedTuple):
+    """A request to look otherwise."""
+
+    look: Look
+    pictures: Optional[List[Optional[np.ndarray]]]  # of its styles, None for the next frame; None: no new styles
+    fade: float
+    done: concurrent.futures.Future
 
 
 class StyleTransferNode:
@@ -45,10 +73,16 @@ class StyleTransferNode:
     def __init__(self, parameters):
         self._parameters = parameters
         self._library = StyleLibrary(parameters.style_dirs)
-        self._picture = self._library.read(parameters.style)
-        self._style, self._strength = parameters.style, float(parameters.strength)
+        self._random = np.random.default_rng()
+        names = self._named(parameters.style)
+        self._pictures = [self._library.read(name) for name in names]
+        mask = self._read_mask(parameters.mask) if parameters.mask else None
+        self._look = Look(names, parameters.style_weights, mask, parameters.controls)
+        self._check(self._look)
         self._state, self._message = StyleStatus.LOADING, "loading %s" % parameters.model
         self._slot, self._requests = LatestSlot(), queue.Queue()
+        self._changing = threading.Lock()  # one request after the other
+        self._awaiting = None  # the change whose style is the next frame
         self._meter = Meter()
         self._stop, self._peers_changed = threading.Event(), threading.Event()
         self._subscriber = None
@@ -88,28 +122,67 @@ class StyleTransferNode:
 
     def _on_list_styles(self, _request):
         paths = self._library.paths()
-        return ListStylesResponse(list(paths), list(paths.values()), self._style)
+        return ListStylesResponse(list(paths), list(paths.values()), ",".join(self._look.styles))
 
     def _on_set_style(self, request):
+        message = ""
+        with self._changing:
+            try:
+                change = self._change(request)
+                self._requests.put(change)
+                self._slot.wake()
+                message = change.done.result(STYLE_TIMEOUT)
+                success = True
+            except concurrent.futures.TimeoutError:
+                change.done.cancel()  # or it would be applied after all, some time
+                success = False
+                message = "the style was not set within %g s (%s)" % (STYLE_TIMEOUT, (
+                    "no frame came on %s to become the style" % rospy.resolve_name("image")
+                    if self._awaiting is change else "state: %s" % self._state))
+            except StyleTransferError as error:
+                success, message = False, str(error)
+            if not success:
+                rospy.logwarn("set_style: %s", message)
+            return SetStyleResponse(success, message, ",".join(self._look.styles), self._look.controls.strength)
+
+    def _change(self, request):
+        """The `Change` that a request asks for; everything that can be wrong is found here."""
+        look, pictures = self._look, None
+        if request.style and request.styles:
+            raise OptionError("give either style or styles, not both")
+        names = self._named(request.styles or ([request.style] if request.style else []))
+        options.check_weights(request.weights, len(names))
+        options.within("fade", request.fade, 0.0, 3600.0)
+        if names:
+            pictures = [None if name == CAMERA else self._library.read(name) for name in names]
+            look = look._replace(styles=names, weights=tuple(request.weights))
+        if request.mask:
+            look = look._replace(mask=None if request.mask == "none" else self._read_mask(request.mask))
+        controls = {item.key: item.value for item in request.controls}
+        if request.set_strength:
+            controls["strength"] = request.strength
+        elif request.strength:
+            raise OptionError(
+                "strength %g was given without set_strength: true; say both or neither" % request.strength)
+        look = look._replace(controls=options.controls_from(controls, look.controls))
+        self._check(look)
+        return Change(look, pictures, request.fade, concurrent.futures.Future())
+
+    def _named(self, names):
+        return tuple(self._library.random(self._random) if name == "random" else name for name in names)
+
+    def _read_mask(self, name):
         try:
-            if request.set_strength:
-                check_options(strength=request.strength)
-            elif request.strength:
-                raise StyleTransferError(
-                    "strength %g was given without set_strength: true; say both or neither" % request.strength)
-            picture = self._library.read(request.style) if request.style else None
-            done = concurrent.futures.Future()
-            self._requests.put((done, request, picture))
-            self._slot.wake()
-            message = done.result(STYLE_TIMEOUT)
-            return SetStyleResponse(True, message, self._style, self._strength)
-        except concurrent.futures.TimeoutError:
-            done.cancel()  # or it would be applied after all, some time
-            message = "the style was not set within %g s (state: %s)" % (STYLE_TIMEOUT, self._state)
-        except StyleTransferError as error:
-            message = str(error)
-        rospy.logwarn("set_style: %s", message)
-        return SetStyleResponse(False, message, self._style, self._strength)
+            return masks.read(self._library.find(name))
+        except StyleError as error:  # it speaks of styles, among which masks lie
+            raise StyleError("mask: %s" % error) from None
+
+    def _check(self, look):
+        options.check(look.controls, self._parameters.model)
+        if look.mask is not None:
+            masks.check(look.mask, *look.mask.shape, len(look.styles))
+            if look.controls.method == "whiten":
+                raise OptionError("the method whiten takes no style, so there is nothing for a mask to say")
 
     # --- the worker: the only thread that touches TensorFlow ---------------------------------
 
@@ -133,9 +206,10 @@ class StyleTransferNode:
         from ..stylizer import Stylizer  # TensorFlow's import takes seconds; the node is up meanwhile
 
         p = self._parameters
-        stylizer = Stylizer(p.model, p.levels, p.dtype)
-        stylizer.set_style(self._picture)
-        stylizer.warm_up()
+        stylizer = Stylizer(p.model, p.dtype, p.weights_dir or None)
+        stylizer.set_styles(self._pictures, self._look.weights or None)
+        # Without swapping: the little picture that warms up may be smaller than a patch.
+        stylizer.warm_up(controls=self._look.controls._replace(swap=0.0))
         self._say(StyleStatus.READY, "%s loaded in %.1f s" % (p.model, time.monotonic() - started))
         return stylizer
 
@@ -143,31 +217,44 @@ class StyleTransferNode:
         """Answer what waits; with no ``stylizer``, since it could not be loaded, by refusing."""
         while True:
             try:
-                done, request, picture = self._requests.get_nowait()
+                change = self._requests.get_nowait()
             except queue.Empty:
                 return
-            if not done.set_running_or_notify_cancel():
-                continue
             if stylizer is None:
-                done.set_exception(StyleTransferError(self._message))
-                continue
-            if picture is not None:
-                stylizer.set_style(picture)
-                self._style = request.style
-            if request.set_strength:
-                self._strength = request.strength
-            message = "style %s, strength %g" % (self._style, self._strength)
-            self._say(self._state, message)
-            done.set_result(message)
+                if change.done.set_running_or_notify_cancel():
+                    change.done.set_exception(StyleTransferError(self._message))
+            elif change.pictures and any(picture is None for picture in change.pictures):
+                self._awaiting = change
+                self._peers_changed.set()  # with nobody listening the camera is not subscribed to
+            else:
+                self._apply(stylizer, change)
+
+    def _apply(self, stylizer, change, frame=None):
+        """Look as asked from now on; ``frame`` is the picture for styles from the camera."""
+        if not change.done.set_running_or_notify_cancel():
+            return
+        if change.pictures:
+            pictures = [frame if picture is None else picture for picture in change.pictures]
+            try:
+                stylizer.set_styles(pictures, change.look.weights or None, change.fade)
+            except Exception as error:  # one request never ends the stream
+                change.done.set_exception(StyleTransferError("the style cannot be set: %s" % error))
+                return
+        self._look = change.look
+        self._say(self._state, str(self._look))
+        change.done.set_result(str(self._look))
 
     def _paint(self, stylizer, frame):
         try:
             rgb = images.limit(conversions.to_rgb(frame.message), self._parameters.max_side)
-            painted = stylizer.stylize(rgb, self._strength)
+            if self._awaiting is not None:
+                self._apply(stylizer, self._awaiting, rgb)
+                self._awaiting = None
+            painted = stylizer.stylize(rgb, self._look.controls, self._look.mask)
             self._publisher.publish(conversions.to_message(painted, frame.message.header))
         except rospy.ROSException:
             return  # shutting down: the publisher is closed
-        except ImageError as error:
+        except StyleTransferError as error:
             self._skip(str(error))
         except Exception as error:  # one frame never ends the stream
             self._skip("a frame could not be painted: %s" % error)
@@ -187,7 +274,7 @@ class StyleTransferNode:
             self._peers_changed.wait(max(0.0, due - time.monotonic()))
             self._peers_changed.clear()
             try:
-                self._subscribe_if_heard()
+                self._subscribe_if_wanted()
                 if time.monotonic() >= due:
                     due = time.monotonic() + STATUS_PERIOD
                     self._warn_if_blind()
@@ -196,13 +283,15 @@ class StyleTransferNode:
                 if not self._stop.is_set():
                     rospy.logerr_throttle_identical(10, "housekeeping: %s" % error)
 
-    def _subscribe_if_heard(self):
-        heard = self._publisher.get_num_connections() > 0
-        if heard and self._subscriber is None and not self._stop.is_set():
+    def _subscribe_if_wanted(self):
+        """Subscribe to the camera while somebody listens, or a request waits for a frame."""
+        awaiting = self._awaiting  # the worker may drop it any time
+        wanted = (awaiting is not None and not awaiting.done.done()) or self._publisher.get_num_connections() > 0
+        if wanted and self._subscriber is None and not self._stop.is_set():
             self._subscriber = rospy.Subscriber(
                 "image", Image, self._on_image, queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
             self._subscribed = time.monotonic()
-        elif not heard and self._subscriber is not None:
+        elif not wanted and self._subscriber is not None:
             self._subscriber.unregister()
             self._subscriber = None
             self._slot.take(0)
@@ -223,7 +312,9 @@ class StyleTransferNode:
         if state == StyleStatus.READY and self._subscriber is None:
             state = StyleStatus.PAUSED
         status = StyleStatus(
-            state=state, model=self._parameters.model, style=self._style, strength=self._strength,
+            state=state, model=self._parameters.model, style=",".join(self._look.styles),
+            weights=self._look.weights, controls=options.describe(self._look.controls),
+            strength=self._look.controls.strength,
             input_rate=counts.input_rate, output_rate=counts.output_rate, latency=counts.latency,
             dropped=counts.dropped, failed=counts.failed, message=self._message)
         status.header.stamp = rospy.get_rostime()
@@ -255,6 +346,8 @@ class _PeerListener(rospy.SubscribeListener):
 
 def main():
     """Run the node until shutdown; a wrong parameter ends it with one log line and code 1."""
+    # TensorFlow would import Keras 3, a quarter of the time until the first frame, and nothing needs it.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     rospy.init_node("style_transfer")
     try:
         node = StyleTransferNode(params.read())

@@ -1,29 +1,32 @@
 """The node's private parameters, read once and checked, every wrong one named."""
+import math
 from typing import List, NamedTuple, Tuple
 
 import rospy
 
-from ..architecture import LEVELS
+from .. import masks, options, weights
 from ..errors import OptionError, StyleTransferError
-from ..options import DTYPES, MODELS, check_options, parse_levels
+from ..options import DTYPES, Controls
 from ..style_library import StyleLibrary
 
 
 class Parameters(NamedTuple):
     """What the node was configured with.  The README's table says what each is for."""
 
-    style: str
-    strength: float
-    levels: Tuple[int, ...]
+    style: Tuple[str, ...]
+    style_weights: Tuple[float, ...]
+    mask: str
     max_side: int
     model: str
     dtype: str
     style_dirs: List[str]
+    weights_dir: str
+    controls: Controls
 
 
 DEFAULTS = Parameters(
-    style="flow_night", strength=1.0, levels=LEVELS, max_side=0, model=MODELS[0], dtype=DTYPES[0],
-    style_dirs=[])
+    style=("flow_night",), style_weights=(), mask="", max_side=0, model="live", dtype=DTYPES[0],
+    style_dirs=[], weights_dir="", controls=Controls())
 
 
 def read():
@@ -34,8 +37,8 @@ def read():
     """
     problems, values = [], {}
 
-    def get(name, convert, check):
-        given = rospy.get_param("~" + name, getattr(DEFAULTS, name))
+    def get(name, convert, check=lambda value: None, default=None):
+        given = rospy.get_param("~" + name, getattr(DEFAULTS, name, default))
         try:
             values[name] = convert(given)
             check(values[name])
@@ -43,15 +46,29 @@ def read():
             values.pop(name, None)
             problems.append("~%s: %s" % (name, error))
 
-    get("style", _string, lambda value: None)
-    get("strength", _number, lambda value: check_options(strength=value))
-    get("levels", _levels, lambda value: check_options(levels=value))
+    get("model", _string, options.check_model)
+    get("dtype", _string, lambda value: options.check_model(DEFAULTS.model, value))
     get("max_side", _number, _check_max_side)
-    get("model", _string, lambda value: check_options(model=value))
-    get("dtype", _string, lambda value: check_options(dtype=value))
     get("style_dirs", _folders, StyleLibrary)
-    if "style" in values and "style_dirs" in values:
-        get("style", _string, StyleLibrary(values["style_dirs"]).read)
+    get("weights_dir", str, lambda path: path and weights.manifest(path))
+    library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
+    get("style", _names, lambda names: library and [library.read(name) for name in names if name != "random"])
+    get("mask", str, lambda name: library and name and masks.read(library.find(name)))
+    if "style" in values:
+        get("style_weights", _numbers, lambda weights: options.check_weights(weights, len(values["style"])))
+    model, controls = values.get("model", DEFAULTS.model), {}
+    for name in options.DESCRIPTIONS:
+        if "model" not in values and "level" in name:
+            continue  # levels are a model's own
+        get(name, _UNLIKE_YAML.get(name, lambda value: value),
+            lambda value, name=name: options.check(options.controls_from({name: value}), model), default="")
+        if name in values:
+            controls[name] = values.pop(name)
+    try:
+        values["controls"] = options.controls_from(controls)
+        options.check(values["controls"], model)
+    except OptionError as error:
+        problems.append(str(error))
     if problems:
         raise OptionError("; ".join(problems))
     return Parameters(**dict(values, max_side=int(values["max_side"])))
@@ -69,9 +86,35 @@ def _number(value):
     return value
 
 
-def _levels(value):
-    # roslaunch turns "5" into an integer; YAML may bring a list.
-    return tuple(value) if isinstance(value, (list, tuple)) else parse_levels(value)
+def _names(value):
+    """A list of names, or one text with names joined by commas."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) and n for n in names):
+        raise OptionError("must be a style's name, or several joined by commas, not %r" % (value,))
+    return tuple(names)
+
+
+def _numbers(value):
+    """A list of numbers, or one text with numbers joined by commas."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = [value]
+    try:
+        if isinstance(value, str):
+            return tuple(float(part) for part in value.split(",") if part.strip())
+        return tuple(float(_number(part)) for part in value)
+    except (OptionError, TypeError, ValueError):
+        raise OptionError("must be numbers joined by commas, not %r" % (value,)) from None
+
+
+def _level_strength(value):
+    """YAML, and with it rosrun's ``_name:=value``, reads 5:0.2 as a number to the base of 60."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 60 <= value < math.inf:
+        return "%d:%g" % divmod(value, 60)
+    return value
+
+
+# What YAML makes of a text, back into that text; it also reads `no` as False.
+_UNLIKE_YAML = {"level_strength": _level_strength, "keep_colours": lambda value: "no" if value is False else value}
 
 
 def _folders(value):

@@ -15,11 +15,10 @@ import numpy as np
 from keras import ops
 
 from .. import weights
+from ..architecture import CONVOLUTIONS, LIVE_WIDTHS
 from . import data, networks, sheets
 from .cascade import CascadeTrainer
-
-BACKBONE, WIDTHS = "vgg16", (16, 32, 64, 128, 128)
-STYLE_SIZE = 320  # side of the paintings' crops, pixels
+from .live import LiveTrainer, live_arrays
 
 
 class Stage(NamedTuple):
@@ -34,10 +33,18 @@ class Stage(NamedTuple):
     beta_2: float  # Adam's memory of squared gradients
 
 
-STAGES = (
-    Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=1.5e-3, clip=20.0, beta_2=0.99),
-    Stage("stylize", steps=2000, batch=4, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
-)
+STAGES = {
+    "cascade": (
+        Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=1.5e-3, clip=20.0, beta_2=0.99),
+        Stage("stylize", steps=2000, batch=4, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
+    ),
+    "live": (
+        Stage("reconstruct", steps=1500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
+        Stage("stylize", steps=12000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
+    ),
+}
+WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS}
+RIDGES = {"cascade": 1e-3, "live": 1e-2}
 WARM_UP = 100  # steps
 
 
@@ -45,42 +52,59 @@ def parse(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m ros_style_transfer.training",
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
-    parser.add_argument("model", choices=["cascade"])
-    parser.add_argument("--teacher", required=True, help="VGG16's official weights as .npz, Keras' names and layout")
+    parser.add_argument("model", choices=sorted(STAGES))
+    parser.add_argument("--teacher", help="VGG's official ImageNet weights: a .npz with Keras' names and layout, or "
+                                          "Keras' .h5 without top; Keras fetches them if this is not given")
+    parser.add_argument("--backbone", choices=sorted(CONVOLUTIONS), default="vgg16",
+                        help="which VGG the teacher is (default: %(default)s)")
+    parser.add_argument("--widths", type=lambda text: tuple(int(width) for width in text.split(",")),
+                        help="channels of each block, such as 64,128,256,512,512 for the paper's full cascade (%s)"
+                        % "; ".join("%s: %s" % (m, ",".join(map(str, w))) for m, w in sorted(WIDTHS.items())))
     parser.add_argument("--photos", required=True, help="folder of photographs")
     parser.add_argument("--paintings", required=True, help="folder of paintings")
     parser.add_argument("--exclude", help="CSV of content,style pairs kept for evaluation: never trained on")
     parser.add_argument("--work", default=".training", help="checkpoints, logs and sheets (default: %(default)s)")
     parser.add_argument("--output", default="weights", help="where the finished weights go (default: %(default)s)")
     parser.add_argument("--start", help="a work folder's .npz to start from instead of the thinned teacher")
-    parser.add_argument("--stages", nargs="+", choices=[stage.name for stage in STAGES],
-                        default=[stage.name for stage in STAGES])
+    parser.add_argument("--stages", nargs="+", choices=("reconstruct", "stylize"), default=("reconstruct", "stylize"))
     for field, kind in (("steps", int), ("batch", int), ("size", int), ("learning_rate", float)):
-        own = ", ".join("%s %g" % (stage.name, getattr(stage, field)) for stage in STAGES)
+        own = ", ".join("%s's %s %g" % (model, stage.name, getattr(stage, field))
+                        for model, stages in sorted(STAGES.items()) for stage in stages)
         parser.add_argument("--" + field.replace("_", "-"), type=kind, metavar="N",
                             help="instead of each stage's own (%s)" % own)
     parser.add_argument("--variants", type=int, default=3, help="crops of each painting (default: %(default)s)")
-    parser.add_argument("--ridge", type=float, default=1e-3, help="whitening's ridge, share of the mean eigenvalue")
+    parser.add_argument("--content-variants", type=int, default=2,
+                        help="crops of each photograph, for live's stylize (default: %(default)s)")
+    parser.add_argument("--ridge", type=float, help="whitening's ridge, share of the mean eigenvalue (%s)"
+                        % "; ".join("%s: %g" % pair for pair in sorted(RIDGES.items())))
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dtype", default="mixed_bfloat16", help="precision of our networks (default: %(default)s)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.widths = args.widths or WIDTHS[args.model]
+    args.ridge = RIDGES[args.model] if args.ridge is None else args.ridge
+    if len(args.widths) != len(WIDTHS[args.model]):
+        parser.error("%s has %d widths, not %d" % (args.model, len(WIDTHS[args.model]), len(args.widths)))
+    return args
 
 
 def build(args, photos, rng, resuming):
-    """The trainer with its teacher, its encoder thinned out of the teacher unless there is a later one."""
-    arrays = networks.load_teacher(args.teacher, BACKBONE)
+    """The trainer with its teacher; the cascade's encoder is thinned out of it unless there is a later one."""
+    arrays = networks.load_teacher(args.teacher, args.backbone)
     sample = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], 224) for _ in range(24)])
     sample = sample.astype(np.float32) / 255.0
-    taps = networks.Encoder(arrays, BACKBONE, padding="zero")(sample)
+    taps = networks.Encoder(arrays, args.backbone, padding="zero")(sample)
     rms = {level: float(ops.sqrt(ops.mean(ops.square(f)))) for level, f in taps.items()}
-    teacher = networks.Encoder(arrays, BACKBONE, padding="zero", dtype="bfloat16")
-    if args.start or resuming:
-        encoder, heads = networks.blank(BACKBONE, WIDTHS)  # about to be replaced
+    teacher = networks.Encoder(arrays, args.backbone, padding="zero", dtype="bfloat16")
+    if args.model == "live":
+        trainer = LiveTrainer(teacher, rms, live_arrays(rng, args.widths), args.widths, args.ridge, args.dtype)
     else:
-        encoder, heads = networks.thin(arrays, sample, BACKBONE, WIDTHS, rng)
-    decoder = networks.decoder_arrays(rng, BACKBONE, WIDTHS)
-    trainer = CascadeTrainer(teacher, rms, encoder, decoder, heads, BACKBONE, args.ridge, args.dtype)
+        if args.start or resuming:
+            encoder, heads = networks.blank(args.backbone, args.widths)  # about to be replaced
+        else:
+            encoder, heads = networks.thin(arrays, sample, args.backbone, args.widths, rng)
+        decoder = networks.decoder_arrays(rng, args.backbone, args.widths)
+        trainer = CascadeTrainer(teacher, rms, encoder, decoder, heads, args.backbone, args.ridge, args.dtype)
     if args.start:
         with np.load(args.start, allow_pickle=False) as file:
             trainer.assign({key: file[key] for key in file.files})
@@ -93,13 +117,7 @@ def checkpoint_stem(args, stage):
 
 def run(args, stage, trainer, photos, paintings):
     """Train one stage from where it stands to its end."""
-    bank = None
-    if stage.name == "stylize":
-        trainer.stylizing = True
-        # What whitening sees must hold still while the decoder learns to paint from it.
-        trainer.encoder.trainable = False
-        grams = lambda rgb: {level: data.gram(f) for level, f in trainer.teacher_features(rgb).items()}
-        bank = data.StyleBank(paintings, grams, STYLE_SIZE, args.variants, np.random.default_rng(args.seed))
+    draw = trainer.begin(stage, args, photos, paintings)
     warm_up = min(WARM_UP, stage.steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.05 * stage.learning_rate, stage.steps - warm_up, alpha=0.01,
@@ -120,13 +138,13 @@ def run(args, stage, trainer, photos, paintings):
 
     def checkpoint(_epoch, _logs):
         trainer.save_weights(stem + ".weights.h5")
-        np.savez(stem + ".npz", **trainer.arrays(), **trainer.head_arrays())
+        np.savez(stem + ".npz", **trainer.arrays(), **trainer.training_arrays())
         sheets.draw_sheet(trainer, content, style, stem + ".jpg")
         print(flush=True)
 
     for number in range(done // args.every, -(-stage.steps // args.every)):
         steps = min(args.every, stage.steps - number * args.every)
-        batches = data.Batches(photos, paintings, bank, stage.batch, stage.size, steps, (args.seed, number))
+        batches = data.Batches(draw, steps, (args.seed, number))
         trainer.fit(batches, initial_epoch=number, epochs=number + 1, verbose=2, callbacks=[
             keras.callbacks.CSVLogger(stem + ".csv", append=True),
             keras.callbacks.LambdaCallback(on_epoch_end=checkpoint)])
@@ -144,9 +162,10 @@ def main(argv=None):
             excluded = {os.path.basename(value) for row in csv.DictReader(file) for value in row.values()}
     photos = data.load_pictures(data.list_pictures(args.photos, excluded), 512)
     paintings = data.load_pictures(data.list_pictures(args.paintings, excluded), 640)
-    stages = [stage for stage in STAGES if stage.name in args.stages]
-    if stages[0] is not STAGES[0] and not args.start:
-        args.start = checkpoint_stem(args, STAGES[0]) + ".npz"  # a later stage goes on from the one before
+    every = STAGES[args.model]
+    stages = [stage for stage in every if stage.name in args.stages]
+    if stages[0] is not every[0] and not args.start:
+        args.start = checkpoint_stem(args, every[0]) + ".npz"  # a later stage goes on from the one before
         if not os.path.exists(args.start):
             raise SystemExit("stage %s needs the one before it: no %s; name weights with --start"
                              % (stages[0].name, args.start))
@@ -157,7 +176,8 @@ def main(argv=None):
         given = {field: getattr(args, field) for field in ("steps", "batch", "size", "learning_rate")}
         stage = stage._replace(**{key: value for key, value in given.items() if value is not None})
         run(args, stage, trainer, photos, paintings)
-    weights.save(args.model, trainer.arrays(), args.output, backbone=BACKBONE, widths=list(WIDTHS))
+    weights.save(args.model, trainer.arrays(), args.output, backbone=args.backbone, widths=list(args.widths),
+                 ridge=args.ridge)
     print("exported %s to %s" % (args.model, args.output))
 
 

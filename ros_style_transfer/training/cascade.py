@@ -11,8 +11,12 @@ import numpy as np
 from keras import ops
 
 from ..architecture import LEVELS
-from .data import gram
+from .data import Bank, random_crops
 from .networks import Decoder, Encoder
+from .statistics import roots, statistics
+from .teacher import Teacher, mean_square, trackers
+
+STYLE_SIZE = 320  # side of the paintings' crops, pixels
 
 # Weights of the losses; see the model card for what each is.
 WEIGHTS = {
@@ -21,6 +25,7 @@ WEIGHTS = {
     "image": 60.0,
     "style": 8.0,
     "content": 10.0,
+    "range": 20.0,
 }
 # At relu5_1 a narrow network cannot both follow the teacher and remember the picture; what is
 # forgotten there no later level brings back.
@@ -28,40 +33,17 @@ DISTILL = {1: 1.0, 2: 1.0, 3: 1.0, 4: 0.5, 5: 0.05}
 IMAGE = {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.5, 5: 2.5}
 
 
-def statistics(features):
-    """Mean ``[b,1,c]`` and covariance ``[b,c,c]`` over positions of ``features [b,h,w,c]``."""
-    b, h, w, c = ops.shape(features)
-    flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32")
-    mean = ops.mean(flat, 1, keepdims=True)
-    centred = flat - mean
-    return mean, ops.matmul(ops.transpose(centred, (0, 2, 1)), centred) / (h * w)
-
-
-def power(covariance, exponent, ridge):
-    """``(covariance + ridge * mean eigenvalue * I) ** exponent`` by eigendecomposition."""
-    c = covariance.shape[-1]
-    scale = ops.trace(covariance, axis1=1, axis2=2) / c
-    values, vectors = ops.eigh(covariance + (ridge * scale + 1e-8)[:, None, None] * ops.eye(c))
-    values = ops.maximum(values, 1e-9)
-    return ops.matmul(vectors * values[:, None, :] ** exponent, ops.transpose(vectors, (0, 2, 1)))
-
-
 def whiten_colour(features, style_mean, style_covariance, ridge):
-    """WCT of a batch; the runtime's `wct.transform`, for training."""
+    """WCT of a batch; the runtime's `wct`, for training."""
     b, h, w, c = ops.shape(features)
     mean, covariance = statistics(features)
-    transform = ops.matmul(power(covariance, -0.5, ridge), power(style_covariance, 0.5, 0.0))
+    transform = ops.matmul(roots(covariance, ridge)[1], roots(style_covariance, 1e-4)[0])
     flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
     return ops.cast(ops.reshape(ops.matmul(flat, transform) + style_mean, (b, h, w, c)), features.dtype)
 
 
-def mean_square(x):
-    return ops.mean(ops.square(ops.cast(x, "float32")))
-
-
-def instance_normalise(features):
-    mean, variance = ops.moments(features, (1, 2), keepdims=True)
-    return (features - mean) / ops.sqrt(variance + 1e-5)
+# How often the cascade is stopped after each number of levels, in the second stage.
+DEPTH_SHARES = (0.3, 0.2, 0.1, 0.1, 0.3)
 
 
 class CascadeTrainer(keras.Model):
@@ -77,8 +59,7 @@ class CascadeTrainer(keras.Model):
 
     def __init__(self, teacher, teacher_rms, encoder, decoder, heads, backbone, ridge, dtype="float32"):
         super().__init__()
-        self.teacher, self.teacher_rms, self.ridge = teacher, teacher_rms, ridge
-        self.teacher.trainable = False
+        self.teacher, self.ridge = Teacher(teacher, teacher_rms), ridge
         self.encoder, self.decoder = Encoder(encoder, backbone, dtype=dtype), Decoder(decoder, backbone, dtype=dtype)
         self.heads = {}
         for level, (kernel, bias) in sorted(heads.items()):
@@ -88,18 +69,42 @@ class CascadeTrainer(keras.Model):
                     initializer=keras.initializers.Constant(0.0))
                 self.heads["%s%d" % (part, level)].assign(value)
         self.stylizing = False
-        self.trackers = {k: keras.metrics.Mean(name=k) for k in
-                         ["loss", "style", "content"] + ["%s%d" % (n, l) for n in ("distill", "psnr") for l in LEVELS]}
+        self.trackers = trackers(["loss", "style", "content"]
+                                 + ["%s%d" % (name, level) for name in ("distill", "psnr") for level in LEVELS])
         self.built = True
 
     @property
     def metrics(self):
         return list(self.trackers.values())
 
-    def teacher_features(self, rgb):
-        """The teacher's five taps, each divided by its root mean square over photographs."""
-        taps = self.teacher(ops.cast(rgb, self.teacher.dtype))
-        return {level: f / ops.cast(self.teacher_rms[level], f.dtype) for level, f in taps.items()}
+    def begin(self, stage, args, photos, paintings):
+        """Make ready for ``stage``; returns what draws a batch (`data.Batches`)."""
+        self.stylizing = stage.name == "stylize"
+        if not self.stylizing:
+            return lambda rng: {"content": random_crops(rng, photos, paintings, stage.batch, stage.size)}
+        # What whitening sees must hold still while the decoder learns to paint from it.
+        self.encoder.trainable = False
+        rng = np.random.default_rng(args.seed)
+        contents = Bank(photos, self.teacher.describe, stage.size, args.content_variants, rng,
+                        smallest=0.6, name="photographs", cache=args.work)
+        styles = Bank(paintings, self.teacher.grams, STYLE_SIZE, args.variants, rng,
+                      smallest=0.6, name="paintings", cache=args.work)
+
+        def draw(rng):
+            batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")
+            batch.update(styles.take(rng.integers(0, len(styles.crops), stage.batch), "style"))
+            batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
+            # Most often stopped at the first level, which loses most, and at the last, which is seen.
+            batch["depth"] = rng.choice(5, stage.batch, p=DEPTH_SHARES).astype(np.int32) + 1
+            return batch
+
+        return draw
+
+    def sheet(self, content, style):
+        """The columns to look at: content, rebuilt from relu1_1..relu5_1, style, painted."""
+        taps = self.encoder(content)
+        columns = [content] + [self.decoder.decode(taps[level], level) for level in sorted(LEVELS)]
+        return columns + [style, self.stylize(content, style, np.full(len(content), len(LEVELS)))]
 
     def distillation(self, taps, target):
         losses = {}
@@ -132,10 +137,6 @@ class CascadeTrainer(keras.Model):
     def stylize(self, content, style, depth):
         """The cascade, strength 1, stopped for each picture at a level of its own.
 
-        Gradients run through the decoding of a picture's last level alone.  Past the transform
-        they would mislead the encoder, whose changes whitening takes back at once, and through
-        several levels they explode, since each whitening amplifies what the one before it made.
-
         Args:
             depth: ``[b]``, how many levels paint each picture: 1 (level 5 alone) to 5 (all).
 
@@ -147,35 +148,33 @@ class CascadeTrainer(keras.Model):
         for n, level in enumerate(LEVELS, 1):
             features = self.encoder(image, last=level)[level]
             features = whiten_colour(features, *statistics(style_taps[level]), ridge=self.ridge)
-            painted = ops.cast(self.decoder.decode(ops.stop_gradient(features), level), "float32")
-            chosen = chosen + painted * ops.cast(ops.equal(depth, n), "float32")[:, None, None, None]
-            image = ops.stop_gradient(painted)
+            image = ops.cast(self.decoder.decode(features, level), "float32")
+            chosen = chosen + image * ops.cast(ops.equal(depth, n), "float32")[:, None, None, None]
         return chosen
 
     def call(self, inputs):
         content = inputs["content"]
-        target = {l: ops.stop_gradient(f) for l, f in self.teacher_features(content).items()}
         taps = self.encoder(content)
-        distill = self.distillation(taps, target)
         features, errors = self.reconstruction(content, taps)
         # Deep levels cannot be exact; the root keeps the shallow ones, whose errors are small, improving too.
         image = sum(IMAGE[l] * (0.1 * ops.sqrt(errors[n] + 1e-6) + errors[n]) for n, l in enumerate(LEVELS)) / 5
-        losses = {"distill": sum(DISTILL[l] * v for l, v in distill.items()), "features": features, "image": image}
+        losses = {"features": features, "image": image}
         for n, level in enumerate(LEVELS):
-            self.trackers["distill%d" % level].update_state(distill[level])
             self.trackers["psnr%d" % level].update_state(-10 * ops.log(errors[n]) / np.log(10.0))
         if self.stylizing:
-            output = self.teacher_features(self.stylize(content, inputs["style"], inputs["depth"]))
-            style = 0.0
-            for level in LEVELS:
-                wanted = inputs["gram%d" % level]
-                norm = lambda m: ops.sqrt(ops.sum(ops.square(m), (1, 2)) + 1e-6)
-                gap = ops.maximum(norm(gram(target[level]) - wanted), 0.2 * norm(wanted))
-                style = style + ops.mean(norm(gram(output[level]) - wanted) / gap) / len(LEVELS)
-            a, b = (instance_normalise(ops.cast(f[4], "float32")) for f in (target, output))
-            losses["style"], losses["content"] = style, ops.mean(ops.square(a - b)) / 2
+            painted = self.stylize(content, inputs["style"], inputs["depth"])
+            shown = ops.clip(painted, 0.0, 1.0)
+            style, structure = self.teacher.losses(shown, inputs)
+            losses["style"], losses["content"] = sum(style.values()) / len(style), structure
+            losses["range"] = mean_square(painted - shown)
             for key in ("style", "content"):
                 self.trackers[key].update_state(losses[key])
+        else:
+            target = {l: ops.stop_gradient(f) for l, f in self.teacher.features(content).items()}
+            distill = self.distillation(taps, target)
+            losses["distill"] = sum(DISTILL[l] * v for l, v in distill.items())
+            for level in LEVELS:
+                self.trackers["distill%d" % level].update_state(distill[level])
         return losses
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -188,12 +187,12 @@ class CascadeTrainer(keras.Model):
         return {**{"encoder_" + k: v for k, v in self.encoder.numpy().items()},
                 **{"decoder_" + k: v for k, v in self.decoder.numpy().items()}}
 
-    def head_arrays(self):
+    def training_arrays(self):
         """The heads' arrays, which only training needs."""
         return {"head_" + key: ops.convert_to_numpy(value).astype(np.float32) for key, value in self.heads.items()}
 
     def assign(self, arrays):
-        """Go on from `arrays` and, where they are there, `head_arrays`."""
+        """Go on from `arrays` and, where they are there, `training_arrays`."""
         for network, prefix in ((self.encoder, "encoder_"), (self.decoder, "decoder_")):
             network.assign({key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)})
         for key, variable in self.heads.items():

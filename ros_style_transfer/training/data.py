@@ -1,4 +1,5 @@
 """Pictures for training: crops of photographs, and paintings with the teacher's statistics."""
+import hashlib
 import os
 
 import cv2
@@ -6,8 +7,6 @@ import keras
 import numpy as np
 from keras import ops
 from tqdm import tqdm
-
-from ..architecture import LEVELS
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -46,51 +45,70 @@ def random_crop(rng, picture, size, smallest=0.6):
     return crop[:, ::-1] if rng.random() < 0.5 else crop
 
 
-def gram(features):
-    """F'F/N for ``features [b,h,w,c]``: ``[b,c,c]`` (Gatys et al. 2015), in float32."""
-    b, h, w, c = ops.shape(features)
-    flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32")
-    return ops.matmul(ops.transpose(flat, (0, 2, 1)), flat) / (h * w)
+class Bank:
+    """Square crops of pictures with what the losses need to know of them, computed once and kept on disk.
 
+    Args:
+        pictures: uint8 RGB arrays.
+        describe: float32 RGB 0..1 ``[1,h,w,3]`` to ``{name: [1,...]}``; kept as float16.
+        size: side of what is described, pixels; the crops are larger by ``margin`` on each side.
+        variants: crops of each picture.
+        cache: the folder for what was computed; a run with the same crops finds it there.
+    """
 
-class StyleBank:
-    """Square crops of paintings with the teacher's Gram matrices, computed once."""
-
-    def __init__(self, pictures, gram_of, size, variants, rng):
+    def __init__(self, pictures, describe, size, variants, rng, smallest, cache, margin=0, name="pictures"):
+        side = size + 2 * margin
         self.crops = np.stack([
-            random_crop(rng, picture, size, smallest=0.75) for picture in pictures for _ in range(variants)])
-        self.grams = {level: [] for level in LEVELS}
-        for crop in tqdm(self.crops, desc="paintings' statistics", unit="crop"):
-            for level, matrix in gram_of(crop[None].astype(np.float32) / 255.0).items():
-                self.grams[level].append(ops.convert_to_numpy(matrix)[0].astype(np.float16))
-        self.grams = {level: np.stack(v) for level, v in self.grams.items()}
+            random_crop(rng, picture, side, smallest) for picture in pictures for _ in range(variants)])
+        self.known = {}
+        digest = hashlib.sha256(self.crops.tobytes()).hexdigest()[:12]
+        stem = os.path.join(cache, "bank_%s_%s" % (name, digest))
+        progress = tqdm(self.crops, desc="statistics of the " + name, unit="crop")
+        for n, crop in enumerate(progress):
+            inner = crop[None, margin : margin + size, margin : margin + size].astype(np.float32) / 255.0
+            facts = {key: ops.convert_to_numpy(value)[0] for key, value in describe(inner).items()}
+            if n == 0:
+                paths = {key: "%s_%s.npy" % (stem, key) for key in facts}
+                if os.path.exists(stem + ".done"):
+                    self.known = {key: np.load(path, mmap_mode="r") for key, path in paths.items()}
+                    progress.close()
+                    return
+                self.known = {key: np.lib.format.open_memmap(paths[key], "w+", np.float16, (len(self.crops), *v.shape))
+                              for key, v in facts.items()}
+            for key, value in facts.items():
+                self.known[key][n] = value
+        open(stem + ".done", "w").close()
+
+    def take(self, picks, prefix):
+        """The chosen crops, 0..1, and their facts under ``prefix_name``; float32."""
+        taken = {prefix: self.crops[picks].astype(np.float32) / 255.0}
+        taken.update((prefix + "_" + key, value[picks].astype(np.float32)) for key, value in self.known.items())
+        return taken
 
 
 class Batches(keras.utils.PyDataset):
     """One epoch of random batches; batch ``n`` depends on ``seed`` (integers) and ``n`` alone, so a
-    resumed run goes on with the pictures that it would have seen."""
+    resumed run goes on with the pictures that it would have seen.
 
-    def __init__(self, photos, paintings, bank, batch, size, steps, seed, painting_share=0.2):
+    Args:
+        draw: (rng) to the batch, a dict of arrays.
+    """
+
+    def __init__(self, draw, steps, seed):
         super().__init__(workers=1, max_queue_size=4)
-        self.photos, self.paintings, self.bank = photos, paintings, bank
-        self.batch, self.size, self.steps, self.seed = batch, size, steps, seed
-        self.painting_share = painting_share
+        self.draw, self.steps, self.seed = draw, steps, seed
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, n):
-        rng = np.random.default_rng((*self.seed, n))
-        crops = []
-        for _ in range(self.batch):
-            source = self.paintings if rng.random() < self.painting_share else self.photos
-            crops.append(random_crop(rng, source[rng.integers(len(source))], self.size))
-        inputs = {"content": np.stack(crops).astype(np.float32) / 255.0}
-        if self.bank is not None:
-            picks = rng.integers(0, len(self.bank.crops), self.batch)
-            # Most often stopped at the first level, which loses most, and at the last, which is seen.
-            inputs["depth"] = rng.choice(5, self.batch, p=(0.3, 0.2, 0.1, 0.1, 0.3)).astype(np.int32) + 1
-            inputs["style"] = self.bank.crops[picks].astype(np.float32) / 255.0
-            for level in LEVELS:
-                inputs["gram%d" % level] = self.bank.grams[level][picks].astype(np.float32)
-        return (inputs,)
+        return (self.draw(np.random.default_rng((*self.seed, n))),)
+
+
+def random_crops(rng, photos, paintings, count, size, painting_share=0.2):
+    """``count`` crops of photographs and, less often, of paintings; float32 RGB 0..1."""
+    crops = []
+    for _ in range(count):
+        source = paintings if rng.random() < painting_share else photos
+        crops.append(random_crop(rng, source[rng.integers(len(source))], size))
+    return np.stack(crops).astype(np.float32) / 255.0

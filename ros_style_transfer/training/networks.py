@@ -10,11 +10,11 @@ from keras import ops
 from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, tap
 
 
-def convolve(x, kernel, bias, padding="reflect"):
-    """A 3x3 convolution with ``reflect`` or ``zero`` padding, the same size out as in."""
+def convolve(x, kernel, bias, padding="reflect", stride=1):
+    """A convolution with ``reflect`` (3x3 kernels), ``zero`` or no padding (``none``)."""
     if padding == "reflect":
         x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
-    y = ops.conv(x, ops.cast(kernel, x.dtype), 1, "valid" if padding == "reflect" else "same")
+    y = ops.conv(x, ops.cast(kernel, x.dtype), stride, "same" if padding == "zero" else "valid")
     return y + ops.cast(bias, x.dtype)
 
 
@@ -30,7 +30,7 @@ def he_normal(rng, shape):
 
 
 class Convolutions(keras.layers.Layer):
-    """Named 3x3 kernels and biases, made from a dict of arrays ``NAME_kernel``, ``NAME_bias``."""
+    """Named kernels and biases, made from a dict of arrays ``NAME_kernel``, ``NAME_bias``."""
 
     def __init__(self, arrays, **options):
         super().__init__(**options)
@@ -48,8 +48,8 @@ class Convolutions(keras.layers.Layer):
     def numpy(self):
         return {key: ops.convert_to_numpy(v).astype(np.float32) for key, v in self.arrays.items()}
 
-    def convolve(self, x, name, padding="reflect"):
-        return convolve(x, self.arrays[name + "_kernel"], self.arrays[name + "_bias"], padding)
+    def convolve(self, x, name, padding="reflect", stride=1):
+        return convolve(x, self.arrays[name + "_kernel"], self.arrays[name + "_bias"], padding, stride)
 
 
 class Encoder(Convolutions):
@@ -110,13 +110,34 @@ def decoder_arrays(rng, backbone, widths):
 
 
 def load_teacher(path, backbone="vgg16"):
-    """The official VGG weights of a ``.npz`` (Keras' names and layout: BGR 0..255 less its mean),
-    rewritten so that the network takes RGB in 0..1 like ours."""
-    with np.load(path, allow_pickle=False) as file:
+    """The official ImageNet weights of a VGG, rewritten so that it takes RGB in 0..1 like ours.
+
+    Args:
+        path: a ``.npz`` with Keras' names and layout (``block1_conv1_kernel``, BGR 0..255 less its
+            mean), Keras' own ``.h5`` without top, or None: Keras fetches it.
+
+    Returns:
+        ``{NAME_kernel, NAME_bias: float32}``.
+    """
+    layers = [name for name, _, _ in encoder_layers(backbone)]
+    if path is not None and path.endswith(".npz"):
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in layers if name + "_kernel" not in file.files]
+            if missing:
+                raise SystemExit("%s holds no %s with %s" % (path, backbone, ", ".join(missing)))
+            arrays = {name + part: file[name + part].astype(np.float32)
+                      for name in layers for part in ("_kernel", "_bias")}
+    else:
+        make = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[backbone]
+        try:
+            model = make(weights=path or "imagenet", include_top=False)
+        except Exception as error:  # whatever Keras or the network says
+            raise SystemExit("cannot %s the weights of %s: %s"
+                             % ("read" if path else "fetch", backbone, error)) from None
         arrays = {}
-        for name, _, _ in encoder_layers(backbone):
-            for part in ("_kernel", "_bias"):
-                arrays[name + part] = file[name + part].astype(np.float32)
+        for name in layers:
+            kernel, bias = model.get_layer(name).get_weights()
+            arrays[name + "_kernel"], arrays[name + "_bias"] = kernel.astype(np.float32), bias.astype(np.float32)
     arrays["block1_conv1_kernel"] = arrays["block1_conv1_kernel"][:, :, ::-1] * 255.0
     return arrays
 
@@ -174,30 +195,30 @@ def thin(teacher, pictures, backbone, widths, rng, count=40000):
         features, divided by their root mean square, from the narrow ones).
     """
     arrays, heads = {}, {}
+    factor = 1.0  # narrow over wide, as long as no layer has been narrowed; then None
     wide = narrow = pictures - np.array(MEAN_RGB, np.float32)
-    for name, _, _ in encoder_layers(backbone):
+    for name, channels, _ in encoder_layers(backbone):
         block = int(name[5])
         if name == tap(block) and block > 1:
             wide, narrow = (ops.convert_to_numpy(ops.max_pool(x, 2, 2)) for x in (wide, narrow))
-        before = ops.convert_to_numpy(
-            convolve(wide, teacher[name + "_kernel"], teacher[name + "_bias"], "zero"))
+        teacher_kernel, teacher_bias = teacher[name + "_kernel"], teacher[name + "_bias"]
+        before = ops.convert_to_numpy(convolve(wide, teacher_kernel, teacher_bias, "zero"))
         wide = np.maximum(before, 0)
-        flat = wide[:, 4:-4, 4:-4].reshape(-1, wide.shape[-1])
-        flat = flat[rng.integers(0, len(flat), count)].astype(np.float64)
-        chosen = choose_channels(np.cov(flat.T), widths[block - 1])
-        x, at = patches(narrow, rng, count)
-        x = np.concatenate([x, np.ones((count, 1))], 1).astype(np.float64)
-        target = before[at][:, chosen]
-        # Negative values are cut off by the ReLU: how negative need not be met.
-        target = np.maximum(target, -0.5 * np.sqrt(np.mean(target**2, 0)))
-        gram = x.T @ x
-        gram += 1e-4 * np.trace(gram) / len(gram) * np.eye(len(gram))
-        solution = np.linalg.solve(gram, x.T @ target)
-        kernel = solution[:-1].reshape(3, 3, narrow.shape[-1], len(chosen)).astype(np.float32)
-        bias = solution[-1].astype(np.float32)
+        if factor is not None and widths[block - 1] == wide.shape[-1]:
+            kernel, bias = teacher_kernel / factor, teacher_bias
+        else:
+            factor = None
+            flat = wide[:, 4:-4, 4:-4].reshape(-1, wide.shape[-1])
+            flat = flat[rng.integers(0, len(flat), count)].astype(np.float64)
+            pairs = 2 * channels if channels == 3 and widths[0] > 8 else 0
+            chosen = choose_channels(np.cov(flat.T), widths[block - 1] - pairs)
+            kernel, bias = refit(narrow, before, chosen, rng, count)
+            if pairs:
+                kernel, bias = add_colours(kernel, bias, narrow)
         narrow = np.maximum(ops.convert_to_numpy(convolve(narrow, kernel, bias)), 0)
         scale = 1.0 / np.sqrt(np.mean(narrow**2, (0, 1, 2)).mean())
         narrow *= scale
+        factor = scale if factor is not None else None
         arrays[name + "_kernel"], arrays[name + "_bias"] = kernel * scale, bias * scale
         if name == tap(block):
             at = tuple(rng.integers(4, s - 4, count) if n else rng.integers(0, s, count)
@@ -207,3 +228,31 @@ def thin(teacher, pictures, backbone, widths, rng, count=40000):
             solution = np.linalg.lstsq(x, target, rcond=None)[0].astype(np.float32)
             heads[block] = solution[:-1], solution[-1]
     return arrays, heads
+
+
+def refit(narrow, before, chosen, rng, count):
+    """Kernel and bias that give the teacher's ``chosen`` channels (``before`` its ReLU) from ``narrow``."""
+    x, at = patches(narrow, rng, count)
+    x = np.concatenate([x, np.ones((count, 1))], 1).astype(np.float64)
+    target = before[at][:, chosen]
+    # Negative values are cut off by the ReLU: how negative need not be met.
+    target = np.maximum(target, -0.5 * np.sqrt(np.mean(target**2, 0)))
+    gram = x.T @ x
+    gram += 1e-4 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    solution = np.linalg.solve(gram, x.T @ target)
+    kernel = solution[:-1].reshape(3, 3, narrow.shape[-1], len(chosen))
+    return kernel.astype(np.float32), solution[-1].astype(np.float32)
+
+
+def add_colours(kernel, bias, pictures):
+    """The first layer with two channels more for each colour, the positive and the negative part.
+
+    A ReLU throws half of a filter's answer away; with both halves of each colour the picture can
+    be rebuilt from the first level exactly.
+    """
+    answers = ops.convert_to_numpy(convolve(pictures, kernel, bias))
+    loudness = np.sqrt(np.mean(np.maximum(answers, 0) ** 2)) / np.sqrt(np.mean(pictures**2) / 2)
+    colours = np.zeros((3, 3, 3, 6), np.float32)
+    for channel in range(3):
+        colours[1, 1, channel, 2 * channel : 2 * channel + 2] = loudness, -loudness
+    return np.concatenate([kernel, colours], 3), np.concatenate([bias, np.zeros(6, np.float32)])

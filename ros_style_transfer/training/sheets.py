@@ -9,19 +9,15 @@ import numpy as np
 from keras import ops
 
 from .. import images
-from ..architecture import LEVELS
 
 
 def draw_sheet(trainer, content, style, path):
-    """One row a picture: content, rebuilt from relu1_1..relu5_1, style, painted by the cascade.
+    """One row a picture, the trainer's own columns.
 
     Args:
         content, style: float32 RGB 0..1, ``[n,h,w,3]``, the same size.
     """
-    taps = trainer.encoder(content)
-    columns = [content] + [trainer.decoder.decode(taps[level], level) for level in sorted(LEVELS)]
-    columns += [style, trainer.stylize(content, style, np.full(len(content), len(LEVELS)))]
-    columns = [ops.convert_to_numpy(ops.cast(column, "float32")) for column in columns]
+    columns = [ops.convert_to_numpy(ops.cast(column, "float32")) for column in trainer.sheet(content, style)]
     sheet = np.concatenate([np.concatenate(list(row), 1) for row in zip(*columns)], 0)
     images.write(path, np.uint8(np.clip(sheet, 0, 1) * 255 + 0.5))
 
@@ -32,7 +28,8 @@ def draw_curves(log, path, every):
         # Keras adds columns for a validation that there is none of.
         rows = [{key: float(value) for key, value in row.items() if value != "NA"} for row in csv.DictReader(file)]
     steps = [(row["epoch"] + 1) * every for row in rows]
-    groups = ["loss", "style", "content", "distill", "psnr"]
+    groups = [group for group in ("loss", "style", "content", "twin", "image", "distill", "psnr")
+              if any(key.rstrip("12345") == group for key in rows[0])]
     figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3.2))
     for axis, group in zip(axes, groups):
         for key in (key for key in rows[0] if key.rstrip("12345") == group):

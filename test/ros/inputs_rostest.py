@@ -78,7 +78,7 @@ class Inputs(unittest.TestCase):
         self.assertFalse([m for m in self.outputs if m.header.stamp == stamp])
 
     def test_the_node_agrees_with_the_command_lines_painting(self):
-        stylizer = Stylizer()
+        stylizer = Stylizer("live")  # the node's model unless told otherwise
         stylizer.set_style(StyleLibrary().read("mosaic"))
         expected = stylizer.stylize(scene())
         painted = self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The node's start and end: parameters that are wrong, damaged weights, a quick shutdown."""
+"""The node's start and end: parameters that are wrong, damaged weights, no camera, a quick shutdown."""
 import os
 import shutil
 import signal
@@ -9,48 +9,126 @@ import tempfile
 import threading
 import time
 import unittest
+import xml.etree.ElementTree
 
+import rosgraph
 import rospkg
 import rospy
 import rostest
+from sensor_msgs.msg import Image
 
+from ros_style_transfer import options
 from ros_style_transfer.msg import StyleStatus
+from ros_style_transfer.ros.params import Parameters
 from ros_style_transfer.srv import SetStyle
+from ros_style_transfer.style_library import StyleLibrary
+
+LEVELS = ",".join(map(str, options.MODELS["live"].levels))
+MASKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "masks")
 
 
-def start(*arguments):
-    return subprocess.Popen(
-        ["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=probe", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+def start(*arguments, command=("rosrun", "ros_style_transfer", "style_transfer_node"), **options):
+    """A node /probe with these parameters alone: the master keeps those of the one before."""
+    if rospy.has_param("/probe"):
+        rospy.delete_param("/probe")
+    return subprocess.Popen([*command, "__name:=probe", *arguments], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, universal_newlines=True, **options)
 
 
-class Parameters(unittest.TestCase):
+def end(process):
+    """Interrupt a node; what it wrote."""
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=20)[0]
+
+
+# The node, but impatient: it waits seconds for a frame where the real one waits a minute.
+IMPATIENT = "from ros_style_transfer.ros import node; node.STYLE_TIMEOUT = 4.0; node.main()"
+
+
+def first_status(*arguments):
+    """What a node says of itself before it has loaded anything."""
+    process = start(*arguments)
+    try:
+        return rospy.wait_for_message("/probe/status", StyleStatus, 20)
+    finally:
+        end(process)
+
+
+class ParametersTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         rospy.init_node("parameters_test")
 
-    def tearDown(self):
-        if rospy.has_param("/probe"):
-            rospy.delete_param("/probe")
+    def test_the_launch_file_offers_every_parameter(self):
+        share = rospkg.RosPack().get_path("ros_style_transfer")
+        root = xml.etree.ElementTree.parse(os.path.join(share, "launch", "stylize.launch")).getroot()
+        wanted = {*Parameters._fields, *options.DESCRIPTIONS} - {"controls"}
+        self.assertEqual({param.get("name") for param in root.iter("param")}, wanted)
+        arguments = {arg.get("name"): arg for arg in root.iter("arg")}
+        for name, (_, description) in options.DESCRIPTIONS.items():
+            self.assertEqual(arguments[name].get("doc"), description)
+        defaults = {name: arguments[name].get("default") for name in options.DESCRIPTIONS}
+        self.assertEqual(options.controls_from(defaults), options.Controls())
+
+    def assert_refused(self, arguments, *words):
+        """The node ends with code 1 and says each of ``words``, once, in one line."""
+        process = start(*arguments)
+        output = process.communicate(timeout=60)[0]
+        self.assertEqual(process.returncode, 1, output)
+        self.assertNotIn("Traceback", output)
+        fatal = [line for line in output.splitlines() if "FATAL" in line]
+        self.assertEqual(len(fatal), 1, output)
+        for part in words:
+            self.assertEqual(fatal[0].count(part), 1, "%r in %s" % (part, fatal[0]))
 
     def test_every_wrong_parameter_is_named_with_what_is_allowed(self):
-        process = start("_strength:=2", "_levels:=5,9", "_max_side:=7", "_model:=picasso", "_dtype:=int8",
-                        "_style:=nope")
-        output = process.communicate(timeout=60)[0]
-        self.assertEqual(process.returncode, 1)
-        for words in ("~strength: strength must be a number from 0 to 1, not 2", "~levels: levels must be some of",
-                      "~max_side: must be 0", "~model: model must be one of cascade", "~dtype: dtype must be one of",
-                      "~style: unknown style 'nope'"):
-            self.assertIn(words, output)
-        self.assertNotIn("Traceback", output)
+        self.assert_refused(
+            ("_model:=picasso", "_strength:=2", "_max_side:=7", "_dtype:=int8", "_style:=nope", "_mask:=nowhere",
+             "_weights_dir:=/no/such"),
+            "~model: model must be one of cascade, live, not 'picasso'",
+            "~strength: strength must be a number from 0 to 1, not 2", "~max_side: must be 0",
+            "~dtype: dtype must be one of", "~style: unknown style 'nope'; known: chalk, ",
+            "~mask: unknown style 'nowhere'", "~weights_dir: cannot read /no/such/manifest.json")
+
+    def test_every_wrong_control_is_named_with_what_is_allowed(self):
+        self.assert_refused(
+            ("_levels:=5,9", "_level_strength:=9:1", "_passes:=2.5", "_method:=foo", "_swap:=-1", "_swap_level:=1",
+             "_swap_patch:=2", "_swap_stride:=0", "_keep_colours:=maybe", "_style_scale:=9", "_style_crop:=0",
+             "_feather:=wide", "_smoothing:=true", "_style_weights:=1,2,3"),
+            "~levels: levels must be some of %s (model live), each once, not (5, 9)" % LEVELS,
+            "~level_strength: level_strength names level 9; model live has %s" % LEVELS,
+            "~passes: passes must be a whole number from 1 to 16, not 2.5",
+            "~method: method must be one of wct, ot, adain, whiten, not 'foo'",
+            "~swap: swap must be a number from 0 to 1, not -1", "~swap_level: swap_level must be one of ",
+            "~swap_patch: swap_patch must be odd",
+            "~swap_stride: swap_stride must be a whole number from 1 to 64, not 0",
+            "~keep_colours: keep_colours must be one of no, luminance, coral, not 'maybe'",
+            "~style_scale: style_scale must be a number from 0.05 to 4, not 9",
+            "~style_crop: style_crop must be a number from 0.05 to 1, not 0",
+            "~feather: feather must be a number, not 'wide'",
+            "~smoothing: smoothing must be a number from 0 to 1, not True",
+            "~style_weights: 3 weights for 1 styles; give one each")
+
+    def test_parameters_that_do_not_go_together_are_named(self):
+        for arguments, words in (
+            (("_swap:=0.5", "_method:=adain"), "swap looks for patches among whitened features"),
+            (("_style_dirs:=" + MASKS, "_mask:=thirds"), "the mask holds the label 2, but there are 1 styles"),
+            (("_style_dirs:=" + MASKS, "_mask:=left", "_method:=whiten"), "nothing for a mask to say"),
+        ):
+            self.assert_refused(arguments, words)
 
     def test_numbers_that_are_none_are_named(self):
         for value in (".inf", ".nan"):
-            process = start("_max_side:=" + value)
-            output = process.communicate(timeout=60)[0]
-            self.assertEqual(process.returncode, 1)
-            self.assertIn("~max_side: must be 0", output)
-            self.assertNotIn("Traceback", output)
+            self.assert_refused(
+                ("_max_side:=" + value, "_strength:=" + value, "_style_weights:=" + value), "~max_side: must be 0",
+                "~strength: strength must be a number", "~style_weights: weights must not be negative")
+
+    def test_what_yaml_reads_otherwise_is_taken_as_it_was_meant(self):
+        status = first_status("_model:=cascade", "_level_strength:=5:0.2", "_keep_colours:=no", "_levels:=5,4")
+        self.assertEqual(status.controls, "level_strength 5:0.2, levels 5,4")  # not 300.2 and not False
+
+    def test_a_random_style_is_one_of_the_known(self):
+        self.assertIn(first_status("_style:=random").style, StyleLibrary().paths())
 
     def test_damaged_weights_are_a_state_that_refuses_quickly(self):
         share = rospkg.RosPack().get_path("ros_style_transfer")
@@ -59,35 +137,29 @@ class Parameters(unittest.TestCase):
             shutil.copytree(os.path.join(share, "ros_style_transfer"), os.path.join(folder, "ros_style_transfer"),
                             ignore=shutil.ignore_patterns("__pycache__"))
             shutil.copytree(os.path.join(share, "weights"), os.path.join(folder, "weights"))
-            name = os.path.join(folder, "weights", "cascade.npz")
+            name = os.path.join(folder, "weights", "live.npz")
             with open(name, "rb+") as file:
                 file.truncate(os.path.getsize(name) - 1000)
-            process = subprocess.Popen(
-                [sys.executable, os.path.join(folder, "ros_style_transfer", "nodes", "style_transfer_node"),
-                 "__name:=probe"], env=dict(os.environ, PYTHONPATH=folder + ":" + os.environ["PYTHONPATH"]),
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+            node = os.path.join(folder, "ros_style_transfer", "nodes", "style_transfer_node")
+            process = start(command=(sys.executable, node),
+                            env=dict(os.environ, PYTHONPATH=folder + ":" + os.environ["PYTHONPATH"]))
             try:
                 rospy.wait_for_service("/probe/set_style", 30)
                 asked = time.monotonic()
-                answer = rospy.ServiceProxy("/probe/set_style", SetStyle)("mosaic", False, 0.0)
+                answer = rospy.ServiceProxy("/probe/set_style", SetStyle)(style="mosaic")
                 self.assertLess(time.monotonic() - asked, 40)
                 status = rospy.wait_for_message("/probe/status", StyleStatus, 20)
             finally:
-                process.send_signal(signal.SIGINT)
-                process.communicate(timeout=20)
+                end(process)
         self.assertFalse(answer.success)
-        self.assertIn("cascade.npz are damaged", answer.message)
+        self.assertIn("live.npz are damaged", answer.message)
         self.assertEqual(status.state, StyleStatus.ERROR)
-        self.assertIn("cascade.npz are damaged", status.message)
+        self.assertIn("live.npz are damaged", status.message)
 
     def test_a_wrong_style_or_folder_ends_the_node_with_one_sentence(self):
         for argument, words in (("_style:=nope", "unknown style 'nope'"), ("_style:=/etc/passwd", "outside"),
                                 ("_style_dirs:=/no/such/folder", "/no/such/folder")):
-            process = start(argument)
-            output = process.communicate(timeout=60)[0]
-            self.assertEqual(process.returncode, 1)
-            self.assertIn(words, output)
-            self.assertNotIn("Traceback", output)
+            self.assert_refused((argument,), words)
 
     def test_it_reports_loading_at_once_then_is_ready_and_ends_quickly(self):
         states, came = [], threading.Condition()
@@ -98,28 +170,61 @@ class Parameters(unittest.TestCase):
                 came.notify_all()
 
         rospy.Subscriber("/probe/status", StyleStatus, store)
-        process = start("_levels:=3", "_max_side:=64")  # a number, not a string: roslaunch makes such
+        # A number, not a string: roslaunch makes such.  Patches this large fit no little picture to warm up with.
+        process = start("_levels:=3", "_max_side:=64", "_swap:=0.5", "_swap_level:=3", "_swap_patch:=9")
         with came:
             self.assertTrue(came.wait_for(lambda: states, 20), "no status came")
             self.assertEqual(states[0], StyleStatus.LOADING)
             # With nobody listening a loaded node rests.
             self.assertTrue(came.wait_for(lambda: StyleStatus.PAUSED in states, 60), states)
-        process.send_signal(signal.SIGINT)
         asked = time.monotonic()
-        output = process.communicate(timeout=20)[0]
+        output = end(process)
         self.assertLess(time.monotonic() - asked, 10)
         self.assertNotIn("Traceback", output)
         self.assertEqual(process.returncode, 0)
 
+    def wait_until_deaf(self):
+        """Until the node no longer listens to the camera."""
+        deadline = time.monotonic() + 20
+        while "/probe" in dict(rosgraph.Master("/parameters_test").getSystemState()[1]).get("/lens", []):
+            self.assertLess(time.monotonic(), deadline, "it went on listening to the camera")
+            time.sleep(0.1)
+
+    def test_the_camera_becomes_the_style_though_nobody_listens(self):
+        process = start("image:=/lens", command=(sys.executable, "-c", IMPATIENT))
+        timer = None
+        try:
+            deadline = time.monotonic() + 60
+            while rospy.wait_for_message("/probe/status", StyleStatus, 20).state != StyleStatus.PAUSED:
+                self.assertLess(time.monotonic(), deadline, "it did not get ready")
+            set_style = rospy.ServiceProxy("/probe/set_style", SetStyle)
+            blind = set_style(style="camera")
+            self.wait_until_deaf()
+            lens = rospy.Publisher("/lens", Image, queue_size=1)
+            frame = Image(height=40, width=50, encoding="rgb8", step=150, data=bytes(range(250)) * 24)
+            timer = rospy.Timer(rospy.Duration(0.1), lambda event: lens.publish(frame))
+            time.sleep(1)
+            late = rospy.wait_for_message("/probe/status", StyleStatus, 20)
+            seeing = set_style(style="camera")
+            self.wait_until_deaf()
+        finally:
+            if timer is not None:
+                timer.shutdown()
+            end(process)
+        self.assertFalse(blind.success)
+        self.assertIn("no frame came on /lens", blind.message)
+        self.assertEqual((blind.style, late.style), ("flow_night", "flow_night"), "what was refused came true")
+        self.assertTrue(seeing.success, seeing.message)
+        self.assertEqual(seeing.style, "camera")
+
     def test_a_shutdown_while_loading_is_quick_too(self):
         process = start()
         rospy.wait_for_message("/probe/status", StyleStatus, 20)
-        process.send_signal(signal.SIGINT)
         asked = time.monotonic()
-        output = process.communicate(timeout=20)[0]
+        output = end(process)
         self.assertLess(time.monotonic() - asked, 8)
         self.assertNotIn("Traceback", output)
 
 
 if __name__ == "__main__":
-    rostest.rosrun("ros_style_transfer", "parameters", Parameters)
+    rostest.rosrun("ros_style_transfer", "parameters", ParametersTest)

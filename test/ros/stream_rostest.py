@@ -84,7 +84,7 @@ class Stream(unittest.TestCase):
         cls.style = np.asarray(Picture.open(os.path.join(media, "starry_night.jpg")).convert("RGB"))
 
     def test_painted_frames_keep_header_and_shape_and_take_the_styles_colours(self):
-        self.assertTrue(self.set_style("starry_night", True, 1.0).success)
+        self.assertTrue(self.set_style(style="starry_night", set_strength=True, strength=1.0).success)
         with Listener("camera/image_raw", Image) as camera, Listener(NODE + "/image", Image) as output:
             painted = output.wait()
             pairs = []
@@ -105,11 +105,11 @@ class Stream(unittest.TestCase):
             self.assertGreater(np.mean(np.abs(rgb.astype(float) - frame[::3, ::3])), 10)
 
     def test_the_style_changes_while_streaming(self):
-        self.assertTrue(self.set_style("woodcut", True, 1.0).success)
+        self.assertTrue(self.set_style(style="woodcut", set_strength=True, strength=1.0).success)
         with Listener(NODE + "/image", Image) as output, Listener(NODE + "/status", StyleStatus) as status:
             for _ in range(2):
                 woodcut = to_rgb(output.wait())
-            answer = self.set_style("sunset_impasto", False, 0.0)
+            answer = self.set_style(style="sunset_impasto")
             self.assertTrue(answer.success, answer.message)
             self.assertEqual((answer.style, answer.strength), ("sunset_impasto", 1.0), "strength is kept")
             for _ in range(2):
@@ -119,11 +119,11 @@ class Stream(unittest.TestCase):
 
     def test_strength_alone_changes_the_picture(self):
         with Listener(NODE + "/image", Image) as output, Listener("camera/image_raw", Image) as camera:
-            self.assertTrue(self.set_style("flow_night", True, 1.0).success)
+            self.assertTrue(self.set_style(style="flow_night", set_strength=True, strength=1.0).success)
             for _ in range(2):
                 full = to_rgb(output.wait())
             # Five levels blend one after the other, so little strength is less little than it seems.
-            answer = self.set_style("", True, 0.05)
+            answer = self.set_style(set_strength=True, strength=0.05)
             self.assertTrue(answer.success, answer.message)
             self.assertAlmostEqual(answer.strength, 0.05, places=6)
             for _ in range(2):
@@ -133,20 +133,20 @@ class Stream(unittest.TestCase):
         self.assertLess(distance(light), 0.6 * distance(full), "less strength keeps more of the frame")
 
     def test_wrong_requests_are_refused_and_the_stream_goes_on(self):
-        before = self.set_style("mosaic", True, 1.0)
+        before = self.set_style(style="mosaic", set_strength=True, strength=1.0)
         self.assertTrue(before.success)
         with Listener(NODE + "/image", Image) as output:
             output.wait()
             for request, word in (
-                (("no_such_style", False, 0.0), "flow_night"),  # the message lists what is known
-                (("broken", False, 0.0), "cannot read"),
-                (("/etc/passwd", False, 0.0), "outside"),
-                (("../../../../etc/passwd", False, 0.0), "outside"),
-                (("mosaic", True, 1.5), "0 to 1"),
-                (("mosaic", True, float("nan")), "0 to 1"),
-                (("mosaic", False, 0.5), "set_strength"),
+                (dict(style="no_such_style"), "flow_night"),  # the message lists what is known
+                (dict(style="broken"), "cannot read"),
+                (dict(style="/etc/passwd"), "outside"),
+                (dict(style="../../../../etc/passwd"), "outside"),
+                (dict(style="mosaic", set_strength=True, strength=1.5), "0 to 1"),
+                (dict(style="mosaic", set_strength=True, strength=float("nan")), "0 to 1"),
+                (dict(style="mosaic", strength=0.5), "set_strength"),
             ):
-                answer = self.set_style(*request)
+                answer = self.set_style(**request)
                 self.assertFalse(answer.success, request)
                 self.assertIn(word, answer.message)
                 self.assertEqual((answer.style, answer.strength), ("mosaic", 1.0))
@@ -172,6 +172,22 @@ class Stream(unittest.TestCase):
                 first.wait(timeout=5)  # the second client's leaving takes nothing from the first
             self.assertTrue(wait_until(lambda: not node_listens()), "still subscribed after the last one left")
             status.wait(lambda message: message.state == StyleStatus.PAUSED)
+
+    def test_frames_keep_coming_while_styles_are_switched(self):
+        failed = rospy.wait_for_message(NODE + "/status", StyleStatus, 10).failed
+        with Listener(NODE + "/image", Image) as output:
+            output.wait()
+            for n in range(12):
+                answer = self.set_style(style=("mosaic", "ink_wash", "starry_night")[n % 3], fade=0.3 * (n % 2))
+                self.assertTrue(answer.success, answer.message)
+                output.wait(timeout=8)  # a style's first sight costs a moment, never the stream
+            painted = list(output.messages)
+        self.assertGreater(len(painted), 12)
+        stamps = [message.header.stamp for message in painted]
+        self.assertEqual(stamps, sorted(set(stamps)), "a frame came twice, or an older one after a newer one")
+        gaps = [(after - before).to_sec() for before, after in zip(stamps, stamps[1:])]
+        self.assertLess(max(gaps), 3, gaps)
+        self.assertEqual(rospy.wait_for_message(NODE + "/status", StyleStatus, 10).failed, failed)
 
     def test_the_status_tells_rates_and_drops(self):
         with Listener(NODE + "/image", Image) as output, Listener(NODE + "/status", StyleStatus) as status:

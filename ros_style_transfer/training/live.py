@@ -1,0 +1,224 @@
+"""The live model's training: one encoder, one decoder, whitening and colouring at three taps between.
+
+Stage ``reconstruct``: the encoder's taps imitate the teacher's relu3_1..relu5_1 through linear
+heads, and the decoder rebuilds the picture from the deepest tap and as many finer ones as a random
+depth allows, so that every decoder block learns to do without the skip connection beside it.
+
+Stage ``stylize``: content crops are painted in random paintings' styles in one pass, end to end.
+The result is held to the painting's Gram matrices (relu1_1..relu5_1 of the teacher), to the
+content's normalised relu4_1, and to what a shifted, noisy view of the same scene is painted as; a
+picture in its own style must come back as it was.
+"""
+import keras
+import numpy as np
+from keras import ops
+
+from ..architecture import LEVELS, LIVE_TAPS, LIVE_WIDTHS, MEAN_RGB, VGG_WIDTHS, live_layers, live_modulated
+from .data import Bank, random_crops
+from .networks import Convolutions, he_normal, upsample
+from .statistics import statistics, transport
+from .teacher import Teacher, mean_square, trackers
+
+# Weights of the losses; see the model card for what each is.
+WEIGHTS = {
+    "distill": 1.0,
+    "image": 20.0,
+    "style": 1.0,
+    "content": 0.1,
+    "twin": 10.0,
+    "range": 10.0,
+}
+STYLE_SIZE = 320  # side of the paintings' crops, pixels
+MARGIN = 8  # pixels by which the twin view is shifted at most
+
+
+class LiveNetwork(Convolutions):
+    """Encoder and decoder of the live model (`architecture.live_layers`)."""
+
+    def encode(self, rgb):
+        """``rgb [b,h,w,3]``, sides multiples of 16, to the three taps' features, finest first."""
+        b, h, w, _ = ops.shape(rgb)
+        x = ops.cast(rgb - ops.convert_to_tensor(MEAN_RGB, rgb.dtype), self.compute_dtype)
+        x = ops.reshape(ops.transpose(ops.reshape(x, (b, h // 2, 2, w // 2, 2, 3)), (0, 1, 3, 2, 4, 5)),
+                        (b, h // 2, w // 2, 12))
+        x = ops.relu(self.convolve(x, "encoder0"))
+        taps = [self.convolve(x, "encoder1", stride=2)]
+        for n in LIVE_TAPS[1:]:
+            x = ops.relu(self.convolve(ops.relu(taps[-1]), "encoder%da" % n, stride=2))
+            taps.append(self.convolve(x, "encoder%db" % n))
+        return taps
+
+    def decode(self, taps):
+        """Three taps' features to RGB ``[b,h,w,3]``, float32, unclipped."""
+        modulate = self.modulation(taps)
+        x = taps[-1]
+        for n in LIVE_TAPS[::-1]:
+            inner = modulate(self.convolve(ops.relu(x), "decoder%da" % n), "decoder%da" % n)
+            x = self.convolve(ops.relu(x + self.convolve(inner, "decoder%db" % n)), "up%d" % n, "none")
+            if n > 1:
+                x = upsample(x) + taps[n - 2]
+        x = ops.relu(unfold(x))
+        x = self.convolve(modulate(self.convolve(x, "decoder0"), "decoder0"), "image")
+        return unfold(ops.cast(x, "float32")) + ops.convert_to_tensor(MEAN_RGB, "float32")
+
+    def modulation(self, taps):
+        """A function (x, layer) that gives each channel the style's gain and bias, and a ReLU."""
+        moments = [ops.moments(ops.cast(f, "float32"), (1, 2)) for f in taps]
+        code = ops.concatenate([mean for mean, _ in moments] + [ops.sqrt(v + 1e-5) for _, v in moments], -1)
+        values = self.convolve(ops.cast(code, self.compute_dtype)[:, None, None], "code", "none")
+        parts, at = {}, 0
+        for name in live_modulated():
+            width = self.arrays[name + "_bias"].shape[0]
+            parts[name] = values[..., at : at + width], values[..., at + width : at + 2 * width]
+            at += 2 * width
+        return lambda x, layer: ops.relu(x * (1.0 + parts[layer][0]) + parts[layer][1])
+
+
+def unfold(x):
+    """Depth to space: ``[b,h,w,4c]`` to ``[b,2h,2w,c]``."""
+    b, h, w, c = ops.shape(x)
+    x = ops.transpose(ops.reshape(x, (b, h, w, 2, 2, c // 4)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (b, 2 * h, 2 * w, c // 4))
+
+
+def live_arrays(rng, widths=LIVE_WIDTHS):
+    """A start: He initialisation, residual branches, the code and the picture small."""
+    arrays = {}
+    for name, (side, _, channels, width) in live_layers(widths).items():
+        quiet = 0.3 if name == "image" or name.startswith("decoder") and name.endswith("b") else 1.0
+        quiet = 0.1 if name == "code" else quiet
+        arrays[name + "_kernel"] = quiet * he_normal(rng, (side, side, channels, width))
+        arrays[name + "_bias"] = np.zeros(width, np.float32)
+    # All four pixels that a position unfolds to start alike: no checkerboard to begin with (ICNR).
+    for name in ("up1", "image"):
+        kernel = arrays[name + "_kernel"]
+        arrays[name + "_kernel"] = np.tile(kernel[..., : kernel.shape[-1] // 4], 4)
+    return arrays
+
+
+class LiveTrainer(keras.Model):
+    """The live network with the frozen teacher; ``call`` gives a dict of losses.
+
+    Args:
+        teacher: `networks.Encoder`, frozen, in any dtype.
+        teacher_rms: {level: root mean square of the teacher's features}.
+        arrays: the network's, to start from.
+        ridge: the whitening's ridge, a share of the mean eigenvalue.
+    """
+
+    def __init__(self, teacher, teacher_rms, arrays, widths, ridge, dtype="float32"):
+        super().__init__()
+        self.teacher, self.ridge = Teacher(teacher, teacher_rms), ridge
+        self.network = LiveNetwork(arrays, dtype=dtype)
+        self.heads = [keras.layers.Dense(VGG_WIDTHS[n - 1], dtype="float32", name="head%d" % n) for n in (3, 4, 5)]
+        for head, width in zip(self.heads, widths[1:]):
+            head.build((None, width))
+        self.stylizing = False
+        names = ["loss", "style", "content", "twin", "range", "image", "distill"]
+        self.trackers = trackers(names + ["style%d" % level for level in LEVELS])
+        self.seeds = keras.random.SeedGenerator(7)
+        self.built = True
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def begin(self, stage, args, photos, paintings):
+        """Make ready for ``stage``; returns what draws a batch (`data.Batches`)."""
+        self.stylizing = stage.name == "stylize"
+        if not self.stylizing:
+            return lambda rng: {
+                "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),
+                # Most often every tap is there.
+                "depth": rng.choice(LIVE_TAPS, stage.batch, p=(0.6, 0.2, 0.2)).astype(np.int32)}
+        rng = np.random.default_rng(args.seed)
+        contents = Bank(photos, self.teacher.describe, stage.size, args.content_variants, rng,
+                        smallest=0.6, margin=MARGIN, name="photographs", cache=args.work)
+        styles = Bank(paintings, self.teacher.grams, STYLE_SIZE, args.variants, rng, smallest=0.6, name="paintings",
+                      cache=args.work)
+
+        def draw(rng):
+            batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")
+            batch.update(styles.take(rng.integers(0, len(styles.crops), stage.batch), "style"))
+            batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
+            batch["noise"] = rng.uniform(0, 0.05, stage.batch).astype(np.float32)
+            batch["shift"] = rng.integers(-MARGIN, MARGIN + 1, (1, 2)).astype(np.int32)
+            return batch
+
+        return draw
+
+    def paint(self, content, style):
+        """``content`` in the style of ``style``, strength 1, unclipped."""
+        taps = self.network.encode(content)
+        styles = self.network.encode(style)
+        return self.network.decode([transport(f, *statistics(s), self.ridge) for f, s in zip(taps, styles)])
+
+    def rebuild(self, content, depth=None):
+        """``content`` encoded and decoded, with the taps finer than each picture's ``depth [b]`` left out."""
+        taps = self.network.encode(content)
+        if depth is not None:
+            taps = [f * ops.cast(depth <= n, f.dtype)[:, None, None, None] for n, f in zip(LIVE_TAPS, taps)]
+        return self.network.decode(taps)
+
+    def call(self, inputs):
+        wide = inputs["content"]
+        side = wide.shape[1] - 2 * MARGIN
+        content = wide[:, MARGIN : MARGIN + side, MARGIN : MARGIN + side]
+        if not self.stylizing:
+            target = self.teacher.features(content)
+            distill = 0.0
+            for n, (head, features) in enumerate(zip(self.heads, self.network.encode(content)), 3):
+                # The teacher pads with zeros: what it sees at the border is no example.
+                edge = {3: 4, 4: 2, 5: 1}[n]
+                guess = head(ops.cast(features, "float32"))
+                difference = (guess - ops.cast(ops.stop_gradient(target[n]), "float32"))[:, edge:-edge, edge:-edge]
+                distill = distill + mean_square(difference)
+            losses = {"distill": distill, "image": mean_square(self.rebuild(content, inputs["depth"]) - content)}
+        else:
+            losses = self.painting_losses(inputs, wide, content, side)
+        for key, value in losses.items():
+            self.trackers[key].update_state(value)
+        return losses
+
+    def painting_losses(self, inputs, wide, content, side):
+        taps = self.network.encode(content)
+        wanted = [statistics(s) for s in self.network.encode(inputs["style"])]
+        output = self.network.decode([transport(f, *s, self.ridge) for f, s in zip(taps, wanted)])
+        shown = ops.clip(output, 0.0, 1.0)
+        style, structure = self.teacher.losses(shown, inputs)
+        for level, error in style.items():
+            self.trackers["style%d" % level].update_state(error)
+        losses = {"style": sum(style.values()) / len(style), "content": structure}
+        losses["range"] = mean_square(output - shown)
+        losses["image"] = mean_square(self.network.decode(taps) - content)
+        # The same scene a few pixels on, with the camera's noise: what is painted must go with it.
+        dy, dx = inputs["shift"][0, 0], inputs["shift"][0, 1]
+        twin = ops.slice(wide, (0, MARGIN + dy, MARGIN + dx, 0), (ops.shape(wide)[0], side, side, 3))
+        twin = twin + inputs["noise"][:, None, None, None] * keras.random.normal(ops.shape(twin), seed=self.seeds)
+        other = self.network.decode([transport(f, *s, self.ridge) for f, s in zip(self.network.encode(twin), wanted)])
+        shape = (ops.shape(wide)[0], side - 2 * MARGIN, side - 2 * MARGIN, 3)
+        losses["twin"] = mean_square(ops.slice(output, (0, MARGIN, MARGIN, 0), shape)
+                                     - ops.slice(other, (0, MARGIN - dy, MARGIN - dx, 0), shape))
+        return losses
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = sum(WEIGHTS[key] * value for key, value in y_pred.items())
+        self.trackers["loss"].update_state(loss)
+        return loss
+
+    def sheet(self, content, style):
+        """The columns to look at: content, rebuilt from the deepest tap alone and from all, style, painted."""
+        deepest = ops.full((content.shape[0],), LIVE_TAPS[-1])
+        return [content, self.rebuild(content, deepest), self.rebuild(content), style, self.paint(content, style)]
+
+    def arrays(self):
+        """What is exported."""
+        return self.network.numpy()
+
+    def training_arrays(self):
+        """Nothing more: the heads have done their work when the first stage ends."""
+        return {}
+
+    def assign(self, arrays):
+        """Go on from `arrays`."""
+        self.network.assign(arrays)

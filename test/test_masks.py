@@ -1,0 +1,123 @@
+"""Label images: what is one, and how its regions share out the pixels at soft edges."""
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ros_style_transfer import masks
+from ros_style_transfer.errors import ImageError, OptionError
+
+
+def halves(width=60, height=40, left=1, right=2):
+    mask = np.full((height, width), left, np.uint8)
+    mask[:, width // 2 :] = right
+    return mask
+
+
+def test_labels_up_to_the_number_of_styles_stay_as_they_are():
+    mask = halves(left=0, right=3)
+    before = mask.copy()
+    assert np.array_equal(masks.check(mask, 40, 60, 3), before)
+
+
+@pytest.mark.parametrize("styles", [1, 3])
+def test_black_and_white_mean_unpainted_and_the_first_style(styles):
+    assert np.array_equal(masks.check(halves(left=0, right=255), 40, 60, styles), halves(left=0, right=1))
+    assert (masks.check(np.full((4, 6), 255, np.uint8), 4, 6, styles) == 1).all()
+
+
+def test_white_beside_other_labels_is_a_label():
+    mask = halves(left=0, right=255)
+    mask[0, 0] = 1
+    with pytest.raises(OptionError, match="label 255, but there are 2 styles"):
+        masks.check(mask, 40, 60, 2)
+
+
+def test_label_without_a_style_is_named():
+    with pytest.raises(OptionError) as error:
+        masks.check(halves(left=1, right=7), 40, 60, 2)
+    for part in ("label 7", "2 styles", "0 for unpainted", "1..2"):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mask, found", [
+    (np.zeros((40, 60), np.float32), r"float32 \(40, 60\)"), (np.zeros((40, 60), bool), r"bool \(40, 60\)"),
+    (np.zeros((40, 60), np.int64), r"int64 \(40, 60\)"), (np.zeros((40, 60, 1), np.uint8), r"uint8 \(40, 60, 1\)"),
+    (np.zeros((40, 60, 3), np.uint8), r"uint8 \(40, 60, 3\)"), (np.zeros((0, 60), np.uint8), r"uint8 \(0, 60\)"),
+    (np.uint8(1), "uint8"), ([[0, 1]], "list"), ("mask.png", "str")])
+def test_what_is_no_mask_is_named(mask, found):
+    with pytest.raises(ImageError, match="a mask must be uint8 .* not " + found) as error:
+        masks.check(mask, 40, 60, 2)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("width, height", [(120, 80), (30, 20), (600, 400), (61, 40), (91, 60)])
+def test_mask_of_another_size_is_scaled_without_new_labels(width, height):
+    scaled = masks.check(halves(width, height, 0, 2), 40, 60, 2)
+    assert scaled.shape == (40, 60) and set(np.unique(scaled)) == {0, 2}
+    assert np.mean(scaled != halves(60, 40, 0, 2)) < 0.02
+
+
+@pytest.mark.parametrize("width, height", [(40, 60), (60, 60), (120, 40), (66, 40)])
+def test_mask_of_other_proportions_is_refused_with_both_sizes(width, height):
+    with pytest.raises(ImageError, match="mask is %dx%d, the picture 60x40" % (width, height)):
+        masks.check(halves(width, height), 40, 60, 2)
+
+
+@pytest.mark.parametrize("feather", [0, 0.1, 1, 4.0, 30, 1000])
+@pytest.mark.parametrize("labels", [
+    np.random.default_rng(0).integers(0, 4, (23, 31)).astype(np.uint8), halves(31, 23, 0, 3),
+    np.zeros((23, 31), np.uint8), np.full((1, 1), 2, np.uint8), halves(2, 1, 1, 3), np.eye(9, dtype=np.uint8)],
+    ids=lambda m: "%dx%d" % m.shape[::-1])
+def test_shares_sum_to_one_and_are_none_for_labels_that_are_not_there(labels, feather):
+    shares = masks.shares(labels, 3, feather)
+    assert shares.shape == (4, *labels.shape) and shares.dtype == np.float32
+    assert shares.min() >= 0
+    assert np.abs(shares.sum(0) - 1).max() < 1e-6
+    for label in set(range(4)) - set(np.unique(labels)):
+        assert not shares[label].any()
+
+
+def test_no_feather_is_a_hard_edge():
+    labels = np.random.default_rng(0).integers(0, 3, (20, 30)).astype(np.uint8)
+    for label, share in enumerate(masks.shares(labels, 2, 0)):
+        assert np.array_equal(share, labels == label)
+
+
+@pytest.mark.parametrize("feather", [2.0, 6.0])
+def test_feathered_edge_is_a_normal_distributions_of_half_the_feather(feather):
+    share = masks.shares(halves(100, 20, 0, 1), 1, feather)[1]
+    away = np.arange(100) + 0.5 - 50  # pixels' middles from the edge
+    expected = [0.5 * (1 + math.erf(d / (feather / 2) / math.sqrt(2))) for d in away]
+    assert np.abs(share - expected).max() < 0.02
+
+
+@pytest.mark.parametrize("feather", [1.0, 4.0, 10.0])
+def test_feather_ends_twice_its_width_from_the_edge(feather):
+    shares = masks.shares(halves(100, 20, 0, 1), 1, feather)
+    reach = math.ceil(2 * feather) + 1
+    assert (shares[0][:, : 50 - reach] == 1).all() and (shares[1][:, : 50 - reach] == 0).all()
+    assert (shares[0][:, 50 + reach :] == 0).all() and (shares[1][:, 50 + reach :] == 1).all()
+
+
+def test_masks_are_read_as_labels(tmp_path):
+    labels = np.uint8([[0, 1, 2], [2, 1, 255]])
+    Image.fromarray(labels).save(str(tmp_path / "grey.png"))
+    palette = Image.fromarray(labels, "P")
+    palette.putpalette(list(np.random.default_rng(0).integers(0, 256, 768)))
+    palette.save(str(tmp_path / "palette.png"))
+    for name in ("grey.png", "palette.png"):
+        assert np.array_equal(masks.read(str(tmp_path / name)), labels)
+    Image.fromarray(labels > 1).save(str(tmp_path / "bits.png"))
+    assert np.array_equal(masks.read(str(tmp_path / "bits.png")), np.uint8(labels > 1) * 255)
+
+
+def test_pictures_that_are_no_masks_are_named(tmp_path):
+    Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(str(tmp_path / "colour.png"))
+    (tmp_path / "text.png").write_text("no picture")
+    for name, said in (("colour.png", "RGB"), ("text.png", "cannot read"), ("nowhere.png", "no such mask")):
+        with pytest.raises(ImageError, match=said) as error:
+            masks.read(str(tmp_path / name))
+        assert str(tmp_path / name) in str(error.value)

@@ -1,0 +1,266 @@
+"""The painter: what happens to features between encoding and decoding, against formulas in numpy's float64."""
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import draw_scene
+from test_live import WIDTHS, random_arrays
+from test_wct import closed_form, distance, moments, power, regular
+
+from ros_style_transfer import masks, painter, wct
+from ros_style_transfer.errors import OptionError
+from ros_style_transfer.live import Live
+from ros_style_transfer.options import Controls
+from ros_style_transfer.painter import Painter, Region, Style
+from ros_style_transfer.stylizer import load_painter
+
+METHODS = ("wct", "ot", "adain", "whiten")
+
+
+@pytest.fixture(scope="module")
+def cascade():
+    return load_painter("cascade")
+
+
+@pytest.fixture(scope="module")
+def live():
+    """The live model with weights that have learned nothing."""
+    return Painter(Live(random_arrays(), WIDTHS))
+
+
+@pytest.fixture(scope="module")
+def rgb():
+    return tf.constant(draw_scene(96, 80), tf.float32) / 255
+
+
+@pytest.fixture(scope="module")
+def pictures(styles):
+    """Two styles as the painter takes them."""
+    return [tf.constant(styles[name][100:228, 60:220], tf.float32) / 255 for name in ("mosaic", "ink_wash")]
+
+
+def paint(painter, rgb, regions, model="cascade", **controls):
+    regions = [Region(regions)] if isinstance(regions, Style) else regions
+    return painter.paint(rgb, regions, Controls(**controls).resolved(model)).numpy()
+
+
+def features_of(painter, rgb, level):
+    return painter.network.encode(rgb, (level,))[level].numpy()
+
+
+def transformed(content, style, method, ridge):
+    """Features with another's statistics, as the method's paper has it."""
+    mean = moments(content)[0]
+    return (content - mean) @ closed_form(method, content, style, ridge) + moments(
+        content if method == "whiten" else style)[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("level", [5, 3, 1])
+def test_one_level_is_encoded_given_the_styles_statistics_and_decoded(cascade, rgb, pictures, level, method):
+    content, style = (features_of(cascade, picture, level) for picture in (rgb, pictures[0]))
+    wanted = tf.constant(transformed(content, style, method, cascade.ridge), tf.float32)
+    expected = cascade.network.decode({level: wanted}).numpy()
+    found = paint(cascade, rgb, cascade.style_of(pictures[0]), levels=(level,), method=method)
+    assert found.shape == rgb.shape and found.dtype == np.float32
+    assert distance(found, expected) < 0.01
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_strength_blends_features(cascade, rgb, pictures, method):
+    content, style = (features_of(cascade, picture, 3) for picture in (rgb, pictures[0]))
+    wanted = 0.3 * transformed(content, style, method, cascade.ridge) + 0.7 * content
+    expected = cascade.network.decode({3: tf.constant(wanted, tf.float32)}).numpy()
+    found = paint(cascade, rgb, cascade.style_of(pictures[0]), levels=(3,), method=method, strength=0.3)
+    assert distance(found, expected) < 0.01
+
+
+def test_levels_of_the_cascade_paint_one_after_the_other(cascade, rgb, pictures):
+    style = cascade.style_of(pictures[0])
+    after = rgb
+    for level in (4, 2, 3):
+        after = tf.constant(paint(cascade, after, style, levels=(level,)))
+    assert distance(paint(cascade, rgb, style, levels=(4, 2, 3)), after) < 1e-4
+    assert distance(paint(cascade, rgb, style, levels=(2, 3, 4)), after) > 0.1
+
+
+@pytest.mark.parametrize("model", ["cascade", "live"])
+def test_another_pass_is_painting_what_was_painted(request, model, rgb, pictures):
+    painter = request.getfixturevalue(model)
+    style, after = painter.style_of(pictures[0]), rgb
+    for passes in (1, 2, 3):
+        after = tf.constant(paint(painter, after, style, model))
+        assert distance(paint(painter, rgb, style, model, passes=passes), after) < 1e-3
+
+
+@pytest.mark.parametrize("model", ["cascade", "live"])
+def test_a_levels_strength_is_a_factor_of_the_whole_one(request, model, rgb, pictures):
+    painter = request.getfixturevalue(model)
+    style = painter.style_of(pictures[0])
+    everywhere = {level: 0.25 for level in Controls().resolved(model).levels}
+    found = paint(painter, rgb, style, model, strength=0.4, level_strength=everywhere)
+    assert distance(found, paint(painter, rgb, style, model, strength=0.1)) < 1e-4
+
+
+@pytest.mark.parametrize("level", [5, 4, 3, 2, 1])
+def test_a_levels_strength_is_that_levels_alone(cascade, rgb, pictures, level):
+    style, after = cascade.style_of(pictures[0]), rgb
+    for each in (5, 4, 3, 2, 1):
+        after = tf.constant(paint(cascade, after, style, levels=(each,), strength=0.2 if each == level else 1.0))
+    assert distance(paint(cascade, rgb, style, level_strength={level: 0.2}), after) < 1e-3
+
+
+def test_no_strength_at_any_level_of_the_cascade_rebuilds_the_picture_level_by_level(cascade, rgb, pictures):
+    rebuilt = rgb
+    for level in (5, 4, 3, 2, 1):
+        rebuilt = cascade.network.decode(cascade.network.encode(rebuilt, (level,)))
+    found = paint(cascade, rgb, cascade.style_of(pictures[0]), level_strength={level: 0 for level in (5, 4, 3, 2, 1)})
+    assert distance(found, rebuilt) < 1e-4
+
+
+@pytest.mark.parametrize("levels", [(3, 2, 1), (3, 1), (2,)])
+def test_live_model_paints_its_levels_together_and_leaves_the_others(live, rgb, pictures, levels):
+    content, style = live.network.encode(rgb, levels), live.network.encode(pictures[0], levels)
+    wanted = {level: tf.constant(transformed(f.numpy(), style[level].numpy(), "ot", live.ridge), tf.float32)
+              if level in levels else f for level, f in content.items()}
+    found = paint(live, rgb, live.style_of(pictures[0]), "live", levels=levels)
+    assert distance(found, live.network.decode(wanted)) < 1e-3
+
+
+def test_painting_keeps_a_half_precisions_features_in_it(rgb, pictures):
+    half = load_painter("cascade", "float16")
+    style = half.style_of(pictures[0])
+    shares = masks.shares(np.random.default_rng(0).integers(0, 2, (80, 96)).astype(np.uint8), 1, 4.0)
+    for regions in (style, [Region(None, shares[0]), Region(style, shares[1])]):
+        painted = paint(half, rgb, regions)
+        assert painted.dtype == np.float32 and np.isfinite(painted).all()
+
+
+def test_one_style_blended_is_that_style(cascade, pictures):
+    style = cascade.style_of(pictures[0])
+    assert painter.blend([style], [0.3]) is style
+
+
+def test_blend_is_the_mean_by_the_weights_proportions(cascade, pictures):
+    styles = [cascade.style_of(picture) for picture in pictures]
+    for weights in ((1, 3), (0.25, 0.75), (100, 300)):
+        blended = painter.blend(styles, weights)
+        assert sorted(blended.statistics) == [1, 2, 3, 4, 5]
+        for level, found in blended.statistics.items():
+            for mixed, a, b in zip(found, *(style.statistics[level] for style in styles)):
+                assert distance(mixed, 0.25 * a.numpy().astype(np.float64) + 0.75 * b) < 1e-5
+
+
+def test_blend_of_all_and_nothing_is_the_first(cascade, rgb, pictures):
+    styles = [cascade.style_of(picture) for picture in pictures]
+    blended = painter.blend(styles, (1, 0))
+    for level, found in blended.statistics.items():
+        assert all(np.array_equal(a, b) for a, b in zip(found, styles[0].statistics[level]))
+    assert np.array_equal(paint(cascade, rgb, blended), paint(cascade, rgb, styles[0]))
+
+
+def shrink(share, side):
+    """The mean of every ``side`` x ``side`` square."""
+    height, width = (n // side for n in share.shape)
+    return share.reshape(height, side, width, side).mean((1, 3)).astype(np.float64)
+
+
+@pytest.mark.parametrize("level", [4, 1])
+def test_regions_take_their_own_statistics_and_mix_by_their_shares(cascade, rgb, pictures, level):
+    labels = np.zeros((80, 96), np.uint8)
+    labels[:, 30:] = 1
+    labels[37:, 50:] = 2
+    shares = masks.shares(labels, 2, 4.0)
+    styles = [cascade.style_of(picture) for picture in pictures]
+    content = features_of(cascade, rgb, level).astype(np.float64)
+    expected = shrink(shares[0], 2 ** (level - 1))[..., None] * content
+    for picture, share in zip(pictures, shares[1:]):
+        small, style = shrink(share, 2 ** (level - 1)), features_of(cascade, picture, level)
+        if small.sum() < painter.SMALLEST_REGION:
+            mean, covariance = moments(content)
+        else:
+            flat = content.reshape(-1, content.shape[-1])
+            mean = np.average(flat, axis=0, weights=small.ravel())
+            covariance = np.cov(flat.T, aweights=small.ravel(), bias=True)
+        style_mean, style_covariance = moments(style)
+        matrix = power(regular(covariance, cascade.ridge), -0.5) @ power(style_covariance, 0.5)
+        expected += small[..., None] * ((content - mean) @ matrix + style_mean)
+    wanted = cascade.network.decode({level: tf.constant(expected, tf.float32)})
+    regions = [Region(None, shares[0]), Region(styles[0], shares[1]), Region(styles[1], shares[2])]
+    assert distance(paint(cascade, rgb, regions, levels=(level,)), wanted) < 0.01
+
+
+def test_a_region_of_a_few_pixels_takes_the_whole_pictures_statistics(cascade, rgb, pictures):
+    style, content = cascade.style_of(pictures[0]), features_of(cascade, rgb, 1)
+    share = np.zeros((80, 96), np.float32)
+    share[40:47, 50:59] = 1  # 63 positions at level 1
+    wanted = content + share[..., None] * (
+        transformed(content, features_of(cascade, pictures[0], 1), "wct", cascade.ridge) - content)
+    found = paint(cascade, rgb, [Region(style, share), Region(None, 1 - share)], levels=(1,))
+    assert distance(found, cascade.network.decode({1: tf.constant(wanted, tf.float32)})) < 1e-3
+
+
+def test_one_region_of_all_is_no_region(cascade, rgb, pictures):
+    style = cascade.style_of(pictures[0])
+    everywhere = [Region(style, np.ones((80, 96), np.float32))]
+    assert distance(paint(cascade, rgb, everywhere), paint(cascade, rgb, style)) < 0.01
+
+
+def whitened(features, ridge):
+    mean, covariance = moments(features)
+    return (features - mean) @ power(regular(covariance, ridge), -0.5)
+
+
+def swapped(painter, rgb, pictures, weights, swap, patch=3):
+    """The picture that swapping at level 5 gives: whitened each by itself, swapped, coloured by the mixture."""
+    content, *styles = (features_of(painter, picture, 5) for picture in (rgb, *pictures))
+    flat, patches = whitened(content, painter.ridge), whitened(styles[int(np.argmax(weights))], painter.ridge)
+    chosen = wct.swap(tf.constant(flat, tf.float32), tf.constant(patches, tf.float32), patch).numpy()
+    mean, covariance = (sum(w * part for w, part in zip(weights, parts)) for parts in zip(*map(moments, styles)))
+    coloured = (swap * chosen + (1 - swap) * flat) @ power(covariance, 0.5) + mean
+    return painter.network.decode({5: tf.constant(coloured, tf.float32)})
+
+
+@pytest.mark.parametrize("swap", [1.0, 0.4])
+@pytest.mark.parametrize("patch", [1, 3])
+def test_swap_is_among_whitened_features_then_coloured(cascade, rgb, pictures, swap, patch):
+    style = cascade.style_of(pictures[0], 5)
+    found = paint(cascade, rgb, style, levels=(5,), swap=swap, swap_patch=patch)
+    assert distance(found, swapped(cascade, rgb, pictures[:1], [1.0], swap, patch)) < 0.03
+
+
+def test_mixtures_patches_are_the_strongest_styles_and_its_colouring_the_mixtures(cascade, rgb, pictures):
+    styles = [cascade.style_of(picture, 5) for picture in pictures]
+    found = paint(cascade, rgb, painter.blend(styles, [0.4, 0.6]), levels=(5,), swap=1.0)
+    assert distance(found, swapped(cascade, rgb, pictures, [0.4, 0.6], 1.0)) < 0.03
+
+
+def test_hardly_any_swap_is_nearly_whitening_and_colouring(cascade, rgb, pictures):
+    style = cascade.style_of(pictures[0], 5)
+    assert distance(paint(cascade, rgb, style, swap=1e-4), paint(cascade, rgb, style)) < 0.05
+
+
+def test_swap_leaves_the_other_levels_alone(cascade, rgb, pictures):
+    style = cascade.style_of(pictures[0], 4)
+    alone = {"swap": 1.0, "swap_level": 4}
+    first = tf.constant(paint(cascade, rgb, style, levels=(4,), **alone))
+    expected = paint(cascade, first, style, levels=(3, 2))
+    assert distance(paint(cascade, rgb, style, levels=(4, 3, 2), **alone), expected) < 1e-3
+
+
+@pytest.mark.parametrize("small", ["content", "style"])
+def test_patch_larger_than_the_features_is_refused_with_their_size(cascade, rgb, pictures, small):
+    content, style = (rgb[:32, :64], pictures[0]) if small == "content" else (rgb, pictures[0][:32, :64])
+    with pytest.raises(OptionError) as error:
+        paint(cascade, content, cascade.style_of(style, 5), swap=1.0)
+    for part in ("swap_patch 3", "level 5", "4x2", "smaller"):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+    assert np.isfinite(paint(cascade, content, cascade.style_of(style, 5), swap=1.0, swap_patch=1)).all()
+
+
+def test_swap_that_needs_too_much_memory_is_refused_before_it_takes_it(cascade, rgb, pictures, monkeypatch):
+    monkeypatch.setattr(painter, "LARGEST_SWAP", 2000)
+    style = cascade.style_of(pictures[0], 5)
+    with pytest.raises(OptionError, match="swapping [0-9]+ patches at 30 positions .* swap_stride"):
+        paint(cascade, rgb, style, swap=1.0)
+    assert np.isfinite(paint(cascade, rgb, style, swap=1.0, swap_stride=4)).all()
