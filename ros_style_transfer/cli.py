@@ -140,6 +140,7 @@ def paint_video(stylizer, job, styles, mask, controls, args, clock):
     """Frame by frame, with progress; the styles in turn if ``--cycle`` says so."""
     webcam = not video.is_video(job.content)
     shown, written, started = 0, 0, time.monotonic()
+    stylizer.reset()
     try:
         with video.Reader(job.content) as reader, video.Writer(job.output, reader.fps) as writer:
             frames = tqdm(itertools.islice(reader, args.frames), total=jobs.length(args, reader), unit="frame",

@@ -25,6 +25,7 @@ TONE = 0.1
 BROAD = 32
 EDGE = 8
 BLUR = 5
+GRAD = 0.2
 # The golden ratio's two-dimensional kin: its multiples fill the unit square evenly.
 WALK = np.array((0.7548777, 0.5698403), np.float32)
 
@@ -86,6 +87,10 @@ class Steady:
         seen = cv2.remap(self._content, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=[1e4] * 3)
 
         difference = cv2.transform(cv2.absdiff(shrink(seen, 2), np.float32(small)), np.full((1, 3), 1 / 3, np.float32))
+        if GRAD:
+            kern = np.ones((3, 3), np.uint8)
+            span = cv2.subtract(cv2.dilate(grey, kern), cv2.erode(grey, kern))
+            difference = np.maximum(difference - GRAD * span.astype(np.float32), 0)
         if BLUR: difference = cv2.blur(difference, (BLUR, BLUR))
         hold = np.maximum(1 - difference * (0.5 / (TOLERANCE * self.smoothing)), 0)
         if (hold > 0.5).mean() < CUT:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from . import colours, images, masks, weights
 from .cascade import Cascade
-from .errors import OptionError
+from .errors import OptionError, WeightsError
 from .live import Live
 from .options import Controls, check_model, within
 from .painter import Painter, Region, blend
@@ -28,6 +28,10 @@ def load_painter(model, dtype="float32", weights_dir=None):
         WeightsError: the weights are missing or damaged.
     """
     arrays, entry = weights.load(model, weights_dir)
+    lacking = {"widths", "backbone", "ridge"} - set(entry)
+    if lacking:
+        raise WeightsError("the manifest says nothing of %s of %r; train or export it anew"
+                           % (", ".join(sorted(lacking)), model))
     if model == "live":
         network = Live(arrays, entry["widths"], tf.as_dtype(dtype))
     else:
@@ -65,6 +69,7 @@ class Stylizer:
         self._fade_start, self._fade = 0.0, 0.0
         self._known = collections.OrderedDict()
         self._steady = Steady()
+        self._look = None, None  # the controls and the mask of the frame before
 
     def set_style(self, rgb, fade=0.0):
         """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on; one seen before costs nothing."""
@@ -120,36 +125,24 @@ class Stylizer:
         if not stripped and not self._mix:
             raise OptionError("no style is set; call set_style first")
         height, width = rgb.shape[:2]
-        if mask is not None:
-            mask = masks.check(mask, height, width, len(self._order))
+        labels = None if mask is None else masks.check(mask, height, width, len(self._order))
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
-        padded = images.pad(rgb)
-        shares = None
-        if stripped:
-            regions = [Region(None)]
-        elif mask is None:
-            mixture = self._mixture(self._clock())
-            regions = [Region(blend([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
-        else:
-            shares = masks.shares(mask, len(self._order), controls.feather)
-            spread = np.moveaxis(images.pad(np.moveaxis(shares, 0, 2)), 2, 0)
-            regions = [Region(self._style(digest, rgb, controls), share)
-                       for digest, share in zip(self._order, spread[1:]) if share.any()]
-            if spread[0].any():
-                regions.append(Region(None, spread[0]))
-        painted = self._painter.paint(tf.constant(padded, tf.float32) / 255.0, regions, controls)
+        shares = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
+        painted = self._painter.paint(tf.constant(images.pad(rgb), tf.float32) / 255.0,
+                                      self._regions(rgb, controls, shares), controls)
         painted = np.uint8(np.clip(painted.numpy()[:height, :width], 0, 1) * 255.0 + 0.5)
         if controls.keep_colours == "luminance":
             painted = colours.keep_luminance(rgb, painted)
+        painted = self._steadied(rgb, painted, controls, mask)
         if shares is not None and shares[0].any():
             unpainted = shares[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
-        if not controls.smoothing:
-            self._steady.reset()
-            return painted
-        self._steady.smoothing = controls.smoothing
-        return self._steady.follow(rgb, painted)
+        return painted
+
+    def reset(self):
+        """Forget the frames before, which ``smoothing`` holds on to: another video begins."""
+        self._steady.reset()
 
     def texture(self, width, height, seed=0, controls=Controls(passes=3)):
         """A texture of the style out of nothing: noise, painted; the same ``seed`` gives the same again."""
@@ -159,6 +152,27 @@ class Stylizer:
     def warm_up(self, width=64, height=64, controls=Controls()):
         """Trace and run everything once, so that the first picture does not pay for it."""
         self.stylize(np.zeros((height, width, 3), np.uint8), controls._replace(smoothing=0.0))
+
+    def _regions(self, rgb, controls, shares):
+        """The painter's regions: one for the whole picture, or one for each label of a mask."""
+        if controls.method == "whiten":
+            return [Region(None)]
+        if shares is None:
+            mixture = self._mixture(self._clock())
+            return [Region(blend([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
+        shares = np.moveaxis(images.pad(np.moveaxis(shares, 0, 2)), 2, 0)
+        regions = [Region(self._style(digest, rgb, controls), share)
+                   for digest, share in zip(self._order, shares[1:]) if share.any()]
+        return regions + [Region(None, shares[0])] if shares[0].any() else regions
+
+    def _steadied(self, rgb, painted, controls, mask):
+        """``painted`` with what still holds of the frame before, unless it was painted otherwise."""
+        fading = self._clock() < self._fade_start + self._fade
+        if not controls.smoothing or fading or self._look[0] != controls or self._look[1] is not mask:
+            self._steady.reset()
+        self._look = controls, mask
+        self._steady.smoothing = controls.smoothing
+        return self._steady.follow(rgb, painted)
 
     def _mixture(self, now):
         """``{digest: weight}`` at this time: on the way from the mixture before to the one that was set."""

@@ -594,3 +594,33 @@ def test_live_model_has_levels_of_its_own(live, style_a, picture, controls, word
 def test_live_models_own_method_is_the_transport(live, style_a, picture):
     assert np.array_equal(paint(live, style_a, picture), paint(live, style_a, picture, method="ot"))
     assert difference(paint(live, style_a, picture), paint(live, style_a, picture, method="adain")) > 0.5
+
+
+def test_smoothing_leaves_what_a_mask_leaves_unpainted_alone():
+    stylizer = Stylizer("cascade")
+    rng = np.random.default_rng(3)
+    stylizer.set_style(rng.integers(0, 256, (96, 96, 3), np.uint8))
+    mask = np.zeros((64, 96), np.uint8)
+    mask[:, :48] = 1
+    for _ in range(3):  # a still scene and a camera's noise
+        frame = np.uint8(100 + rng.integers(-3, 4, (64, 96, 3)))
+        painted = stylizer.stylize(frame, Controls(smoothing=0.7, feather=0.0), mask)
+        assert np.array_equal(painted[:, 48:], frame[:, 48:])
+
+
+def test_smoothing_never_hides_a_fade_or_a_change_of_controls():
+    now = [0.0]
+    steadied, plain = (Stylizer("cascade", clock=lambda: now[0]) for _ in range(2))
+    rng = np.random.default_rng(4)
+    first, second = rng.integers(0, 256, (2, 96, 96, 3), np.uint8) // np.uint8([2])
+    scene = rng.integers(0, 256, (64, 96, 3), np.uint8)
+    for stylizer in (steadied, plain):
+        stylizer.set_style(first)
+    steadied.stylize(scene, Controls(smoothing=1.0))
+    for stylizer in (steadied, plain):
+        stylizer.set_style(255 - second, fade=2.0)
+    now[0] = 1.0
+    assert np.array_equal(steadied.stylize(scene, Controls(smoothing=1.0)), plain.stylize(scene))
+    now[0] = 3.0
+    half = steadied.stylize(scene, Controls(smoothing=1.0, strength=0.3))
+    assert np.array_equal(half, plain.stylize(scene, Controls(strength=0.3)))

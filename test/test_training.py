@@ -234,7 +234,7 @@ def test_transport_is_the_optimal_map_between_normal_distributions():
         own = power(regular(np.cov(flat.T, bias=True), 1e-3), 0.5)
         inverse = np.linalg.inv(own)
         # The middle root has a ridge of its own, for its gradient.
-        middle = power(regular(own @ np.cov(target.T, bias=True) @ own, 1e-4), 0.5)
+        middle = power(regular(own @ np.cov(target.T, bias=True) @ own, 1e-6), 0.5)
         expected = (flat - flat.mean(0)) @ inverse @ middle @ inverse + target.mean(0)
         assert np.linalg.norm(result.reshape(-1, 8) - expected) < 1e-3 * np.linalg.norm(expected)
 
@@ -277,7 +277,7 @@ def test_training_of_the_live_model_paints_what_the_runtime_paints(monkeypatch, 
     """But for the ridge of the transport's middle root, which is there for its gradient in training alone."""
     roots = statistics.roots
     if second_ridge is not None:
-        monkeypatch.setattr(statistics, "roots", lambda s, ridge: roots(s, second_ridge if ridge == 1e-4 else ridge))
+        monkeypatch.setattr(statistics, "roots", lambda s, ridge: roots(s, second_ridge if ridge == 1e-6 else ridge))
     arrays = live.live_arrays(np.random.default_rng(0))
     trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, architecture.LIVE_WIDTHS, 0.01)
     style = styles["mosaic"][:128, :160]

@@ -43,7 +43,7 @@ def transport(features, style_mean, style_covariance, ridge):
     b, h, w, c = ops.shape(features)
     mean, covariance = statistics(features)
     root, inverse = roots(covariance, ridge)
-    middle, _ = roots(ops.matmul(ops.matmul(root, style_covariance), root), 1e-4)
+    middle, _ = roots(ops.matmul(ops.matmul(root, style_covariance), root), 1e-6)
     matrix = ops.matmul(ops.matmul(inverse, middle), inverse)
     flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
     return ops.cast(ops.reshape(ops.matmul(flat, matrix) + style_mean, (b, h, w, c)), features.dtype)

@@ -41,8 +41,10 @@ def end(process):
     return process.communicate(timeout=20)[0]
 
 
-# The node, but impatient: it waits seconds for a frame where the real one waits a minute.
-IMPATIENT = "from ros_style_transfer.ros import node; node.STYLE_TIMEOUT = 4.0; node.main()"
+def start_impatient(seconds, *arguments):
+    """A node whose requests wait so long where the real one's wait a minute."""
+    code = "from ros_style_transfer.ros import node; node.STYLE_TIMEOUT = %g; node.main()" % seconds
+    return start(*arguments, command=(sys.executable, "-c", code))
 
 
 def first_status(*arguments):
@@ -156,6 +158,23 @@ class ParametersTest(unittest.TestCase):
         self.assertEqual(status.state, StyleStatus.ERROR)
         self.assertIn("live.npz are damaged", status.message)
 
+    def test_a_request_that_gave_up_while_loading_does_not_silence_the_later_ones(self):
+        share = rospkg.RosPack().get_path("ros_style_transfer")
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(os.path.join(share, "weights", "manifest.json"), folder)
+            open(os.path.join(folder, "live.npz"), "wb").close()
+            process = start_impatient(1, "_weights_dir:=" + folder)
+            try:
+                rospy.wait_for_service("/probe/set_style", 30)
+                set_style = rospy.ServiceProxy("/probe/set_style", SetStyle)
+                early = set_style(style="mosaic").message
+                deadline = time.monotonic() + 60
+                while "live.npz are damaged" not in set_style(style="mosaic").message:
+                    self.assertLess(time.monotonic(), deadline, "nobody answers")
+            finally:
+                end(process)
+        self.assertEqual(early, "the style was not set within 1 s (state: loading)")
+
     def test_a_wrong_style_or_folder_ends_the_node_with_one_sentence(self):
         for argument, words in (("_style:=nope", "unknown style 'nope'"), ("_style:=/etc/passwd", "outside"),
                                 ("_style_dirs:=/no/such/folder", "/no/such/folder")):
@@ -191,7 +210,7 @@ class ParametersTest(unittest.TestCase):
             time.sleep(0.1)
 
     def test_the_camera_becomes_the_style_though_nobody_listens(self):
-        process = start("image:=/lens", command=(sys.executable, "-c", IMPATIENT))
+        process = start_impatient(4, "image:=/lens")
         timer = None
         try:
             deadline = time.monotonic() + 60
