@@ -21,10 +21,10 @@ STRETCH = 1.0
 # ... but less than this per frame is the camera's noise.
 STILL = 0.01
 # The share of the new frame's broad tones that held strokes take on with each frame.
-TONE = 0.1
+TONE = 0.05
 BROAD = 32
 EDGE = 8
-BLUR = 5
+BLUR = 3
 GRAD = 0.2
 # The golden ratio's two-dimensional kin: its multiples fill the unit square evenly.
 WALK = np.array((0.7548777, 0.5698403), np.float32)
@@ -45,6 +45,7 @@ class Steady:
             raise OptionError("smoothing must be a number from 0 to 1, not %r" % (smoothing,))
         self.smoothing = smoothing
         self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setVariationalRefinementIterations(2)
         self._flow.setFinestScale(1)
         self._random = np.random.RandomState(0)
         self.reset()

@@ -6,6 +6,8 @@ above and into the picture.  Stage ``stylize`` adds the thing itself: content cr
 five-level cascade with random paintings as styles, and the result is held to the paintings' Gram
 matrices (relu1_1..relu5_1 of the teacher) and to the content's normalised relu4_1.
 """
+import os
+
 import keras
 import numpy as np
 from keras import ops
@@ -85,10 +87,11 @@ class CascadeTrainer(keras.Model):
         # What whitening sees must hold still while the decoder learns to paint from it.
         self.encoder.trainable = False
         rng = np.random.default_rng(args.seed)
+        cache = os.path.join(args.work, "bank_%s" % self.teacher.digest)
         contents = Bank(photos, self.teacher.describe, stage.size, args.content_variants, rng,
-                        smallest=0.6, name="photographs", cache=args.work)
+                        smallest=0.6, name="photographs", cache=cache)
         styles = Bank(paintings, self.teacher.grams, STYLE_SIZE, args.variants, rng,
-                      smallest=0.6, name="paintings", cache=args.work)
+                      smallest=0.6, name="paintings", cache=cache)
 
         def draw(rng):
             batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")

@@ -53,7 +53,7 @@ class Bank:
         describe: float32 RGB 0..1 ``[1,h,w,3]`` to ``{name: [1,...]}``; kept as float16.
         size: side of what is described, pixels; the crops are larger by ``margin`` on each side.
         variants: crops of each picture.
-        cache: the folder for what was computed; a run with the same crops finds it there.
+        cache: the start of the file names for what was computed; a run with the same crops finds it there.
     """
 
     def __init__(self, pictures, describe, size, variants, rng, smallest, cache, margin=0, name="pictures"):
@@ -62,7 +62,7 @@ class Bank:
             random_crop(rng, picture, side, smallest) for picture in pictures for _ in range(variants)])
         self.known = {}
         digest = hashlib.sha256(self.crops.tobytes()).hexdigest()[:12]
-        stem = os.path.join(cache, "bank_%s_%s" % (name, digest))
+        stem = "%s_%s_%s" % (cache, name, digest)
         progress = tqdm(self.crops, desc="statistics of the " + name, unit="crop")
         for n, crop in enumerate(progress):
             inner = crop[None, margin : margin + size, margin : margin + size].astype(np.float32) / 255.0

@@ -9,6 +9,8 @@ The result is held to the painting's Gram matrices (relu1_1..relu5_1 of the teac
 content's normalised relu4_1, and to what a shifted, noisy view of the same scene is painted as; a
 picture in its own style must come back as it was.
 """
+import os
+
 import keras
 import numpy as np
 from keras import ops
@@ -132,10 +134,11 @@ class LiveTrainer(keras.Model):
                 # Most often every tap is there.
                 "depth": rng.choice(LIVE_TAPS, stage.batch, p=(0.6, 0.2, 0.2)).astype(np.int32)}
         rng = np.random.default_rng(args.seed)
+        cache = os.path.join(args.work, "bank_%s" % self.teacher.digest)
         contents = Bank(photos, self.teacher.describe, stage.size, args.content_variants, rng,
-                        smallest=0.6, margin=MARGIN, name="photographs", cache=args.work)
+                        smallest=0.6, margin=MARGIN, name="photographs", cache=cache)
         styles = Bank(paintings, self.teacher.grams, STYLE_SIZE, args.variants, rng, smallest=0.6, name="paintings",
-                      cache=args.work)
+                      cache=cache)
 
         def draw(rng):
             batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")

@@ -1,4 +1,6 @@
 """What the frozen VGG makes of pictures: the losses that a painted picture is held to."""
+import hashlib
+
 import keras
 from keras import ops
 
@@ -40,6 +42,14 @@ class Teacher:
     def __init__(self, network, rms):
         network.trainable = False
         self.network, self.rms = network, rms
+
+    @property
+    def digest(self):
+        """Eight letters that tell this teacher's weights from another's."""
+        digest = hashlib.sha256()
+        for _, values in sorted(self.network.numpy().items()):
+            digest.update(values.tobytes())
+        return digest.hexdigest()[:8]
 
     def features(self, rgb):
         """The five taps for RGB 0..1 ``[b,h,w,3]``, each divided by its root mean square over photographs."""
