@@ -39,7 +39,7 @@ STAGES = {
         Stage("stylize", steps=2000, batch=4, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
     ),
     "live": (
-        Stage("reconstruct", steps=1500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
+        Stage("reconstruct", steps=500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
         Stage("stylize", steps=12000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
     ),
 }
