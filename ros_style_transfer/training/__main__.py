@@ -72,7 +72,7 @@ def parse(argv=None):
                         for model, stages in sorted(STAGES.items()) for stage in stages)
         parser.add_argument("--" + field.replace("_", "-"), type=kind, metavar="N",
                             help="instead of each stage's own (%s)" % own)
-    parser.add_argument("--variants", type=int, default=3, help="crops of each painting (default: %(default)s)")
+    parser.add_argument("--variants", type=int, default=4, help="crops of each painting (default: %(default)s)")
     parser.add_argument("--content-variants", type=int, default=2,
                         help="crops of each photograph, for live's stylize (default: %(default)s)")
     parser.add_argument("--ridge", type=float, help="whitening's ridge, share of the mean eigenvalue (%s)"

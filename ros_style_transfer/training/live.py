@@ -128,6 +128,8 @@ class LiveTrainer(keras.Model):
     def begin(self, stage, args, photos, paintings):
         """Make ready for ``stage``; returns what draws a batch (`data.Batches`)."""
         self.stylizing = stage.name == "stylize"
+        for head in self.heads:
+            head.trainable = not self.stylizing
         if not self.stylizing:
             return lambda rng: {
                 "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),

@@ -163,7 +163,7 @@ class ParametersTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(os.path.join(share, "weights", "manifest.json"), folder)
             open(os.path.join(folder, "live.npz"), "wb").close()
-            process = start_impatient(1, "_weights_dir:=" + folder)
+            process = start_impatient(0.05, "_weights_dir:=" + folder)
             try:
                 rospy.wait_for_service("/probe/set_style", 30)
                 set_style = rospy.ServiceProxy("/probe/set_style", SetStyle)
@@ -173,7 +173,7 @@ class ParametersTest(unittest.TestCase):
                     self.assertLess(time.monotonic(), deadline, "nobody answers")
             finally:
                 end(process)
-        self.assertEqual(early, "the style was not set within 1 s (state: loading)")
+        self.assertEqual(early, "the style was not set within 0.05 s (state: loading)")
 
     def test_a_wrong_style_or_folder_ends_the_node_with_one_sentence(self):
         for argument, words in (("_style:=nope", "unknown style 'nope'"), ("_style:=/etc/passwd", "outside"),
