@@ -6,19 +6,15 @@ above and into the picture.  Stage ``stylize`` adds the thing itself: content cr
 five-level cascade with random paintings as styles, and the result is held to the paintings' Gram
 matrices (relu1_1..relu5_1 of the teacher) and to the content's normalised relu4_1.
 """
-import os
-
 import keras
 import numpy as np
 from keras import ops
 
 from ..architecture import LEVELS
-from .data import Bank, random_crops
+from .data import pairs, random_crops
 from .networks import Decoder, Encoder
 from .statistics import roots, statistics
 from .teacher import Teacher, mean_square, trackers
-
-STYLE_SIZE = 320  # side of the paintings' crops, pixels
 
 # Weights of the losses; see the model card for what each is.
 WEIGHTS = {
@@ -86,17 +82,10 @@ class CascadeTrainer(keras.Model):
             return lambda rng: {"content": random_crops(rng, photos, paintings, stage.batch, stage.size)}
         # What whitening sees must hold still while the decoder learns to paint from it.
         self.encoder.trainable = False
-        rng = np.random.default_rng(args.seed)
-        cache = os.path.join(args.work, "bank_%s" % self.teacher.digest)
-        contents = Bank(photos, self.teacher.describe, stage.size, args.content_variants, rng,
-                        smallest=0.6, name="photographs", cache=cache)
-        styles = Bank(paintings, self.teacher.grams, STYLE_SIZE, args.variants, rng,
-                      smallest=0.6, name="paintings", cache=cache)
+        draw_pairs = pairs(self.teacher, stage, args, photos, paintings)
 
         def draw(rng):
-            batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")
-            batch.update(styles.take(rng.integers(0, len(styles.crops), stage.batch), "style"))
-            batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
+            batch = draw_pairs(rng)
             # Most often stopped at the first level, which loses most, and at the last, which is seen.
             batch["depth"] = rng.choice(5, stage.batch, p=DEPTH_SHARES).astype(np.int32) + 1
             return batch

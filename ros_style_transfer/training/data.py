@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+STYLE_SIZE = 320  # side of the paintings' crops, pixels
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -84,6 +85,28 @@ class Bank:
         taken = {prefix: self.crops[picks].astype(np.float32) / 255.0}
         taken.update((prefix + "_" + key, value[picks].astype(np.float32)) for key, value in self.known.items())
         return taken
+
+
+def pairs(teacher, stage, args, photos, paintings, margin=0):
+    """What draws pairs of content and style for a painting network: a function (rng) to a batch.
+
+    A batch holds ``content`` (with ``margin`` pixels more on each side than is described),
+    ``style``, their facts as `teacher.Teacher.losses` takes them, and ``soft``.
+    """
+    rng = np.random.default_rng(args.seed)
+    cache = os.path.join(args.work, "bank_%s" % teacher.digest)
+    contents = Bank(photos, teacher.describe, stage.size, args.content_variants, rng,
+                    smallest=0.6, margin=margin, name="photographs", cache=cache)
+    styles = Bank(paintings, teacher.grams, STYLE_SIZE, args.variants, rng,
+                  smallest=0.6, name="paintings", cache=cache)
+
+    def draw(rng):
+        batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")
+        batch.update(styles.take(rng.integers(0, len(styles.crops), stage.batch), "style"))
+        batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
+        return batch
+
+    return draw
 
 
 class Batches(keras.utils.PyDataset):

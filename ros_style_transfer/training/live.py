@@ -9,14 +9,12 @@ The result is held to the painting's Gram matrices (relu1_1..relu5_1 of the teac
 content's normalised relu4_1, and to what a shifted, noisy view of the same scene is painted as; a
 picture in its own style must come back as it was.
 """
-import os
-
 import keras
 import numpy as np
 from keras import ops
 
 from ..architecture import LEVELS, LIVE_TAPS, LIVE_WIDTHS, MEAN_RGB, VGG_WIDTHS, live_layers, live_modulated
-from .data import Bank, random_crops
+from .data import pairs, random_crops
 from .networks import Convolutions, he_normal, upsample
 from .statistics import statistics, transport
 from .teacher import Teacher, mean_square, trackers
@@ -30,7 +28,6 @@ WEIGHTS = {
     "twin": 10.0,
     "range": 10.0,
 }
-STYLE_SIZE = 320  # side of the paintings' crops, pixels
 MARGIN = 8  # pixels by which the twin view is shifted at most
 
 
@@ -135,17 +132,10 @@ class LiveTrainer(keras.Model):
                 "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),
                 # Most often every tap is there.
                 "depth": rng.choice(LIVE_TAPS, stage.batch, p=(0.6, 0.2, 0.2)).astype(np.int32)}
-        rng = np.random.default_rng(args.seed)
-        cache = os.path.join(args.work, "bank_%s" % self.teacher.digest)
-        contents = Bank(photos, self.teacher.describe, stage.size, args.content_variants, rng,
-                        smallest=0.6, margin=MARGIN, name="photographs", cache=cache)
-        styles = Bank(paintings, self.teacher.grams, STYLE_SIZE, args.variants, rng, smallest=0.6, name="paintings",
-                      cache=cache)
+        draw_pairs = pairs(self.teacher, stage, args, photos, paintings, MARGIN)
 
         def draw(rng):
-            batch = contents.take(rng.integers(0, len(contents.crops), stage.batch), "content")
-            batch.update(styles.take(rng.integers(0, len(styles.crops), stage.batch), "style"))
-            batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
+            batch = draw_pairs(rng)
             batch["noise"] = rng.uniform(0, 0.05, stage.batch).astype(np.float32)
             batch["shift"] = rng.integers(-MARGIN, MARGIN + 1, (1, 2)).astype(np.int32)
             return batch
