@@ -7,7 +7,7 @@ Data flow of one round, the same for the cascade (five rounds of a level each) a
                                                         ^
     styles -> encode -> statistics, blended ------------+    one map for each region of a mask
 """
-from typing import Mapping, NamedTuple, Optional
+from typing import Mapping, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -31,11 +31,12 @@ class Style(NamedTuple):
 
     Attributes:
         statistics: ``{level: wct.Statistics}``.
-        features: the whitened features at the swap's level, ``[h, w, c]`` float32; None unless patches are swapped.
+        features: the whitened features at the swap's level, ``[h, w, c]`` float32, of each style in
+            it, with the style's share; empty unless patches are swapped.
     """
 
     statistics: Mapping[int, wct.Statistics]
-    features: Optional[tf.Tensor] = None
+    features: Tuple[Tuple[float, tf.Tensor], ...] = ()
 
 
 class Region(NamedTuple):
@@ -51,20 +52,19 @@ class Region(NamedTuple):
 
 
 def blend(styles, weights):
-    """One `Style` out of several: their statistics' weighted mean.
+    """One `Style` out of several: their statistics' weighted mean, and what each swaps in by its share.
 
     Args:
         styles: `Style` each.
         weights: numbers, none negative, not all 0; only their proportion counts.
     """
     shares = np.asarray(weights, np.float64) / np.sum(weights)
-    strongest = styles[int(np.argmax(shares))]
     if len(styles) == 1:
-        return strongest
-    levels = strongest.statistics
+        return styles[0]
     blended = {level: wct.blend([style.statistics[level] for style in styles], shares.astype(np.float32))
-               for level in levels}
-    return Style(blended, strongest.features)
+               for level in styles[0].statistics}
+    return Style(blended, tuple((float(share) * part, features) for style, share in zip(styles, shares)
+                                for part, features in style.features))
 
 
 class Painter:
@@ -85,9 +85,10 @@ class Painter:
 
     def style_of(self, rgb, swap_level=None):
         """The `Style` of a picture as `paint` takes it; with the features of ``swap_level`` unless that is None."""
-        statistics, features = self.network.style_of(rgb), None
+        statistics, features = self.network.style_of(rgb), ()
         if swap_level is not None:
-            features = _whiten(self.network.encode(rgb, (swap_level,))[swap_level], statistics[swap_level], self.ridge)
+            white = _whiten(self.network.encode(rgb, (swap_level,))[swap_level], statistics[swap_level], self.ridge)
+            features = ((1.0, white),)
         return Style(statistics, features)
 
     def paint(self, rgb, regions, controls):
@@ -142,20 +143,25 @@ class Painter:
 
 def _swapped(features, content, style_features, target, strength, controls, ridge):
     """`wct.swap` between whitened features, blended and coloured (UST's order)."""
-    positions = features.shape[0] * features.shape[1]
-    patches = np.prod([side // controls.swap_stride + 1 for side in style_features.shape[:2]])
-    height, width = min((features.shape[:2], style_features.shape[:2]), key=min)
+    flat = _whiten(features, content, ridge)
+    mixed = (1.0 - controls.swap) * flat
+    for share, style in style_features:
+        _check_swap(features.shape, style.shape, controls)
+        mixed += controls.swap * share * wct.swap(flat, style, controls.swap_patch, controls.swap_stride)
+    coloured = tf.tensordot(mixed, wct.root(target.covariance, 0.5), 1) + target.mean
+    return strength * coloured + (1.0 - strength) * tf.cast(features, tf.float32)
+
+
+def _check_swap(shape, style_shape, controls):
+    positions = shape[0] * shape[1]
+    patches = np.prod([side // controls.swap_stride + 1 for side in style_shape[:2]])
+    height, width = min((shape[:2], style_shape[:2]), key=min)
     if min(height, width) < controls.swap_patch:
         raise OptionError("swap_patch %d is larger than the features at level %d, %dx%d; choose a smaller one, or a "
                           "larger picture or style_scale" % (controls.swap_patch, controls.swap_level, width, height))
     if positions * patches > LARGEST_SWAP:
         raise OptionError("swapping %d patches at %d positions needs too much memory; choose a larger swap_stride, a "
                           "smaller style_scale or a deeper swap_level" % (patches, positions))
-    flat = _whiten(features, content, ridge)
-    mixed = controls.swap * wct.swap(flat, style_features, controls.swap_patch, controls.swap_stride) + (
-        1.0 - controls.swap) * flat
-    coloured = tf.tensordot(mixed, wct.root(target.covariance, 0.5), 1) + target.mean
-    return strength * coloured + (1.0 - strength) * tf.cast(features, tf.float32)
 
 
 def _whiten(features, statistics, ridge):

@@ -442,9 +442,9 @@ def test_no_style_at_all_is_refused(stylizer, style_a, picture):
 # Cross-fades
 
 
-def at(stylizer, clock, seconds, rgb):
+def at(stylizer, clock, seconds, rgb, **controls):
     clock.now = seconds
-    return stylizer.stylize(rgb)
+    return stylizer.stylize(rgb, Controls(**controls))
 
 
 def test_fade_begins_with_the_old_style_and_ends_with_the_new(stylizer, clock, style_a, style_b, picture):
@@ -466,13 +466,14 @@ def test_fade_is_the_mixture_by_the_time_that_has_passed(stylizer, clock, style_
     assert difference(at(stylizer, clock, 3.0, picture), mixture) < 0.5
 
 
-def test_fade_never_jumps(stylizer, clock, style_a, style_b, picture):
-    whole = difference(paint(stylizer, style_b, picture), paint(stylizer, style_a, picture))
+@pytest.mark.parametrize("controls", [{}, {"swap": 1.0}], ids=repr)
+def test_fade_never_jumps(stylizer, clock, style_a, style_b, picture, controls):
+    whole = difference(paint(stylizer, style_b, picture, **controls), paint(stylizer, style_a, picture, **controls))
     clock.now = 0.0
     stylizer.set_style(style_b, fade=1.0)
-    for start in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
-        before = at(stylizer, clock, start, picture)
-        steps = [difference(at(stylizer, clock, start + step, picture), before) for step in (0.01, 0.001)]
+    for start in (0.0, 0.1, 0.3, 0.495, 0.7, 0.9, 0.99):
+        before = at(stylizer, clock, start, picture, **controls)
+        steps = [difference(at(stylizer, clock, start + step, picture, **controls), before) for step in (0.01, 0.001)]
         assert steps[0] < 0.12 * whole and steps[1] < 0.05 * whole, start
 
 
