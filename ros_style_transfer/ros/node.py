@@ -34,7 +34,7 @@ from . import conversions, params
 
 STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
-PATIENCE = 5.0  # seconds without a frame until a warning
+PATIENCE = 5.0  # seconds without a frame until a warning, or until a style from the camera is given up
 CAMERA = "camera"  # the style that is the next frame itself
 BUFFER = 2**26  # bytes; a smaller one than a frame makes rospy lag behind (ros_comm#536)
 
@@ -83,6 +83,7 @@ class StyleTransferNode:
         self._slot, self._requests = LatestSlot(), queue.Queue()
         self._changing = threading.Lock()  # one request after the other
         self._awaiting = None  # the change whose style is the next frame
+        self._awaited_until = 0.0  # the monotonic time at which it has waited long enough
         self._meter = Meter()
         self._stop, self._peers_changed = threading.Event(), threading.Event()
         self._subscriber = None
@@ -136,9 +137,7 @@ class StyleTransferNode:
             except concurrent.futures.TimeoutError:
                 change.done.cancel()  # or it would be applied after all, some time
                 success = False
-                message = "the style was not set within %g s (%s)" % (STYLE_TIMEOUT, (
-                    "no frame came on %s to become the style" % rospy.resolve_name("image")
-                    if self._awaiting is change else "state: %s" % self._state))
+                message = "the style was not set within %g s (state: %s)" % (STYLE_TIMEOUT, self._state)
             except StyleTransferError as error:
                 success, message = False, str(error)
             if not success:
@@ -200,6 +199,12 @@ class StyleTransferNode:
             frame = self._slot.take(0.5)
             if frame is not None:
                 self._paint(stylizer, frame)
+            if self._awaiting is not None and time.monotonic() > self._awaited_until:
+                change, self._awaiting = self._awaiting, None
+                if change.done.set_running_or_notify_cancel():
+                    change.done.set_exception(StyleError(
+                        "no frame came on %s within %g s to become the style; is its camera running?"
+                        % (rospy.resolve_name("image"), PATIENCE)))
 
     def _load(self):
         started = time.monotonic()
@@ -224,7 +229,7 @@ class StyleTransferNode:
                 if change.done.set_running_or_notify_cancel():
                     change.done.set_exception(StyleTransferError(self._message))
             elif change.pictures and any(picture is None for picture in change.pictures):
-                self._awaiting = change
+                self._awaiting, self._awaited_until = change, time.monotonic() + PATIENCE
                 self._peers_changed.set()  # with nobody listening the camera is not subscribed to
             else:
                 self._apply(stylizer, change)
