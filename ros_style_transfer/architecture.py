@@ -1,8 +1,8 @@
 """The shapes of our networks, in one place for the runtime (TensorFlow) and the training (Keras).
 
-The cascade: an encoder is a VGG network (Simonyan & Zisserman 2014) of chosen widths, cut after relu5_1.  The
-decoder mirrors it in five blocks: block ``l`` turns relu``l``\\_1 features into relu``l-1``\\_1
-features, block 1 into the image, so that decoding from level ``l`` is running the blocks l..1.
+The cascade: an encoder is a VGG network (Simonyan & Zisserman 2014) of chosen widths, cut after
+relu5_1.  Each level has a decoder of its own, as in Li et al. 2017, that mirrors the encoder up to
+there in blocks: block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
 """
 LEVELS = (5, 4, 3, 2, 1)  # coarse to fine, the order of Li et al. 2017
 
@@ -29,19 +29,29 @@ def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS):
 
 
 def decoder_layers(level, backbone="vgg16", widths=VGG_WIDTHS):
-    """The convolutions of decoder block ``level`` in order, as `encoder_layers` gives them.
+    """The convolutions of the decoder of ``level`` in order, as `encoder_layers` gives them.
 
-    From level 2 on, the picture is upsampled twofold (nearest) after the block's first
-    convolution: the mirror of the pooling.  All but block 1 end in a ReLU.
+    Names are ``level5_block4_conv1`` and so on.  In all blocks but the last the picture is upsampled
+    twofold (nearest) after the first convolution, the mirror of the pooling (`upsampled`); all but
+    the last convolution, the image's, end in a ReLU.
     """
-    if level == 1:
-        return [("block1_conv1", widths[0], 3)]
-    channels, width = widths[level - 1], widths[level - 2]
     layers = []
-    for conv in range(1, CONVOLUTIONS[backbone][level - 2] + 1):
-        layers.append(("block%d_conv%d" % (level, conv), channels, width))
-        channels = width
-    return layers
+    for block in range(level, 1, -1):
+        channels, width = widths[block - 1], widths[block - 2]
+        for conv in range(1, CONVOLUTIONS[backbone][block - 2] + 1):
+            layers.append(("level%d_block%d_conv%d" % (level, block, conv), channels, width))
+            channels = width
+    return layers + [("level%d_block1_conv1" % level, widths[0], 3)]
+
+
+def upsampled(name):
+    """Whether the picture is upsampled after the decoder's convolution ``name``."""
+    return name.endswith("conv1") and not is_image(name)
+
+
+def is_image(name):
+    """Whether the decoder's convolution ``name`` is its last, which gives the image."""
+    return name.endswith("block1_conv1")
 
 
 def tap(level):

@@ -1,4 +1,4 @@
-"""The cascade of Li et al. 2017 (figure 1c): five encoders and decoders, coarse to fine, in one."""
+"""The cascade of Li et al. 2017 (figure 1c): five rounds of encoding and decoding, coarse to fine."""
 import functools
 
 import tensorflow as tf
@@ -11,7 +11,7 @@ PICTURE = tf.TensorSpec((None, None, 3))
 
 
 class Cascade(tf.Module):
-    """Encoder and decoder of the multi-level WCT; `painter.paint` runs them level by level.
+    """The encoder and five decoders of the multi-level WCT; `painter.paint` runs them level by level.
 
     Args:
         arrays: the weights, as `weights.load` gives them.
@@ -23,7 +23,7 @@ class Cascade(tf.Module):
     def __init__(self, arrays, widths, backbone, dtype=tf.float32):
         super().__init__(name="cascade")
         self.encoder = Encoder(arrays, backbone, widths, dtype)
-        self.decoder = Decoder(arrays, backbone, widths, dtype)
+        self.decoders = {level: Decoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
         self.dtype = self.encoder.dtype
         # One graph for all sizes: a new camera, or a folder of pictures, never waits for tracing.
         self._encode, self._decode = {}, {}
@@ -59,7 +59,7 @@ class Cascade(tf.Module):
         return self.encoder.taps(rgb[None], level)[level][0]
 
     def _decoded(self, features, level):
-        return tf.cast(self.decoder.decode(features[None], level)[0], tf.float32)
+        return tf.cast(self.decoders[level].decode(features[None])[0], tf.float32)
 
     def _statistics_of(self, rgb):
         return {level: wct.statistics(features[0]) for level, features in self.encoder.taps(rgb[None]).items()}

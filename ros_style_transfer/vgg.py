@@ -1,7 +1,7 @@
 """Encoder and decoder as TensorFlow modules: frozen arrays in, features and pictures out."""
 import tensorflow as tf
 
-from .architecture import LEVELS, MEAN_RGB, decoder_layers, encoder_layers, tap
+from .architecture import MEAN_RGB, decoder_layers, encoder_layers, is_image, tap, upsampled
 from .errors import WeightsError
 
 
@@ -76,26 +76,19 @@ class Encoder(Convolutions):
 
 
 class Decoder(Convolutions):
-    """The decoder's five shared blocks; `Encoder` says what the arguments are."""
+    """The decoder of one level; `Encoder` says what the arguments are (``decoder_level5_block5_conv1_kernel`` ...)."""
 
-    def __init__(self, arrays, backbone, widths, dtype=tf.float32):
-        blocks = {level: decoder_layers(level, backbone, widths) for level in LEVELS}
-        self._blocks = {level: [layer for layer, _, _ in block] for level, block in blocks.items()}
-        layers = [layer for block in blocks.values() for layer in block]
-        super().__init__(_threes(layers), arrays, "decoder_", dtype, "decoder")
+    def __init__(self, level, arrays, backbone, widths, dtype=tf.float32):
+        layers = decoder_layers(level, backbone, widths)
+        self._layers = [layer for layer, _, _ in layers]
+        super().__init__(_threes(layers), arrays, "decoder_", dtype, "decoder%d" % level)
 
-    def block(self, level, x):
-        """relu``level``\\_1 features to those of the level above, ``[1, h, w, c]``; block 1 gives RGB."""
-        for n, layer in enumerate(self._blocks[level]):
-            x = self(x, layer, relu=level > 1)
-            if n == 0 and level > 1:
+    def decode(self, x):
+        """Features of the level, ``[1, h, w, c]``, to RGB ``[1, h * 2^(level-1), ..., 3]``, about 0..1, unclipped."""
+        for layer in self._layers:
+            x = self(x, layer, relu=not is_image(layer))
+            if upsampled(layer):
                 x = upsample(x)
-        return x
-
-    def decode(self, x, level):
-        """Features of ``level`` to RGB ``[1, h, w, 3]``, about 0..1, unclipped."""
-        for block in range(level, 0, -1):
-            x = self.block(block, x)
         return x
 
 

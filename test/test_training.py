@@ -1,6 +1,7 @@
 """The training: its pieces against numpy and the runtime, and a tiny run from pictures to painted pixels."""
 import csv
 import os
+import types
 
 import numpy as np
 import pytest
@@ -129,31 +130,68 @@ def test_batches_depend_on_seed_and_number_alone(scene):
     assert not np.array_equal(first, make(1)[4][0]["content"])
 
 
-def test_bank_knows_the_inner_part_of_every_crop_and_keeps_it(scene, tmp_path):
+def test_bank_knows_the_inner_part_of_every_crop_and_keeps_it(tmp_path):
     asked = []
 
     def describe(rgb):
         asked.append(rgb)
         return {"mean": rgb.mean((1, 2)), "corner": rgb[:, 0, 0]}
 
-    make = lambda seed: data.Bank([scene, scene[::-1]], describe, 32, 3, np.random.default_rng(seed), smallest=0.6,
-                                  cache=str(tmp_path), margin=5)
-    first = make(0)
-    assert first.crops.shape == (6, 42, 42, 3)
-    assert [rgb.shape for rgb in asked] == [(1, 32, 32, 3)] * 6
-    again = make(0)
-    assert len(asked) == 7, "what is on disk was computed anew"
+    crops = np.random.default_rng(0).integers(0, 256, (data.AT_ONCE + 3, 42, 42, 3), np.uint8)
+    make = lambda crops: data.Bank(crops, describe, str(tmp_path), margin=5)
+    first = make(crops)
+    assert [rgb.shape for rgb in asked] == [(data.AT_ONCE, 32, 32, 3), (3, 32, 32, 3)]
+    again = make(crops)
+    assert len(asked) == 3, "what is on disk was computed anew"
     for bank in (first, again):
-        taken = bank.take(np.array([4, 1, 4]), "content")
-        assert sorted(taken) == ["content", "content_corner", "content_mean"]
+        taken, inner = bank.take(np.array([9, 1, 9])), bank.take(np.array([9, 1, 9]), ["mean"], inner=True)
+        assert sorted(taken) == ["", "corner", "mean"] and sorted(inner) == ["", "mean"]
         assert all(value.dtype == np.float32 for value in taken.values())
-        for crop, mean, corner, pick in zip(*(taken["content" + end] for end in ("", "_mean", "_corner")), (4, 1, 4)):
-            assert np.array_equal(crop, first.crops[pick] / np.float32(255))
-            inner = crop[5:-5, 5:-5]
-            assert np.allclose(mean, inner.mean((0, 1)), atol=1e-3)  # kept in float16
-            assert np.allclose(corner, inner[0, 0], atol=1e-3)
-    make(1)
-    assert len(asked) == 13, "other crops took what was on disk"
+        for n, pick in enumerate((9, 1, 9)):
+            whole = crops[pick] / np.float32(255)
+            assert np.array_equal(taken[""][n], whole)
+            assert np.array_equal(inner[""][n], whole[5:-5, 5:-5])
+            assert np.allclose(taken["mean"][n], whole[5:-5, 5:-5].mean((0, 1)), atol=1e-3)  # kept in float16
+            assert np.array_equal(taken["mean"][n], inner["mean"][n])
+            assert np.allclose(taken["corner"][n], whole[5, 5], atol=1e-3)
+    make(crops[::-1])
+    assert len(asked) == 5, "other crops took what was on disk"
+
+
+def test_palettes_are_other_pictures_and_some_paintings_keep_their_own(scene):
+    rng = np.random.default_rng(0)
+    crop, other = scene[:64, :64], np.uint8(scene[:80, :80] // 3 + np.array([150, 20, 60], np.uint8))
+    drawn = [data.recoloured(rng, crop, [other]) for _ in range(60)]
+    kept = [np.array_equal(picture, crop) for picture in drawn]
+    assert 0.15 < np.mean(kept) < 0.65
+    changed = drawn[kept.index(False)]
+    assert np.abs(changed.mean((0, 1)) - other.mean((0, 1))).max() < 6
+    assert np.abs(np.cov(changed.reshape(-1, 3).T) - np.cov(other.reshape(-1, 3).T)).max() < 0.25 * other.var()
+
+
+class Eyes:
+    """A teacher that knows of a picture its mean colour, and of a content its first pixel, too."""
+
+    digest = "eyes"
+    grams = staticmethod(lambda rgb: {"gram1": rgb.mean((1, 2))})
+    describe = staticmethod(lambda rgb: {"gram1": rgb.mean((1, 2)), "structure": rgb[:, 0, 0]})
+
+
+def test_pairs_are_of_contents_and_of_styles_that_are_paintings_and_photographs(tmp_path):
+    grey = lambda value: np.full((60, 60, 3), value, np.uint8)
+    photos, paintings = [grey(10), grey(20)], [grey(100), grey(200)]
+    args = types.SimpleNamespace(seed=1, work=str(tmp_path), content_variants=2, variants=3)
+    draw = data.pairs(Eyes, types.SimpleNamespace(size=32, batch=40), args, photos, paintings, margin=4)
+    batch = draw(np.random.default_rng(0))
+    assert batch["content"].shape == (40, 40, 40, 3) and batch["style"].shape == (40, 32, 32, 3)
+    assert sorted(batch) == ["content", "content_gram1", "content_structure", "soft", "style", "style_gram1"]
+    assert set(np.unique(np.round(batch["content"] * 255))) == {10, 20}
+    for part in ("content", "style"):
+        assert np.allclose(batch[part + "_gram1"], batch[part].mean((1, 2)), atol=1e-3)
+    photographs = (batch["style"].mean((1, 2, 3)) * 255 < 30).mean()
+    # A third of the paintings' crops, about, took a photograph's palette.
+    assert 0.3 < photographs < 0.9
+    assert 0 == batch["soft"].min() and 0.3 < (batch["soft"] > 0).mean() < 0.7
 
 
 def correlated(rng, batch, height, width, channels):

@@ -1,4 +1,6 @@
 """The networks against two other implementations: the judge's VGG16, and the Keras one that trains them."""
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -68,7 +70,7 @@ def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture)
 def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
     features = vgg.Encoder(arrays, entry["backbone"], entry["widths"]).taps(tf.constant(picture))[level]
-    ours = vgg.Decoder(arrays, entry["backbone"], entry["widths"]).decode(features, level)
+    ours = vgg.Decoder(level, arrays, entry["backbone"], entry["widths"]).decode(features)
     assert ours.shape == picture.shape
     trained = networks.Decoder(part_of(arrays, "decoder_"), entry["backbone"])
     assert relative(ours, trained.decode(features, level)) < 1e-4
@@ -87,18 +89,18 @@ def test_encoder_stops_at_the_level_asked_for(shipped, picture):
 def test_decoder_doubles_the_sides_at_every_level_above_the_first(backbone, level):
     widths = (3, 4, 5, 6, 7)
     arrays = {}
-    for decoded in architecture.LEVELS:
-        for name, channels, width in architecture.decoder_layers(decoded, backbone, widths):
-            arrays["decoder_%s_kernel" % name] = np.zeros((3, 3, channels, width), np.float32)
-            arrays["decoder_%s_bias" % name] = np.full(width, 0.25, np.float32)
-    rgb = vgg.Decoder(arrays, backbone, widths).decode(tf.zeros((1, 3, 5, widths[level - 1])), level)
+    for name, channels, width in architecture.decoder_layers(level, backbone, widths):
+        arrays["decoder_%s_kernel" % name] = np.zeros((3, 3, channels, width), np.float32)
+        arrays["decoder_%s_bias" % name] = np.full(width, 0.25, np.float32)
+    rgb = vgg.Decoder(level, arrays, backbone, widths).decode(tf.zeros((1, 3, 5, widths[level - 1])))
     assert rgb.shape == (1, 3 * 2 ** (level - 1), 5 * 2 ** (level - 1), 3)
     assert np.allclose(rgb, 0.25)
 
 
 @pytest.mark.parametrize("network, name", [
     (vgg.Encoder, "encoder_block3_conv2_kernel"), (vgg.Encoder, "encoder_block1_conv1_bias"),
-    (vgg.Decoder, "decoder_block5_conv1_kernel"), (vgg.Decoder, "decoder_block1_conv1_bias")])
+    (functools.partial(vgg.Decoder, 5), "decoder_level5_block5_conv1_kernel"),
+    (functools.partial(vgg.Decoder, 3), "decoder_level3_block1_conv1_bias")])
 def test_missing_and_misshapen_arrays_are_named(shipped, network, name):
     arrays, entry = shipped
     with pytest.raises(WeightsError, match=name + ".* nothing"):

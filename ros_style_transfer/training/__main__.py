@@ -30,7 +30,7 @@ class Stage(NamedTuple):
     size: int  # side of the content crops, pixels
     learning_rate: float  # the peak: linear warm-up, then cosine decay to a hundredth
     clip: float  # largest norm of a step's whole gradient
-    beta_2: float  # Adam's memory of squared gradients
+    beta_2: float  # Adam's memory of squared gradients, for what Muon leaves to it
 
 
 STAGES = {
@@ -40,12 +40,14 @@ STAGES = {
     ),
     "live": (
         Stage("reconstruct", steps=500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
-        Stage("stylize", steps=12000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
+        Stage("stylize", steps=12000, batch=4, size=192, learning_rate=2e-3, clip=5.0, beta_2=0.999),
     ),
 }
 WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS}
 RIDGES = {"cascade": 1e-3, "live": 1e-2}
 WARM_UP = 100  # steps
+IMAGE_LAYERS = "image_kernel|level._block1_conv1_kernel"  # the layers that give the picture
+AVERAGE = 0.998  # how much of the weights' running average each step keeps
 
 
 def parse(argv=None):
@@ -72,14 +74,15 @@ def parse(argv=None):
                         for model, stages in sorted(STAGES.items()) for stage in stages)
         parser.add_argument("--" + field.replace("_", "-"), type=kind, metavar="N",
                             help="instead of each stage's own (%s)" % own)
-    parser.add_argument("--variants", type=int, default=4, help="crops of each painting (default: %(default)s)")
+    parser.add_argument("--variants", type=int, default=24, help="crops of each painting (default: %(default)s)")
     parser.add_argument("--content-variants", type=int, default=2,
                         help="crops of each photograph, for live's stylize (default: %(default)s)")
     parser.add_argument("--ridge", type=float, help="whitening's ridge, share of the mean eigenvalue (%s)"
                         % "; ".join("%s: %g" % pair for pair in sorted(RIDGES.items())))
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints (default: %(default)s)")
+    parser.add_argument("--every", type=int, default=100, help="steps between checkpoints (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--dtype", default="mixed_bfloat16", help="precision of our networks (default: %(default)s)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"),
+                        help="what convolutions compute in (the faster one on this machine)")
     args = parser.parse_args(argv)
     args.widths = args.widths or WIDTHS[args.model]
     args.ridge = RIDGES[args.model] if args.ridge is None else args.ridge
@@ -95,16 +98,19 @@ def build(args, photos, rng, resuming):
     sample = sample.astype(np.float32) / 255.0
     taps = networks.Encoder(arrays, args.backbone, padding="zero")(sample)
     rms = {level: float(ops.sqrt(ops.mean(ops.square(f)))) for level, f in taps.items()}
-    teacher = networks.Encoder(arrays, args.backbone, padding="zero", dtype="bfloat16")
+    computes = args.dtype or networks.faster_dtype()
+    print("convolutions in %s" % computes)
+    teacher = networks.Encoder(arrays, args.backbone, padding="zero", dtype=computes)
+    own = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[computes]
     if args.model == "live":
-        trainer = LiveTrainer(teacher, rms, live_arrays(rng, args.widths), args.widths, args.ridge, args.dtype)
+        trainer = LiveTrainer(teacher, rms, live_arrays(rng, args.widths), args.widths, args.ridge, own)
     else:
         if args.start or resuming:
             encoder, heads = networks.blank(args.backbone, args.widths)  # about to be replaced
         else:
             encoder, heads = networks.thin(arrays, sample, args.backbone, args.widths, rng)
         decoder = networks.decoder_arrays(rng, args.backbone, args.widths)
-        trainer = CascadeTrainer(teacher, rms, encoder, decoder, heads, args.backbone, args.ridge, args.dtype)
+        trainer = CascadeTrainer(teacher, rms, encoder, decoder, heads, args.backbone, args.ridge, own)
     if args.start:
         with np.load(args.start, allow_pickle=False) as file:
             trainer.assign({key: file[key] for key in file.files})
@@ -122,7 +128,13 @@ def run(args, stage, trainer, photos, paintings):
     schedule = keras.optimizers.schedules.CosineDecay(
         0.05 * stage.learning_rate, stage.steps - warm_up, alpha=0.01,
         warmup_target=stage.learning_rate, warmup_steps=warm_up)
-    trainer.compile(optimizer=keras.optimizers.Adam(schedule, beta_2=stage.beta_2, global_clipnorm=stage.clip),
+    # Muon (Jordan et al. 2024): kernels are stepped along orthogonal matrices; the layers that give the
+    # picture, and biases, by Adam.  What is exported is the average over the last steps: as good as a
+    # slower rate, at any moment.
+    trainer.compile(optimizer=keras.optimizers.Muon(
+                        schedule, adam_lr_ratio=0.5, adam_beta_2=stage.beta_2, exclude_layers=[IMAGE_LAYERS],
+                        weight_decay=None, adam_weight_decay=None, global_clipnorm=stage.clip,
+                        use_ema=True, ema_momentum=AVERAGE),
                     jit_compile=keras.backend.backend() == "jax")
     stem = checkpoint_stem(args, stage)
     done = 0
@@ -136,10 +148,17 @@ def run(args, stage, trainer, photos, paintings):
         data.random_crop(looks, source[looks.integers(len(source))], 224) for _ in range(4)]).astype(np.float32) / 255
         for source in (photos, paintings))
 
+    def average():
+        trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
+
     def checkpoint(_epoch, _logs):
         trainer.save_weights(stem + ".weights.h5")
+        now = [ops.convert_to_numpy(variable) for variable in trainer.trainable_variables]
+        average()
         np.savez(stem + ".npz", **trainer.arrays(), **trainer.training_arrays())
         sheets.draw_sheet(trainer, content, style, stem + ".jpg")
+        for variable, value in zip(trainer.trainable_variables, now):
+            variable.assign(value)
         print(flush=True)
 
     for number in range(done // args.every, -(-stage.steps // args.every)):
@@ -149,6 +168,7 @@ def run(args, stage, trainer, photos, paintings):
             keras.callbacks.CSVLogger(stem + ".csv", append=True),
             keras.callbacks.LambdaCallback(on_epoch_end=checkpoint)])
         sheets.draw_curves(stem + ".csv", stem + "_curves.png", args.every)
+    average()
 
 
 def main(argv=None):

@@ -110,20 +110,14 @@ class CascadeTrainer(keras.Model):
         return losses
 
     def reconstruction(self, content, taps):
-        """Every level decoded to the picture, the shared blocks run once over all of them."""
-        features = 0.0
-        batch = ops.shape(content)[0]
-        x = taps[5]
+        """How far every level's decoder misses the encoder's features on its way, and the picture."""
+        features, errors = 0.0, []
         for level in LEVELS:
-            x = self.decoder.block(level, x)
-            if level > 1:
-                target = ops.stop_gradient(taps[level - 1])
-                error = mean_square(x[-batch:] - target)  # the newest block, from true features
-                deeper = mean_square(x - ops.concatenate([target] * (6 - level)))
-                features = features + error + 0.3 * deeper
-                x = ops.concatenate([x, taps[level - 1]])
-        x = ops.cast(x, "float32")
-        errors = ops.mean(ops.square(ops.reshape(x, (5, -1)) - ops.reshape(content, (1, -1))), 1)
+            *steps, picture = self.decoder.steps(taps[level], level)
+            for n, step in enumerate(steps):
+                error = mean_square(step - ops.stop_gradient(taps[level - 1 - n]))
+                features = features + (1.0 if n == 0 else 0.3) * error
+            errors.append(mean_square(ops.cast(picture, "float32") - content))
         return features, errors  # errors[0] is level 5's
 
     def stylize(self, content, style, depth):

@@ -3,11 +3,13 @@
 Every network takes RGB in 0..1, ``[batch, height, width, 3]``; sides are multiples of 16 here,
 since all training pictures are crops.
 """
+import time
+
 import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, tap
+from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
 
 
 def convolve(x, kernel, bias, padding="reflect", stride=1):
@@ -25,31 +27,54 @@ def upsample(x):
     return ops.reshape(x, (b, 2 * h, 2 * w, c))
 
 
+def faster_dtype():
+    """``bfloat16`` or ``float32``, whichever this machine convolves faster in: few have it in hardware."""
+    seconds = {}
+    for dtype in ("bfloat16", "float32"):
+        x, kernel = ops.ones((4, 48, 48, 128), dtype), ops.ones((3, 3, 128, 128), dtype)
+        run = lambda: float(ops.cast(ops.max(ops.conv(x, kernel)), "float32"))
+        run()
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        seconds[dtype] = min(times)
+    return min(seconds, key=seconds.get)
+
+
 def he_normal(rng, shape):
     return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
 
 
 class Convolutions(keras.layers.Layer):
-    """Named kernels and biases, made from a dict of arrays ``NAME_kernel``, ``NAME_bias``."""
+    """Named kernels and biases, made from a dict of arrays ``NAME_kernel``, ``NAME_bias``.
+
+    A kernel is kept as the matrix ``[side * side * in, out]``: what Muon orthogonalizes.
+    """
 
     def __init__(self, arrays, **options):
         super().__init__(**options)
         self.built = True
+        self.shapes = {key: value.shape for key, value in arrays.items()}
         self.arrays = {
-            key: self.add_weight(shape=value.shape, name=key, initializer="zeros", dtype=self.dtype)
-            for key, value in arrays.items()
+            key: self.add_weight(shape=shape if len(shape) < 2 else (int(np.prod(shape[:-1])), shape[-1]),
+                                 name=key, initializer="zeros", dtype=self.dtype)
+            for key, shape in self.shapes.items()
         }
         self.assign(arrays)
 
     def assign(self, arrays):
         for key, variable in self.arrays.items():
-            variable.assign(arrays[key])
+            variable.assign(np.reshape(arrays[key], variable.shape))
 
     def numpy(self):
-        return {key: ops.convert_to_numpy(v).astype(np.float32) for key, v in self.arrays.items()}
+        return {key: ops.convert_to_numpy(v).astype(np.float32).reshape(self.shapes[key])
+                for key, v in self.arrays.items()}
 
     def convolve(self, x, name, padding="reflect", stride=1):
-        return convolve(x, self.arrays[name + "_kernel"], self.arrays[name + "_bias"], padding, stride)
+        kernel = ops.reshape(self.arrays[name + "_kernel"], self.shapes[name + "_kernel"])
+        return convolve(x, kernel, self.arrays[name + "_bias"], padding, stride)
 
 
 class Encoder(Convolutions):
@@ -75,37 +100,39 @@ class Encoder(Convolutions):
 
 
 class Decoder(Convolutions):
-    """The decoder's five blocks."""
+    """The decoders of all levels."""
 
     def __init__(self, arrays, backbone="vgg16", **options):
         super().__init__(arrays, **options)
-        self.blocks = {level: [name for name, _, _ in decoder_layers(level, backbone)] for level in LEVELS}
-
-    def block(self, level, x):
-        """Block ``level``: relu{level}_1 features to relu{level-1}_1 features, or to the image."""
-        for n, name in enumerate(self.blocks[level]):
-            x = self.convolve(x, name)
-            if level > 1:
-                x = ops.relu(x)
-            if n == 0 and level > 1:
-                x = upsample(x)
-        return x
+        self.layers = {level: [name for name, _, _ in decoder_layers(level, backbone)] for level in LEVELS}
 
     def decode(self, x, level):
-        """Features of ``level`` to the picture: the blocks level..1."""
-        for block in range(level, 0, -1):
-            x = self.block(block, x)
-        return x
+        """Features of ``level`` to the picture."""
+        return self.steps(x, level)[-1]
+
+    def steps(self, x, level):
+        """Features of ``level`` to ``[relu{level-1}_1 features, ..., relu1_1 features, picture]``, a block each."""
+        steps, before = [], None
+        for name in self.layers[level]:
+            block = name.split("_")[1]
+            if before not in (None, block):
+                steps.append(x)
+            before = block
+            x = self.convolve(x, name)
+            if not is_image(name):
+                x = ops.relu(x)
+            if upsampled(name):
+                x = upsample(x)
+        return steps + [x]
 
 
 def decoder_arrays(rng, backbone, widths):
-    """A decoder's start: He initialisation, and mid-grey for the picture."""
+    """The decoders' start: He initialisation, and mid-grey for the picture."""
     arrays = {}
     for level in LEVELS:
         for name, channels, width in decoder_layers(level, backbone, widths):
-            arrays[name + "_kernel"] = he_normal(rng, (3, 3, channels, width)) * (0.3 if level == 1 else 1.0)
-            arrays[name + "_bias"] = np.zeros(width, np.float32)
-    arrays["block1_conv1_bias"] = np.array(MEAN_RGB, np.float32)
+            arrays[name + "_kernel"] = he_normal(rng, (3, 3, channels, width)) * (0.3 if is_image(name) else 1.0)
+            arrays[name + "_bias"] = np.array(MEAN_RGB, np.float32) if is_image(name) else np.zeros(width, np.float32)
     return arrays
 
 
