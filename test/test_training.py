@@ -144,16 +144,17 @@ def test_bank_knows_the_inner_part_of_every_crop_and_keeps_it(tmp_path):
     again = make(crops)
     assert len(asked) == 3, "what is on disk was computed anew"
     for bank in (first, again):
-        taken, inner = bank.take(np.array([9, 1, 9])), bank.take(np.array([9, 1, 9]), ["mean"], inner=True)
-        assert sorted(taken) == ["", "corner", "mean"] and sorted(inner) == ["", "mean"]
+        taken = bank.take(np.array([9, 1, 9]), "crop")
+        inner = bank.take(np.array([9, 1, 9]), "part", ["mean"], inner=True)
+        assert sorted(taken) == ["crop", "crop_corner", "crop_mean"] and sorted(inner) == ["part", "part_mean"]
         assert all(value.dtype == np.float32 for value in taken.values())
         for n, pick in enumerate((9, 1, 9)):
             whole = crops[pick] / np.float32(255)
-            assert np.array_equal(taken[""][n], whole)
-            assert np.array_equal(inner[""][n], whole[5:-5, 5:-5])
-            assert np.allclose(taken["mean"][n], whole[5:-5, 5:-5].mean((0, 1)), atol=1e-3)  # kept in float16
-            assert np.array_equal(taken["mean"][n], inner["mean"][n])
-            assert np.allclose(taken["corner"][n], whole[5, 5], atol=1e-3)
+            assert np.array_equal(taken["crop"][n], whole)
+            assert np.array_equal(inner["part"][n], whole[5:-5, 5:-5])
+            assert np.allclose(taken["crop_mean"][n], whole[5:-5, 5:-5].mean((0, 1)), atol=1e-3)  # kept in float16
+            assert np.array_equal(taken["crop_mean"][n], inner["part_mean"][n])
+            assert np.allclose(taken["crop_corner"][n], whole[5, 5], atol=1e-3)
     make(crops[::-1])
     assert len(asked) == 5, "other crops took what was on disk"
 
@@ -177,21 +178,25 @@ class Eyes:
     describe = staticmethod(lambda rgb: {"gram1": rgb.mean((1, 2)), "structure": rgb[:, 0, 0]})
 
 
-def test_pairs_are_of_contents_and_of_styles_that_are_paintings_and_photographs(tmp_path):
+@pytest.mark.parametrize("share, recoloured, greys", [
+    (0, 0, {153, 204}), (1, 0, {51, 102}), (0, 1, {51, 102, 153, 204}), (0.5, 0, {51, 102, 153, 204})])
+def test_pairs_are_of_contents_and_of_styles_that_are_paintings_and_photographs(
+        monkeypatch, tmp_path, share, recoloured, greys):
+    monkeypatch.setattr(data, "PHOTOGRAPHS", share)
+    monkeypatch.setattr(data, "RECOLOURED", recoloured)
     grey = lambda value: np.full((60, 60, 3), value, np.uint8)
-    photos, paintings = [grey(10), grey(20)], [grey(100), grey(200)]
-    args = types.SimpleNamespace(seed=1, work=str(tmp_path), content_variants=2, variants=3)
-    draw = data.pairs(Eyes, types.SimpleNamespace(size=32, batch=40), args, photos, paintings, margin=4)
-    batch = draw(np.random.default_rng(0))
-    assert batch["content"].shape == (40, 40, 40, 3) and batch["style"].shape == (40, 32, 32, 3)
+    args = types.SimpleNamespace(seed=1, work=str(tmp_path), content_variants=2, variants=12)
+    stage = types.SimpleNamespace(size=32, batch=80)
+    batch = data.pairs(Eyes, stage, args, [grey(51), grey(102)], [grey(153), grey(204)])(np.random.default_rng(0))
+    wide = 32 + 2 * data.MARGIN
+    assert batch["content"].shape == (80, wide, wide, 3) and batch["style"].shape == (80, 32, 32, 3)
+    assert data.inner(batch["content"]).shape == (80, 32, 32, 3)
     assert sorted(batch) == ["content", "content_gram1", "content_structure", "soft", "style", "style_gram1"]
-    assert set(np.unique(np.round(batch["content"] * 255))) == {10, 20}
+    shades = {part: set(np.unique(np.round(batch[part] * 255))) for part in ("content", "style")}
+    assert shades == {"content": {51, 102}, "style": greys}
     for part in ("content", "style"):
         assert np.allclose(batch[part + "_gram1"], batch[part].mean((1, 2)), atol=1e-3)
-    photographs = (batch["style"].mean((1, 2, 3)) * 255 < 30).mean()
-    # A third of the paintings' crops, about, took a photograph's palette.
-    assert 0.3 < photographs < 0.9
-    assert 0 == batch["soft"].min() and 0.3 < (batch["soft"] > 0).mean() < 0.7
+    assert batch["soft"].min() == 0 and 0.3 < (batch["soft"] > 0).mean() < 0.7
 
 
 def correlated(rng, batch, height, width, channels):
@@ -368,7 +373,7 @@ def test_teacher_measures_style_and_content_as_the_card_says(eyes):
     norm = lambda matrices: np.sqrt((matrices**2).sum((1, 2)))
     for level, error in errors.items():
         target = grams["style", level]
-        gap = np.maximum(norm(grams["content", level] - target), 0.2 * norm(target))
+        gap = np.maximum(norm(grams["content", level] - target), 0.4 * norm(target))
         assert float(error) == pytest.approx(np.mean(norm(grams["painted", level] - target) / gap), rel=1e-3)
     normal = {name: (flat - flat.mean(1, keepdims=True)) / np.sqrt(flat.var(1, keepdims=True) + 1e-5)
               for name, flat in fourth.items()}
@@ -453,7 +458,7 @@ def test_training_of_the_live_model_resumes_both_stages_and_exports_weights_that
     assert output.count("resuming at step 1") == 2
     assert output.count("Epoch 2/2") == 2 and "Epoch 1/1" not in output
 
-    for stage, losses in (("reconstruct", ("distill", "image")), ("stylize", ("style", "content", "image", "twin"))):
+    for stage, losses in (("reconstruct", ("distill", "image")), ("stylize", ("style", "content", "same", "twin"))):
         with open(str(material / "work" / ("live_%s.csv" % stage)), newline="") as file:
             rows = list(csv.DictReader(file))
         assert [row["epoch"] for row in rows] == ["0", "1"]

@@ -35,19 +35,19 @@ class Stage(NamedTuple):
 
 STAGES = {
     "cascade": (
-        Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=1.5e-3, clip=20.0, beta_2=0.99),
-        Stage("stylize", steps=2000, batch=4, size=224, learning_rate=2e-4, clip=5.0, beta_2=0.999),
+        Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
+        Stage("stylize", steps=4000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
     ),
     "live": (
         Stage("reconstruct", steps=500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
-        Stage("stylize", steps=12000, batch=4, size=192, learning_rate=2e-3, clip=5.0, beta_2=0.999),
+        Stage("stylize", steps=12000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
     ),
 }
 WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS}
-RIDGES = {"cascade": 1e-3, "live": 1e-2}
+RIDGES = {"cascade": 1e-3, "live": 1e-3}
 WARM_UP = 100  # steps
 IMAGE_LAYERS = "image_kernel|level._block1_conv1_kernel"  # the layers that give the picture
-AVERAGE = 0.998  # how much of the weights' running average each step keeps
+AVERAGED = 0.1  # share of a stage's steps that the weights' running average goes back over
 
 
 def parse(argv=None):
@@ -134,7 +134,7 @@ def run(args, stage, trainer, photos, paintings):
     trainer.compile(optimizer=keras.optimizers.Muon(
                         schedule, adam_lr_ratio=0.5, adam_beta_2=stage.beta_2, exclude_layers=[IMAGE_LAYERS],
                         weight_decay=None, adam_weight_decay=None, global_clipnorm=stage.clip,
-                        use_ema=True, ema_momentum=AVERAGE),
+                        use_ema=True, ema_momentum=max(0.0, 1.0 - 1.0 / (AVERAGED * stage.steps))),
                     jit_compile=keras.backend.backend() == "jax")
     stem = checkpoint_stem(args, stage)
     done = 0

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from ..architecture import LEVELS
-from .data import pairs, random_crops
+from .data import inner, pairs, random_crops
 from .networks import Decoder, Encoder
 from .statistics import roots, statistics
 from .teacher import Teacher, mean_square, trackers
@@ -20,7 +20,7 @@ from .teacher import Teacher, mean_square, trackers
 WEIGHTS = {
     "distill": 1.0,
     "features": 2.0,
-    "image": 60.0,
+    "image": 1.0,
     "style": 8.0,
     "content": 10.0,
     "range": 20.0,
@@ -28,7 +28,6 @@ WEIGHTS = {
 # At relu5_1 a narrow network cannot both follow the teacher and remember the picture; what is
 # forgotten there no later level brings back.
 DISTILL = {1: 1.0, 2: 1.0, 3: 1.0, 4: 0.5, 5: 0.05}
-IMAGE = {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.5, 5: 2.5}
 
 
 def whiten_colour(features, style_mean, style_covariance, ridge):
@@ -38,10 +37,6 @@ def whiten_colour(features, style_mean, style_covariance, ridge):
     transform = ops.matmul(roots(covariance, ridge)[1], roots(style_covariance, 1e-4)[0])
     flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
     return ops.cast(ops.reshape(ops.matmul(flat, transform) + style_mean, (b, h, w, c)), features.dtype)
-
-
-# How often the cascade is stopped after each number of levels, in the second stage.
-DEPTH_SHARES = (0.3, 0.2, 0.1, 0.1, 0.3)
 
 
 class CascadeTrainer(keras.Model):
@@ -82,21 +77,13 @@ class CascadeTrainer(keras.Model):
             return lambda rng: {"content": random_crops(rng, photos, paintings, stage.batch, stage.size)}
         # What whitening sees must hold still while the decoder learns to paint from it.
         self.encoder.trainable = False
-        draw_pairs = pairs(self.teacher, stage, args, photos, paintings)
-
-        def draw(rng):
-            batch = draw_pairs(rng)
-            # Most often stopped at the first level, which loses most, and at the last, which is seen.
-            batch["depth"] = rng.choice(5, stage.batch, p=DEPTH_SHARES).astype(np.int32) + 1
-            return batch
-
-        return draw
+        return pairs(self.teacher, stage, args, photos, paintings)
 
     def sheet(self, content, style):
         """The columns to look at: content, rebuilt from relu1_1..relu5_1, style, painted."""
         taps = self.encoder(content)
         columns = [content] + [self.decoder.decode(taps[level], level) for level in sorted(LEVELS)]
-        return columns + [style, self.stylize(content, style, np.full(len(content), len(LEVELS)))]
+        return columns + [style, self.stylize(content, style)]
 
     def distillation(self, taps, target):
         losses = {}
@@ -120,35 +107,27 @@ class CascadeTrainer(keras.Model):
             errors.append(mean_square(ops.cast(picture, "float32") - content))
         return features, errors  # errors[0] is level 5's
 
-    def stylize(self, content, style, depth):
-        """The cascade, strength 1, stopped for each picture at a level of its own.
-
-        Args:
-            depth: ``[b]``, how many levels paint each picture: 1 (level 5 alone) to 5 (all).
-
-        Returns:
-            ``[b,h,w,3]``, unclipped.
-        """
+    def stylize(self, content, style):
+        """The cascade, strength 1: ``[b,h,w,3]``, unclipped."""
         style_taps = self.encoder(style)
-        image, chosen = content, 0.0
-        for n, level in enumerate(LEVELS, 1):
+        image = content
+        for level in LEVELS:
             features = self.encoder(image, last=level)[level]
             features = whiten_colour(features, *statistics(style_taps[level]), ridge=self.ridge)
             image = ops.cast(self.decoder.decode(features, level), "float32")
-            chosen = chosen + image * ops.cast(ops.equal(depth, n), "float32")[:, None, None, None]
-        return chosen
+        return image
 
     def call(self, inputs):
-        content = inputs["content"]
+        content = inner(inputs["content"]) if self.stylizing else inputs["content"]
         taps = self.encoder(content)
         features, errors = self.reconstruction(content, taps)
-        # Deep levels cannot be exact; the root keeps the shallow ones, whose errors are small, improving too.
-        image = sum(IMAGE[l] * (0.1 * ops.sqrt(errors[n] + 1e-6) + errors[n]) for n, l in enumerate(LEVELS)) / 5
-        losses = {"features": features, "image": image}
+        # Deep levels cannot be exact; with the logarithm (decibels) the shallow ones, whose errors are small,
+        # go on improving.
+        losses = {"features": features, "image": sum(ops.log(error + 1e-5) for error in errors) / len(errors)}
         for n, level in enumerate(LEVELS):
             self.trackers["psnr%d" % level].update_state(-10 * ops.log(errors[n]) / np.log(10.0))
         if self.stylizing:
-            painted = self.stylize(content, inputs["style"], inputs["depth"])
+            painted = self.stylize(content, inputs["style"])
             shown = ops.clip(painted, 0.0, 1.0)
             style, structure = self.teacher.losses(shown, inputs)
             losses["style"], losses["content"] = sum(style.values()) / len(style), structure

@@ -12,8 +12,9 @@ from .. import colours
 
 # Few paintings are learned by heart: on 204 in their own colours a network's style error was a
 # quarter lower than on others.  So they are shown in many crops and palettes, and photographs are styles, too.
-PHOTOGRAPHS = 0.15  # share of the styles that are photographs
+PHOTOGRAPHS = 0.05  # share of the styles that are photographs
 RECOLOURED = 0.6  # share of the paintings' crops that take another picture's palette
+MARGIN = 8  # pixels around the contents of pairs, for a second view of the same scene
 AT_ONCE = 8  # crops that the teacher looks at together
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -92,24 +93,24 @@ class Bank:
         side = self.crops.shape[1] - cut
         return self.crops[picks, cut:side, cut:side].astype(np.float32) / 255.0
 
-    def take(self, picks, facts=None, inner=False):
-        """The chosen crops, float32 0..1, as ``""`` (without the margin if ``inner``), and their facts by name."""
-        taken = {"": self._pixels(picks, self.margin if inner else 0)}
-        taken.update((key, self.known[key][picks].astype(np.float32)) for key in facts or self.known)
+    def take(self, picks, prefix, facts=None, inner=False):
+        """The chosen crops, float32 0..1 (without the margin if ``inner``), and their facts as ``prefix_name``."""
+        taken = {prefix: self._pixels(picks, self.margin if inner else 0)}
+        taken.update((prefix + "_" + key, self.known[key][picks].astype(np.float32)) for key in facts or self.known)
         return taken
 
 
-def pairs(teacher, stage, args, photos, paintings, margin=0):
+def pairs(teacher, stage, args, photos, paintings):
     """What draws pairs of content and style for a painting network: a function (rng) to a batch.
 
-    A batch holds ``content`` (with ``margin`` pixels more on each side than is described),
-    ``style``, their facts as `teacher.Teacher.losses` takes them, and ``soft``.
+    A batch holds ``content`` (with `MARGIN` pixels more on each side than is described), ``style``,
+    their facts as `teacher.Teacher.losses` takes them, and ``soft``.
     """
     rng = np.random.default_rng(args.seed)
     cache = os.path.join(args.work, "bank_%s" % teacher.digest)
-    contents = Bank(np.stack([random_crop(rng, photo, stage.size + 2 * margin)
+    contents = Bank(np.stack([random_crop(rng, photo, stage.size + 2 * MARGIN)
                               for photo in photos for _ in range(args.content_variants)]),
-                    teacher.describe, cache, margin, "photographs")
+                    teacher.describe, cache, MARGIN, "photographs")
     palettes = photos + paintings
     styles = Bank(np.stack([recoloured(rng, random_crop(rng, painting, stage.size, smallest=0.35), palettes)
                             for painting in paintings for _ in range(args.variants)]),
@@ -117,17 +118,20 @@ def pairs(teacher, stage, args, photos, paintings, margin=0):
 
     def draw(rng):
         pick = lambda bank: rng.integers(0, len(bank.crops), stage.batch)
+        batch = contents.take(pick(contents), "content")
         photograph = rng.random(stage.batch) < PHOTOGRAPHS
-        batch = contents.take(pick(contents))
-        batch = {"content" + ("_" + key if key else ""): value for key, value in batch.items()}
-        painted, taken = styles.take(pick(styles)), contents.take(pick(contents), styles.known, inner=True)
-        for key, value in painted.items():
-            where = photograph.reshape((-1,) + (1,) * (value.ndim - 1))
-            batch["style" + ("_" + key if key else "")] = np.where(where, taken[key], value)
+        others = contents.take(pick(contents), "style", styles.known, inner=True)
+        for key, value in styles.take(pick(styles), "style").items():
+            batch[key] = np.where(photograph.reshape((-1,) + (1,) * (value.ndim - 1)), others[key], value)
         batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
         return batch
 
     return draw
+
+
+def inner(wide):
+    """What is described of contents ``[b, h + 2 MARGIN, w + 2 MARGIN, 3]``."""
+    return wide[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 class Batches(keras.utils.PyDataset):

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from ..architecture import LEVELS, LIVE_TAPS, LIVE_WIDTHS, MEAN_RGB, VGG_WIDTHS, live_layers, live_modulated
-from .data import pairs, random_crops
+from .data import MARGIN, inner, pairs, random_crops
 from .networks import Convolutions, he_normal, upsample
 from .statistics import statistics, transport
 from .teacher import Teacher, mean_square, trackers
@@ -22,13 +22,13 @@ from .teacher import Teacher, mean_square, trackers
 # Weights of the losses; see the model card for what each is.
 WEIGHTS = {
     "distill": 1.0,
-    "image": 10.0,
+    "image": 20.0,
     "style": 1.0,
-    "content": 0.03,
-    "twin": 20.0,
+    "content": 0.01,
+    "twin": 15.0,
+    "same": 1.0,
     "range": 10.0,
 }
-MARGIN = 8  # pixels by which the twin view is shifted at most
 
 
 class LiveNetwork(Convolutions):
@@ -113,7 +113,7 @@ class LiveTrainer(keras.Model):
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
         self.stylizing = False
-        names = ["loss", "style", "content", "twin", "range", "image", "distill"]
+        names = ["loss", "style", "content", "twin", "range", "same", "image", "distill"]
         self.trackers = trackers(names + ["style%d" % level for level in LEVELS])
         self.seeds = keras.random.SeedGenerator(7)
         self.built = True
@@ -132,7 +132,7 @@ class LiveTrainer(keras.Model):
                 "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),
                 # Most often every tap is there.
                 "depth": rng.choice(LIVE_TAPS, stage.batch, p=(0.6, 0.2, 0.2)).astype(np.int32)}
-        draw_pairs = pairs(self.teacher, stage, args, photos, paintings, MARGIN)
+        draw_pairs = pairs(self.teacher, stage, args, photos, paintings)
 
         def draw(rng):
             batch = draw_pairs(rng)
@@ -157,8 +157,7 @@ class LiveTrainer(keras.Model):
 
     def call(self, inputs):
         wide = inputs["content"]
-        side = wide.shape[1] - 2 * MARGIN
-        content = wide[:, MARGIN : MARGIN + side, MARGIN : MARGIN + side]
+        content = inner(wide)
         if not self.stylizing:
             target = self.teacher.features(content)
             distill = 0.0
@@ -170,12 +169,13 @@ class LiveTrainer(keras.Model):
                 distill = distill + mean_square(difference)
             losses = {"distill": distill, "image": mean_square(self.rebuild(content, inputs["depth"]) - content)}
         else:
-            losses = self.painting_losses(inputs, wide, content, side)
+            losses = self.painting_losses(inputs, wide, content)
         for key, value in losses.items():
             self.trackers[key].update_state(value)
         return losses
 
-    def painting_losses(self, inputs, wide, content, side):
+    def painting_losses(self, inputs, wide, content):
+        side = content.shape[1]
         # Half of the scenes are seen again a few pixels on, with the camera's noise, and rebuilt as they are.
         count = ops.shape(wide)[0]
         some = (count + 1) // 2
@@ -195,7 +195,7 @@ class LiveTrainer(keras.Model):
             self.trackers["style%d" % level].update_state(error)
         losses = {"style": sum(style.values()) / len(style), "content": structure}
         losses["range"] = mean_square(painted - shown)
-        losses["image"] = mean_square(same - content[:some])
+        losses["same"] = mean_square(same - content[:some])
         # What is painted must go with the scene.
         shape = (some, side - 2 * MARGIN, side - 2 * MARGIN, 3)
         losses["twin"] = mean_square(ops.slice(painted[:some], (0, MARGIN, MARGIN, 0), shape)

@@ -85,7 +85,7 @@ class Teacher:
         style = {}
         for level in LEVELS:
             target, own = inputs["style_gram%d" % level], inputs["content_gram%d" % level]
-            gap = ops.maximum(norm(own - target), 0.2 * norm(target))
+            gap = ops.maximum(norm(own - target), 0.4 * norm(target))
             style[level] = ops.mean(norm(gram(seen[level]) - target) / gap)
         return style, mean_square(_normalise(seen[4]) - inputs["content_structure"]) / 2
 
