@@ -309,7 +309,7 @@ def test_training_paints_what_the_runtime_paints(scene, styles):
              for prefix in ("encoder_", "decoder_")]
     trainer = cascade.CascadeTrainer(networks.Encoder(parts[0]), {}, *parts, {}, entry["backbone"], wct.RIDGE)
     style = styles["mosaic"][:128, :160]
-    trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)), np.array([5]))
+    trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)))
     painted = paint(Cascade(arrays, entry["widths"], entry["backbone"]), "cascade", scene, style)
     # The five levels stretch the float32 rounding of ten eigendecompositions.
     assert np.abs(np.clip(trained, 0, 1)[0] - np.clip(painted, 0, 1)).mean() < 1 / 255
@@ -439,7 +439,7 @@ def test_training_resumes_and_exports_weights_that_paint(train, scene, styles):
     for prefix in ("encoder_", "decoder_"):
         moved = [np.abs(second[key] - first[key]).max() for key in first if key.startswith(prefix)]
         assert max(moved) > 0, "nothing was trained in the " + prefix[:-1]
-        # Two of Adam's steps move a weight by a few times the learning rate, 1.5e-3: the second run, whose seed
+        # Two steps move a weight by a few times the learning rate, 2e-3: the second run, whose seed
         # is another, went on from the first one's weights.
         assert max(moved) < 0.1
 
@@ -453,7 +453,7 @@ def test_training_of_the_live_model_resumes_both_stages_and_exports_weights_that
         "live", "few", "--every", 1, "--steps", steps, "--seed", seed, "--variants", 1, "--content-variants", 1)
     output, first, entry = start(1, seed=1)
     assert "resuming" not in output
-    assert entry["widths"] == list(architecture.LIVE_WIDTHS) and entry["ridge"] == 0.01
+    assert entry["widths"] == list(architecture.LIVE_WIDTHS) and entry["ridge"] == 0.001
     output, second, _ = start(2, seed=2)
     assert output.count("resuming at step 1") == 2
     assert output.count("Epoch 2/2") == 2 and "Epoch 1/1" not in output
