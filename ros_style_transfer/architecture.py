@@ -4,6 +4,8 @@ The cascade: an encoder is a VGG network (Simonyan & Zisserman 2014) of chosen w
 relu5_1.  Each level has a decoder of its own, as in Li et al. 2017, that mirrors the encoder up to
 there in blocks: block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
 """
+import numpy as np
+
 LEVELS = (5, 4, 3, 2, 1)  # coarse to fine, the order of Li et al. 2017
 
 # The number of convolutions in each block of the encoder; the fifth block ends at conv5_1.
@@ -62,35 +64,67 @@ def tap(level):
 # The live model: taps at a quarter, an eighth and a sixteenth of the picture's sides.
 LIVE_TAPS = (1, 2, 3)
 LIVE_WIDTHS = (16, 64, 96, 128)  # at a half, where there is no tap, and at the taps
+LIVE_PAIRS = {1: 2, 2: 2, 3: 1}  # residual pairs of the decoder at each tap
+CODE_WIDTH = 64  # the style code's hidden layer
+CANVAS_SIDE = 256  # pixels after which the canvas repeats
+EVEN = 0.15  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
+EVEN_LEAST = 0.005  # the same in a picture that is even all over, of 0..1
+
+
+def canvas():
+    """The grain under the paint: float32 ``[CANVAS_SIDE, CANVAS_SIDE]``, mean 0, deviation 1, always the same.
+
+    A sky without a cloud gives a network nothing to paint strokes from.  The live model sees this
+    noise beside the picture where it is even: ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it,
+    where ``V`` is the variance of the lightness (mean of R, G and B) and ``v`` that of three by
+    three blocks of 8x8 pixels.  As it stands still under the frames, it shimmers no more than they
+    do.  Every octave of periods from 4 to 64 pixels, dabs to patches, is as loud; it repeats
+    without a seam.
+    """
+    # RandomState: numpy promises these numbers for all its versions.
+    white = np.fft.rfft2(np.random.RandomState(16).standard_normal((CANVAS_SIDE, CANVAS_SIDE)))
+    frequency = np.hypot(np.fft.fftfreq(CANVAS_SIDE)[:, None], np.fft.rfftfreq(CANVAS_SIDE)[None])
+    band = (frequency >= 1 / 64) & (frequency <= 1 / 4)
+    grain = np.fft.irfft2(white * band / np.maximum(frequency, 1 / 64), (CANVAS_SIDE, CANVAS_SIDE))
+    return (grain / grain.std()).astype(np.float32)
+
+
+def live_pairs():
+    """The decoder's residual pairs in order: ``[(tap, first layer's name, second layer's name), ...]``."""
+    return [(tap, "decoder%d%s" % (tap, "ac"[n]), "decoder%d%s" % (tap, "bd"[n]))
+            for tap in LIVE_TAPS[::-1] for n in range(LIVE_PAIRS[tap])]
 
 
 def live_layers(widths=LIVE_WIDTHS):
     """The live model's convolutions: ``{name: (side of the kernel, stride, channels in, channels out)}``.
 
-    The encoder takes the picture folded into half its sides (space to depth, 12 channels) through
-    ``encoder0`` to the taps: ``encoder1``, and ``encoder{n}a/b`` for the others; a tap's features
-    are taken before the ReLU.  There is no tap at a half: fine detail is for the decoder to paint.
-    The decoder starts with the third tap's features: at each tap a residual pair ``decoder{n}a/b``,
-    then ``up{n}`` narrows them for the tap above, where they are upsampled (nearest) and its own
-    features added.  ``up1`` unfolds to a half of the sides; ``decoder0`` and ``image`` end it, and
-    12 channels unfold to the picture.  ``code`` turns the means and deviations of all taps'
-    features, which after the transform are the style's, into a gain and a bias of each channel of
-    the layers that `live_modulated` names (Dumoulin et al. 2017; Perez et al. 2018).
+    The encoder takes the picture and the `canvas` folded into half its sides (space to depth, 12
+    and 4 channels) through ``encoder0`` to the taps: ``encoder1``, and ``encoder{n}a/b`` for the
+    others; a tap's features are taken before the ReLU.  There is no tap at a half: fine detail is
+    for the decoder to paint.  The decoder starts with the third tap's features: at each tap
+    residual pairs (`live_pairs`), then ``up{n}`` narrows them for the tap above, where they are
+    upsampled (nearest) and its own features added.  ``up1`` unfolds to a half of the sides;
+    ``decoder0`` and ``image`` end it, and 12 channels unfold to the picture.  ``code0`` and
+    ``code`` turn the means and deviations of all taps' features, which after the transform are the
+    style's, into a gain and a bias of each channel of the layers that `live_modulated` names
+    (Dumoulin et al. 2017; Perez et al. 2018).
     """
     half, taps = widths[0], widths[1:]
-    layers = {"encoder0": (3, 1, 12, half), "encoder1": (3, 2, half, taps[0])}
+    layers = {"encoder0": (3, 1, 16, half), "encoder1": (3, 2, half, taps[0])}
     for n in LIVE_TAPS[1:]:
         layers["encoder%da" % n] = (3, 2, taps[n - 2], taps[n - 1])
         layers["encoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
+    for n, first, second in live_pairs():
+        layers[first] = layers[second] = (3, 1, taps[n - 1], taps[n - 1])
     for n in LIVE_TAPS[::-1]:
-        layers["decoder%da" % n] = layers["decoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
         layers["up%d" % n] = (1, 1, taps[n - 1], taps[n - 2] if n > 1 else 4 * half)
     layers["decoder0"] = (3, 1, half, half)
     layers["image"] = (3, 1, half, 12)
-    layers["code"] = (1, 1, 2 * sum(taps), 2 * sum(layers[name][3] for name in live_modulated()))
+    layers["code0"] = (1, 1, 2 * sum(taps), CODE_WIDTH)
+    layers["code"] = (1, 1, CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated()))
     return layers
 
 
 def live_modulated():
     """The decoder's layers whose channels the style's code drives, in the code's order."""
-    return ["decoder%da" % n for n in LIVE_TAPS[::-1]] + ["decoder0"]
+    return [first for _, first, _ in live_pairs()] + ["decoder0"]

@@ -37,11 +37,12 @@ class Cascade(tf.Module):
         """The levels that one encoding and decoding paints, in turn: each by itself."""
         return [(level,) for level in levels]
 
-    def encode(self, rgb, levels):
+    def encode(self, rgb, levels, canvas=None):
         """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}`` of the one level asked for.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
+            canvas: not looked at; the live model's.
         """
         (level,) = levels
         return {level: self._encode[level](rgb)}

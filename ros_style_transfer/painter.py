@@ -91,18 +91,19 @@ class Painter:
             features = ((1.0, white),)
         return Style(statistics, features)
 
-    def paint(self, rgb, regions, controls):
+    def paint(self, rgb, regions, controls, canvas=None):
         """``rgb`` painted, float32 ``[h, w, 3]``, about 0..1, unclipped.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
             regions: `Region` each; their shares sum to 1 at every pixel.
             controls: `options.Controls`, resolved.
+            canvas: float32 ``[h, w]``, what the live model paints on; None: the canvas as it stands.
         """
         image = rgb
         for _ in range(controls.passes):
             for levels in self.network.rounds(controls.levels):
-                features = dict(self.network.encode(image, levels))
+                features = dict(self.network.encode(image, levels, canvas))
                 for level in levels:
                     features[level] = self._transform(features[level], level, regions, controls)
                 image = self.network.decode(features)

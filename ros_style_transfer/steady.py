@@ -3,6 +3,7 @@ import cv2
 import numpy as np
 
 from . import images
+from .architecture import canvas
 from .errors import ImageError
 
 # Grey levels by which two views of the same thing differ: the camera's noise.  At twice as many nothing is kept.
@@ -11,12 +12,15 @@ NOISE = 9.0
 CUT = 0.3
 # What is kept of the frame before at smoothing 1, where nothing has changed.
 MOST = 0.9
+# How much the canvas may be stretched or shrunk, in area, before a fresh piece is laid.
+STRETCH = 3.0
 
 
 class Steady:
-    """Blends a painted frame with the one before, moved along with the content's optical flow.
+    """Carries a painted video along the content's optical flow: the canvas before a frame is painted,
+    and what was painted on the frame before.
 
-    Causal, for one stream of frames, not thread-safe.
+    Causal, for one stream of frames, not thread-safe: `see` each frame, paint it, `keep` the painted.
 
     Args:
         smoothing: 0 (off) to 1, how much of the frame before is kept.
@@ -25,55 +29,90 @@ class Steady:
     def __init__(self, smoothing=0.5):
         self.smoothing = smoothing
         self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._canvas = canvas()
         self.reset()
 
     def reset(self):
-        """Forget the frames before: the next one shows as it was painted.  For a new style or stream."""
-        self._before = None
+        """Forget the frames before: the next one shows as it is painted.  For a new style or stream."""
+        self._before = self._content = None
 
-    def follow(self, content, painted):
-        """The steadied painted frame, uint8 RGB ``[h,w,3]``.
+    def see(self, content):
+        """Take in the camera's next frame, uint8 RGB ``[h,w,3]``.
 
-        Args:
-            content: the camera's frame, uint8 RGB ``[h,w,3]``.
-            painted: the same frame as it was just painted, the same shape.
+        Returns:
+            The canvas under it, moved to where its things are now, float32 ``[h,w]``
+            (`architecture.canvas`); None for the canvas as it stands: there is nothing to carry on.
 
         Raises:
-            ImageError: one of them is not a picture, or their sizes differ.
+            ImageError: it is not a picture.
         """
         images.check(content)
-        images.check(painted)
-        if content.shape != painted.shape:
-            raise ImageError("the painted frame must have its content's size %dx%d, not %dx%d"
-                             % (content.shape[1::-1] + painted.shape[1::-1]))
+        self._content, self._carried = content, None
         if not self.smoothing:
-            return painted
+            return None
         # Flow at half the size is enough, and DIS takes nothing smaller than its patches.
         small = cv2.resize(content, tuple(max(16, side // 2) for side in content.shape[1::-1]),
                            interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        self._grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        scale = np.float32(np.divide(content.shape[1::-1], self._grey.shape[::-1]))
+        standing = _grid(*self._grey.shape) * scale
+        self._places = standing
+        if self._before is None or self._before[1].shape != content.shape:
+            return None
+        flow = self._flow.calc(self._grey, self._before[0], None)
+        self._carried = self._carry(content, cv2.resize(flow, content.shape[1::-1]) * scale)
+        if self._carried is None:
+            return None
+        # Where each thing was on the canvas; the canvas is laid anew where things appear or have come too near.
+        places = cv2.remap(self._before[3], _grid(*flow.shape[:2]) + flow, None, cv2.INTER_LINEAR,
+                           borderMode=cv2.BORDER_REPLICATE)
+        down, across = np.gradient(places / scale, axis=(0, 1))
+        area = down[..., 1] * across[..., 0] - down[..., 0] * across[..., 1]
+        at = _grid(*flow.shape[:2]) + flow
+        outside = np.any((at < 0) | (at > np.float32(flow.shape[1::-1]) - 1), -1)
+        fresh = outside | (area < 1 / STRETCH) | (area > STRETCH)
+        self._places = np.where(fresh[..., None], standing, places)
+        at = cv2.resize(self._places, content.shape[1::-1])
+        return cv2.remap(self._canvas, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+    def keep(self, painted):
+        """The steadied painted frame, uint8 RGB ``[h,w,3]``.
+
+        Args:
+            painted: the frame that was seen last as it was just painted, the same shape.
+
+        Raises:
+            ImageError: it is not a picture, or has another size.
+        """
+        images.check(painted)
+        if self._content.shape != painted.shape:
+            raise ImageError("the painted frame must have its content's size %dx%d, not %dx%d"
+                             % (self._content.shape[1::-1] + painted.shape[1::-1]))
+        if not self.smoothing:
+            return painted
         result = np.float32(painted)
-        if self._before is not None and self._before[2].shape == painted.shape:
-            keep = self._carry(content, grey)
-            if keep is not None:
-                moved, trust = keep
-                share = np.float32(MOST * self.smoothing) * trust
-                result = cv2.blendLinear(moved, result, share, 1 - share)
-        self._before = grey, content, result
+        if self._carried is not None:
+            moved, trust = self._carried
+            share = np.float32(MOST * self.smoothing) * trust
+            result = cv2.blendLinear(moved, result, share, 1 - share)
+        self._before = self._grey, self._content, result, self._places
         return cv2.convertScaleAbs(result)
 
-    def _carry(self, content, grey):
+    def _carry(self, content, flow):
         """The painted frame before, moved to where its things are now, and how far each pixel is trusted
         (0..1); None after a cut."""
-        grey_before, content_before, painted_before = self._before
+        _, content_before, painted_before, _ = self._before
         height, width = content.shape[:2]
-        flow = self._flow.calc(grey, grey_before, None)
-        flow = cv2.resize(flow, (width, height)) * np.float32([width / grey.shape[1], height / grey.shape[0]])
         # Whole pixels: a picture moved by fractions of them again and again would blur.
-        at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32) + np.rint(flow)
+        at = _grid(height, width) + np.rint(flow)
         moved = cv2.remap(painted_before, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         seen = cv2.remap(content_before, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         inside = np.all((at >= 0) & (at <= np.float32([width - 1, height - 1])), -1)
         change = cv2.blur(cv2.absdiff(seen, content), (5, 5)).max(2)
         trust = np.float32(np.clip(2.0 - change / NOISE, 0.0, 1.0) * inside)
         return (moved, trust) if trust.mean() >= CUT else None
+
+
+def _grid(height, width):
+    """Every pixel's place (x, y), float32 ``[h,w,2]``."""
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)

@@ -129,12 +129,13 @@ class Stylizer:
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
         shares = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
+        canvas = self._seen(rgb, controls, mask)
         painted = self._painter.paint(tf.constant(images.pad(rgb), tf.float32) / 255.0,
-                                      self._regions(rgb, controls, shares), controls)
+                                      self._regions(rgb, controls, shares), controls, canvas)
         painted = np.uint8(np.clip(painted.numpy()[:height, :width], 0, 1) * 255.0 + 0.5)
         if controls.keep_colours == "luminance":
             painted = colours.keep_luminance(rgb, painted)
-        painted = self._steadied(rgb, painted, controls, mask)
+        painted = self._steady.keep(painted)
         if shares is not None and shares[0].any():
             unpainted = shares[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
@@ -165,14 +166,16 @@ class Stylizer:
                    for digest, share in zip(self._order, shares[1:]) if share.any()]
         return regions + [Region(None, shares[0])] if shares[0].any() else regions
 
-    def _steadied(self, rgb, painted, controls, mask):
-        """``painted`` with what still holds of the frame before, unless it was painted otherwise."""
+    def _seen(self, rgb, controls, mask):
+        """Take ``rgb`` in as the video's next frame, or as its first, if it is to be painted otherwise than the
+        one before; returns the canvas under it, padded, or None: as it stands."""
         fading = self._clock() < self._fade_start + self._fade
         if not controls.smoothing or fading or self._look[0] != controls or self._look[1] is not mask:
             self._steady.reset()
         self._look = controls, mask
         self._steady.smoothing = controls.smoothing
-        return self._steady.follow(rgb, painted)
+        canvas = self._steady.see(rgb)
+        return None if canvas is None else images.pad(canvas[..., None])[..., 0]
 
     def _mixture(self, now):
         """``{digest: weight}`` at this time: on the way from the mixture before to the one that was set."""

@@ -9,6 +9,7 @@ from ros_style_transfer.live import Live
 
 MEAN = np.array([123.68, 116.779, 103.939]) / 255
 WIDTHS = (6, 8, 10, 12)
+CANVAS_BEGINS = (-0.68772, -0.77367, -1.10434, -1.52541)
 
 
 def random_arrays(widths=WIDTHS, seed=0):
@@ -57,10 +58,29 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def encode(rgb, arrays):
+def evenness(rgb):
+    """How much of the canvas shows, as `architecture.canvas` tells it; between blocks, a straight line."""
+    light = rgb.astype(np.float64).mean(-1)
+    height, width = (side // 8 for side in light.shape)
+    blocks = light.reshape(height, 8, width, 8)
+    half = max(architecture.EVEN**2 * light.var(), architecture.EVEN_LEAST**2)
+    shown = np.empty((height, width))
+    for y in range(height):
+        for x in range(width):
+            around = blocks[max(y - 1, 0) : y + 2, :, max(x - 1, 0) : x + 2]
+            shown[y, x] = 1 / (1 + around.var() / half)
+    for axis, count in ((0, height), (1, width)):
+        at = (np.arange(4 * count) + 0.5) / 4 - 0.5  # middles of positions at half the sides, counted in blocks
+        shown = np.apply_along_axis(lambda line: np.interp(at, np.arange(count), line), axis, shown)
+    return shown.repeat(2, 0).repeat(2, 1)
+
+
+def encode(rgb, arrays, canvas=True):
     """`Live.encode` as `architecture.live_layers` tells it."""
     x = rgb.astype(np.float64) - MEAN
-    folded = np.concatenate([x[dy::2, dx::2] for dy in (0, 1) for dx in (0, 1)], -1)
+    ys, xs = (np.arange(side) % architecture.CANVAS_SIDE for side in rgb.shape[:2])
+    grain = (architecture.canvas()[np.ix_(ys, xs)] * evenness(rgb) * float(canvas))[..., None]
+    folded = np.concatenate([part[dy::2, dx::2] for part in (x, grain) for dy in (0, 1) for dx in (0, 1)], -1)
     taps = {1: convolve(relu(convolve(folded, arrays, "encoder0")), arrays, "encoder1", 2)}
     for n in (2, 3):
         inner = relu(convolve(relu(taps[n - 1]), arrays, "encoder%da" % n, 2))
@@ -80,7 +100,8 @@ def decode(taps, arrays):
     taps = {n: f.astype(np.float64) for n, f in taps.items()}
     code = np.concatenate([f.mean((0, 1)) for _, f in sorted(taps.items())]
                           + [np.sqrt(f.var((0, 1)) + 1e-5) for _, f in sorted(taps.items())])
-    driven = code @ arrays["code_kernel"][0, 0] + arrays["code_bias"]
+    hidden = relu(code @ arrays["code0_kernel"][0, 0] + arrays["code0_bias"])
+    driven = hidden @ arrays["code_kernel"][0, 0] + arrays["code_bias"]
 
     def modulated(x, layer):
         nonlocal driven
@@ -88,9 +109,11 @@ def decode(taps, arrays):
         return relu(convolve(x, arrays, layer) * (1 + gain) + bias)
 
     x = taps[3]
-    for n in (3, 2, 1):
-        inner = modulated(relu(x), "decoder%da" % n)
-        x = convolve(relu(x + convolve(inner, arrays, "decoder%db" % n)), arrays, "up%d" % n)
+    for n, pairs in ((3, ("ab",)), (2, ("ab", "cd")), (1, ("ab", "cd"))):
+        for first, second in pairs:
+            inner = modulated(relu(x), "decoder%d%s" % (n, first))
+            x = x + convolve(inner, arrays, "decoder%d%s" % (n, second))
+        x = convolve(relu(x), arrays, "up%d" % n)
         if n > 1:
             x = x.repeat(2, 0).repeat(2, 1) + taps[n - 1]
     x = modulated(relu(unfold(x)), "decoder0")
@@ -98,12 +121,15 @@ def decode(taps, arrays):
     return unfold(convolve(x, arrays, "image")) + MEAN
 
 
-def test_encoder_sees_what_numpy_sees(network, arrays, picture):
+@pytest.mark.parametrize("repeats", [1, 6], ids=["small", "larger than the canvas"])
+def test_encoder_sees_what_numpy_sees(network, arrays, picture, repeats):
+    picture = np.tile(picture, (repeats, repeats, 1))
     ours, expected = network.encode(tf.constant(picture), network.rounds((3, 2, 1))[0]), encode(picture, arrays)
     assert sorted(ours) == [1, 2, 3]
     for level, features in ours.items():
-        assert features.shape == (48 // 2 ** (level + 1), 64 // 2 ** (level + 1), WIDTHS[level])
-        assert relative(features, expected[level]) < 1e-5, level
+        side = 2 ** (level + 1)
+        assert features.shape == (48 * repeats // side, 64 * repeats // side, WIDTHS[level])
+        assert relative(features, expected[level]) < 1e-4, level  # a variance from squares
 
 
 def test_decoder_gives_the_picture_that_numpy_gives(network, arrays):
@@ -124,7 +150,8 @@ def test_network_agrees_with_the_one_that_is_trained(picture):
     for name in arrays:  # to begin with, the code drives little and no bias does anything
         arrays[name] = arrays[name] + np.float32(rng.normal(0, 0.05, arrays[name].shape))
     network, trained = Live(arrays, architecture.LIVE_WIDTHS), training.LiveNetwork(arrays)
-    ours, taps = network.encode(tf.constant(picture), (3, 2, 1)), trained.encode(picture[None])
+    grain = architecture.canvas()[None, :48, :64, None]
+    ours, taps = network.encode(tf.constant(picture), (3, 2, 1)), trained.encode(picture[None], grain)
     for level, features in enumerate(taps, 1):
         assert relative(ours[level][None], features) < 1e-4, level
     assert relative(network.decode(ours)[None], trained.decode(taps)) < 1e-4
@@ -133,11 +160,27 @@ def test_network_agrees_with_the_one_that_is_trained(picture):
 def test_styles_statistics_are_those_of_its_features(network, arrays, picture):
     found = network.style_of(tf.constant(picture))
     assert sorted(found) == [1, 2, 3]
-    for level, features in encode(picture, arrays).items():
+    for level, features in encode(picture, arrays, canvas=False).items():
         flat = features.reshape(-1, features.shape[-1])
         assert isinstance(found[level], wct.Statistics)
         assert relative(found[level].mean, flat.mean(0)) < 1e-5
         assert relative(found[level].covariance, np.cov(flat.T, bias=True)) < 1e-4
+
+
+def test_canvas_is_noise_of_strokes_sizes_without_a_seam_and_always_the_same():
+    canvas, side = architecture.canvas(), architecture.CANVAS_SIDE
+    assert canvas.dtype == np.float32 and canvas.shape == (side, side)
+    assert abs(canvas.mean()) < 1e-3 and canvas.std() == pytest.approx(1, abs=1e-3)
+    assert np.array_equal(canvas, architecture.canvas())
+    # Weights are trained on these very numbers.
+    assert np.allclose(canvas[0, :4], CANVAS_BEGINS, atol=1e-4)
+    power = np.abs(np.fft.fft2(canvas)) ** 2
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    octaves = [power[(frequency >= low) & (frequency < 2 * low)].sum() / power.sum() for low in 2.0 ** -np.arange(2, 7)]
+    assert octaves[0] < 0.01, "nothing finer than four pixels"
+    assert all(share == pytest.approx(0.25, abs=0.1) for share in octaves[1:]), octaves
+    steps = lambda a, b: np.abs(a - b).mean()
+    assert steps(canvas[0], canvas[-1]) < 2 * steps(canvas[1:], canvas[:-1])
 
 
 def test_all_levels_are_painted_in_one_round(network):
@@ -163,7 +206,8 @@ def test_half_precision_computes_nearly_the_same(arrays, network, picture, dtype
 
 
 @pytest.mark.parametrize("name", [
-    "encoder0_kernel", "encoder3a_bias", "decoder3b_kernel", "up2_kernel", "code_kernel", "image_bias"])
+    "encoder0_kernel", "encoder3a_bias", "decoder3b_kernel", "decoder1d_kernel", "up2_kernel", "code0_kernel",
+    "image_bias"])
 def test_missing_and_misshapen_arrays_are_named(arrays, name):
     with pytest.raises(WeightsError, match=name + ".* nothing"):
         Live({key: value for key, value in arrays.items() if key != name}, WIDTHS)

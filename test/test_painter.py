@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import draw_scene
-from test_live import WIDTHS, random_arrays
+from test_live import WIDTHS, encode, random_arrays
 from test_wct import closed_form, distance, moments, power, regular
 
 from ros_style_transfer import masks, painter, wct
@@ -119,11 +119,23 @@ def test_no_strength_at_any_level_of_the_cascade_rebuilds_the_picture_level_by_l
 
 @pytest.mark.parametrize("levels", [(3, 2, 1), (3, 1), (2,)])
 def test_live_model_paints_its_levels_together_and_leaves_the_others(live, rgb, pictures, levels):
-    content, style = live.network.encode(rgb, levels), live.network.encode(pictures[0], levels)
-    wanted = {level: tf.constant(transformed(f.numpy(), style[level].numpy(), "ot", live.ridge), tf.float32)
+    content, style = live.network.encode(rgb, levels), encode(pictures[0].numpy(), random_arrays(), canvas=False)
+    wanted = {level: tf.constant(transformed(f.numpy(), style[level], "ot", live.ridge), tf.float32)
               if level in levels else f for level, f in content.items()}
     found = paint(live, rgb, live.style_of(pictures[0]), "live", levels=levels)
     assert distance(found, live.network.decode(wanted)) < 1e-3
+
+
+def test_live_model_paints_an_even_sky_with_strokes_that_stand_still(pictures):
+    """A canvas under the picture: where there is nothing to see, the style's texture has something to grow on."""
+    painter = load_painter("live")
+    sky, style = tf.fill((128, 160, 3), 0.6), painter.style_of(pictures[0])
+    first, again = (paint(painter, sky, style, "live") for _ in range(2))
+    assert np.array_equal(first, again)
+    assert first.mean(-1).std() > 0.02
+    # Above all, strokes are no larger than the picture's parts: no blotch tints a quarter of it.
+    quarters = [first[y : y + 64, x : x + 80].mean((0, 1)) for y in (0, 64) for x in (0, 80)]
+    assert np.std(quarters, 0).max() < 0.05
 
 
 def test_painting_keeps_a_half_precisions_features_in_it(rgb, pictures):

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from ros_style_transfer import architecture
 from ros_style_transfer.errors import ImageError
 from ros_style_transfer.steady import Steady
 
@@ -18,6 +19,11 @@ def noisy(picture, rng, sigma):
     return np.uint8(np.clip(picture + rng.normal(0, sigma, picture.shape), 0, 255))
 
 
+def follow(steady, content, painted):
+    steady.see(content)
+    return steady.keep(painted)
+
+
 def changes(frames):
     """Root mean square of what changes from each frame to the next."""
     frames = np.float64(frames)
@@ -28,7 +34,7 @@ def test_a_still_scene_is_painted_steadier_and_as_bright(scene):
     rng = np.random.default_rng(1)
     steady = Steady(0.8)
     painted = [noisy(255 - scene, rng, 12) for _ in range(16)]
-    steadied = [steady.follow(noisy(scene, rng, 2), frame) for frame in painted]
+    steadied = [follow(steady, noisy(scene, rng, 2), frame) for frame in painted]
     assert changes(steadied[4:]) < 0.5 * changes(painted[4:])
     assert np.abs(np.mean(steadied[4:], 0) - np.mean(painted[4:], 0)).mean() < 4
 
@@ -38,7 +44,7 @@ def test_more_smoothing_is_steadier(scene):
     for smoothing in (0.2, 0.5, 1.0):
         rng = np.random.default_rng(1)
         steady = Steady(smoothing)
-        figures.append(changes([steady.follow(noisy(scene, rng, 1), noisy(scene, rng, 12)) for _ in range(12)][4:]))
+        figures.append(changes([follow(steady, noisy(scene, rng, 1), noisy(scene, rng, 12)) for _ in range(12)][4:]))
     assert figures[0] > figures[1] > figures[2]
 
 
@@ -46,10 +52,10 @@ def test_a_cut_shows_the_new_scene_alone(scene):
     rng = np.random.default_rng(2)
     steady = Steady(1.0)
     for _ in range(4):
-        steady.follow(scene, 255 - scene)
+        follow(steady, scene, 255 - scene)
     other = np.uint8(rng.integers(0, 256, scene.shape))
     fresh = np.uint8(rng.integers(0, 256, scene.shape))
-    assert np.array_equal(steady.follow(other, fresh), fresh)
+    assert np.array_equal(follow(steady, other, fresh), fresh)
 
 
 def test_a_thing_that_moves_leaves_no_trail():
@@ -59,7 +65,7 @@ def test_a_thing_that_moves_leaves_no_trail():
         content = ground.copy()
         content[40:70, 10 * step : 10 * step + 30] = 230
         painted = 255 - content
-        steadied = steady.follow(content, painted)
+        steadied = follow(steady, content, painted)
         # Beyond a border of a few pixels every place shows what is there now.
         wrong = np.abs(np.int16(steadied) - painted).max(2) > 40
         assert wrong.mean() < 0.02
@@ -70,25 +76,47 @@ def test_a_pan_is_followed(scene):
     steady = Steady(0.8)
     for step in range(10):
         content = wide[:, 4 * step : 4 * step + 160]
-        steadied = steady.follow(np.ascontiguousarray(content), np.ascontiguousarray(255 - content))
+        steadied = follow(steady, np.ascontiguousarray(content), np.ascontiguousarray(255 - content))
     assert np.abs(np.int16(steadied) - (255 - content)).mean() < 12  # standing still it would be 60 off
     assert np.abs(np.int16(255 - wide[:, :160]) - (255 - content)).mean() > 40
+
+
+def test_canvas_goes_with_what_it_lies_under(scene):
+    """Strokes in even places stick to things, not to the screen, as the camera pans and until it cuts."""
+    wide = np.tile(scene, (1, 2, 1))
+    steady, canvas = Steady(0.5), architecture.canvas()
+    for step in range(10):
+        content = np.ascontiguousarray(wide[:, 4 * step : 4 * step + 160])
+        under = steady.see(content)
+        steady.keep(content)
+        if step == 0:
+            assert under is None  # as it stands
+    likeness = lambda a, b: np.corrcoef(a.ravel(), b.ravel())[0, 1]
+    seen_before = np.s_[10:-10, 10:110]  # what has come in since lies on fresh canvas
+    assert likeness(under[seen_before], canvas[:120, 36:196][seen_before]) > 0.8
+    assert abs(likeness(under[seen_before], canvas[:120, :160][seen_before])) < 0.3
+    # No place is left without a canvas as loud as the others.
+    assert under.shape == (120, 160) and under.dtype == np.float32 and 0.8 < under.std() < 1.2
+
+    cut = np.uint8(np.random.default_rng(2).integers(0, 256, scene.shape))
+    assert steady.see(cut) is None
 
 
 def test_off_touches_nothing(scene):
     painted = 255 - scene
     steady = Steady(0.0)
     for _ in range(3):
-        assert np.array_equal(steady.follow(scene, painted), painted)
+        assert steady.see(scene) is None
+        assert np.array_equal(follow(steady, scene, painted), painted)
 
 
 def test_another_size_or_a_reset_begins_anew(scene):
     steady = Steady(1.0)
-    steady.follow(scene, 255 - scene)
+    follow(steady, scene, 255 - scene)
     small, fresh = scene[:60, :80].copy(), np.full((60, 80, 3), 7, np.uint8)
-    assert np.array_equal(steady.follow(small, fresh), fresh)
+    assert np.array_equal(follow(steady, small, fresh), fresh)
     steady.reset()
-    assert np.array_equal(steady.follow(small, 255 - fresh), 255 - fresh)
+    assert np.array_equal(follow(steady, small, 255 - fresh), 255 - fresh)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 20), (20, 20), (33, 17)])
@@ -96,12 +124,12 @@ def test_tiny_and_flat_frames_are_nothing_special(size):
     steady = Steady(0.7)
     for value in (10, 12, 200):
         content = np.full((*size, 3), value, np.uint8)
-        steadied = steady.follow(content, content)
+        steadied = follow(steady, content, content)
         assert steadied.shape == content.shape and steadied.dtype == np.uint8
 
 
 def test_frames_that_do_not_belong_together_are_refused(scene):
     with pytest.raises(ImageError, match="160x120.*80x60"):
-        Steady(0.5).follow(scene, scene[::2, ::2].copy())
+        follow(Steady(0.5), scene, scene[::2, ::2].copy())
     with pytest.raises(ImageError, match="uint8"):
-        Steady(0.5).follow(scene, np.float32(scene))
+        follow(Steady(0.5), scene, np.float32(scene))

@@ -90,6 +90,15 @@ def test_random_crop_depends_on_the_seed_alone(scene):
     assert not np.array_equal(first, other)
 
 
+def test_random_crop_is_seen_at_the_scale_asked_for():
+    stripes = np.zeros((120, 120, 3), np.uint8)
+    stripes[:, np.arange(120) % 8 < 4] = 255  # a period of eight pixels
+    for scale, period in ((1.0, 8), (2.0, 16), (0.5, 4)):
+        crop = data.random_crop(np.random.default_rng(0), stripes, 48, (scale, scale))
+        spectrum = np.abs(np.fft.rfft(crop[24, :, 0].astype(float) - crop[24, :, 0].mean()))
+        assert np.argmax(spectrum) == 48 // period
+
+
 def test_pictures_kept_for_evaluation_are_not_listed(tmp_path, scene):
     for name in ("a.jpg", "b.png", "kept.jpg"):
         images.write(str(tmp_path / name), scene)
@@ -324,7 +333,9 @@ def test_training_of_the_live_model_paints_what_the_runtime_paints(monkeypatch, 
     arrays = live.live_arrays(np.random.default_rng(0))
     trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, architecture.LIVE_WIDTHS, 0.01)
     style = styles["mosaic"][:128, :160]
-    trained = np.asarray(trainer.paint(*(picture[None].astype(np.float32) / 255 for picture in (scene, style))))[0]
+    grain = architecture.canvas()[None, : scene.shape[0], : scene.shape[1], None]
+    pictures = (picture[None].astype(np.float32) / 255 for picture in (scene, style))
+    trained = np.asarray(trainer.paint(*pictures, grain))[0]
     painted = paint(Live(arrays, architecture.LIVE_WIDTHS), "live", scene, style, 0.01)
     assert np.linalg.norm(trained - painted) < bound * np.linalg.norm(painted - painted.mean((0, 1)))
 
@@ -466,7 +477,7 @@ def test_training_of_the_live_model_resumes_both_stages_and_exports_weights_that
             assert all(np.isfinite(float(row[loss])) and float(row[loss]) > 0 for loss in losses), row
 
     assert set(second) == set(live.live_arrays(np.random.default_rng(0)))
-    for part in ("encoder0", "encoder3b", "code", "decoder3a", "decoder0", "image"):
+    for part in ("encoder0", "encoder3b", "code0", "code", "decoder3a", "decoder1d", "decoder0", "image"):
         moved = np.abs(second[part + "_kernel"] - first[part + "_kernel"]).max()
         # Between the exports lies one step, which moves a weight by about the learning rate, 1e-3, at most.
         assert 0 < moved < 0.01, part

@@ -44,7 +44,6 @@ STAGES = {
     ),
 }
 WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS}
-RIDGES = {"cascade": 1e-3, "live": 1e-3}
 WARM_UP = 100  # steps
 IMAGE_LAYERS = "image_kernel|level._block1_conv1_kernel"  # the layers that give the picture
 AVERAGED = 0.1  # share of a stage's steps that the weights' running average goes back over
@@ -77,15 +76,14 @@ def parse(argv=None):
     parser.add_argument("--variants", type=int, default=24, help="crops of each painting (default: %(default)s)")
     parser.add_argument("--content-variants", type=int, default=2,
                         help="crops of each photograph, for live's stylize (default: %(default)s)")
-    parser.add_argument("--ridge", type=float, help="whitening's ridge, share of the mean eigenvalue (%s)"
-                        % "; ".join("%s: %g" % pair for pair in sorted(RIDGES.items())))
+    parser.add_argument("--ridge", type=float, default=1e-3,
+                        help="whitening's ridge, share of the mean eigenvalue (default: %(default)s)")
     parser.add_argument("--every", type=int, default=100, help="steps between checkpoints (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"),
                         help="what convolutions compute in (the faster one on this machine)")
     args = parser.parse_args(argv)
     args.widths = args.widths or WIDTHS[args.model]
-    args.ridge = RIDGES[args.model] if args.ridge is None else args.ridge
     if len(args.widths) != len(WIDTHS[args.model]):
         parser.error("%s has %d widths, not %d" % (args.model, len(WIDTHS[args.model]), len(args.widths)))
     return args

@@ -15,6 +15,9 @@ from .. import colours
 # and photographs are styles, too.
 PHOTOGRAPHS = 0.05  # share of the styles that are photographs
 RECOLOURED = 0.6  # share of the paintings' crops that take another picture's palette
+STYLE_SCALES = (0.35, 1.0)
+CONTENT_SCALES = (0.6, 1.2)
+CLEAN = 0.5  # share of the contents whose even places are freed of the camera's and the JPEG's grain
 MARGIN = 8  # pixels around the contents of pairs, for a second view of the same scene
 AT_ONCE = 8  # crops that the teacher looks at together
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -42,13 +45,13 @@ def load_pictures(paths, longest):
     return pictures
 
 
-def random_crop(rng, picture, size, smallest=0.6):
-    """A square crop of side ``size``, uint8, from a picture scaled at random (never up beyond need)."""
+def random_crop(rng, picture, size, scales=(0.6, 1.0)):
+    """A square crop of side ``size``, uint8, from a picture scaled at random (and as large as need be)."""
     height, width = picture.shape[:2]
-    scale = max(size / min(height, width), rng.uniform(smallest, 1.0))
+    scale = max(size / min(height, width), rng.uniform(*scales))
     h, w = max(size, round(height * scale)), max(size, round(width * scale))
     if (h, w) != (height, width):
-        picture = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     y, x = rng.integers(0, h - size + 1), rng.integers(0, w - size + 1)
     crop = picture[y : y + size, x : x + size]
     return crop[:, ::-1] if rng.random() < 0.5 else crop
@@ -59,6 +62,16 @@ def recoloured(rng, crop, pictures):
     if rng.random() >= RECOLOURED:
         return crop
     return colours.coral(crop, *colours.colour_statistics(pictures[rng.integers(len(pictures))]))
+
+
+def cleaned(rng, crop):
+    """``crop``, half the time with even places truly even, as in a good camera's picture that was scaled down:
+    a network that always finds grain there would learn to paint from nothing else."""
+    if rng.random() >= CLEAN:
+        return crop
+    for _ in range(2):
+        crop = cv2.bilateralFilter(np.ascontiguousarray(crop), 7, 30, 3)
+    return crop
 
 
 class Bank:
@@ -75,20 +88,20 @@ class Bank:
         self.known = {}
         digest = hashlib.sha256(self.crops.tobytes()).hexdigest()[:12]
         stem = "%s_%s_%s" % (cache, name, digest)
-        parts = range(0, len(self.crops), AT_ONCE)
-        for n in tqdm(parts, desc="statistics of the " + name, unit="%d crops" % AT_ONCE):
+        path = lambda key: "%s_%s.npy" % (stem, key)
+        if os.path.exists(stem + ".done"):
+            with open(stem + ".done") as file:
+                self.known = {key: np.load(path(key), mmap_mode="r") for key in file.read().split()}
+            return
+        for n in tqdm(range(0, len(self.crops), AT_ONCE), desc="statistics of the " + name, unit="%d crops" % AT_ONCE):
             facts = {key: ops.convert_to_numpy(value)
                      for key, value in describe(self._pixels(slice(n, n + AT_ONCE), margin)).items()}
-            if n == 0:
-                paths = {key: "%s_%s.npy" % (stem, key) for key in facts}
-                if os.path.exists(stem + ".done"):
-                    self.known = {key: np.load(path, mmap_mode="r") for key, path in paths.items()}
-                    return
-                self.known = {key: np.lib.format.open_memmap(
-                    paths[key], "w+", np.float16, (len(self.crops), *value.shape[1:])) for key, value in facts.items()}
+            self.known = self.known or {key: np.lib.format.open_memmap(
+                path(key), "w+", np.float16, (len(self.crops), *value.shape[1:])) for key, value in facts.items()}
             for key, value in facts.items():
                 self.known[key][n : n + AT_ONCE] = value
-        open(stem + ".done", "w").close()
+        with open(stem + ".done", "w") as file:
+            file.write(" ".join(self.known))
 
     def _pixels(self, picks, cut):
         side = self.crops.shape[1] - cut
@@ -109,11 +122,11 @@ def pairs(teacher, stage, args, photos, paintings):
     """
     rng = np.random.default_rng(args.seed)
     cache = os.path.join(args.work, "bank_%s" % teacher.digest)
-    contents = Bank(np.stack([random_crop(rng, photo, stage.size + 2 * MARGIN)
+    contents = Bank(np.stack([cleaned(rng, random_crop(rng, photo, stage.size + 2 * MARGIN, CONTENT_SCALES))
                               for photo in photos for _ in range(args.content_variants)]),
                     teacher.describe, cache, MARGIN, "photographs")
     palettes = photos + paintings
-    styles = Bank(np.stack([recoloured(rng, random_crop(rng, painting, stage.size, smallest=0.35), palettes)
+    styles = Bank(np.stack([recoloured(rng, random_crop(rng, painting, stage.size, STYLE_SCALES), palettes)
                             for painting in paintings for _ in range(args.variants)]),
                   teacher.grams, cache, name="paintings")
 

@@ -13,7 +13,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import LEVELS, LIVE_TAPS, LIVE_WIDTHS, MEAN_RGB, VGG_WIDTHS, live_layers, live_modulated
+from ..architecture import (
+    CANVAS_SIDE,
+    EVEN,
+    EVEN_LEAST,
+    LEVELS,
+    LIVE_TAPS,
+    LIVE_WIDTHS,
+    MEAN_RGB,
+    VGG_WIDTHS,
+    canvas,
+    live_layers,
+    live_modulated,
+    live_pairs,
+)
 from .data import MARGIN, inner, pairs, random_crops
 from .networks import Convolutions, he_normal, upsample
 from .statistics import statistics, transport
@@ -24,7 +37,7 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.01,
+    "content": 0.03,
     "twin": 15.0,
     "same": 1.0,
     "range": 10.0,
@@ -34,12 +47,14 @@ WEIGHTS = {
 class LiveNetwork(Convolutions):
     """Encoder and decoder of the live model (`architecture.live_layers`)."""
 
-    def encode(self, rgb):
-        """``rgb [b,h,w,3]``, sides multiples of 16, to the three taps' features, finest first."""
-        b, h, w, _ = ops.shape(rgb)
+    def encode(self, rgb, grain=None):
+        """``rgb [b,h,w,3]``, sides multiples of 16, to the three taps' features, finest first.
+
+        ``grain [b,h,w,1]`` is the canvas under each picture; without it, as for styles, there is none.
+        """
+        grain = ops.zeros_like(rgb[..., :1]) if grain is None else grain * evenness(rgb)
         x = ops.cast(rgb - ops.convert_to_tensor(MEAN_RGB, rgb.dtype), self.compute_dtype)
-        x = ops.reshape(ops.transpose(ops.reshape(x, (b, h // 2, 2, w // 2, 2, 3)), (0, 1, 3, 2, 4, 5)),
-                        (b, h // 2, w // 2, 12))
+        x = ops.concatenate([fold(x), fold(ops.cast(grain, self.compute_dtype))], -1)
         x = ops.relu(self.convolve(x, "encoder0"))
         taps = [self.convolve(x, "encoder1", stride=2)]
         for n in LIVE_TAPS[1:]:
@@ -52,8 +67,9 @@ class LiveNetwork(Convolutions):
         modulate = self.modulation(taps)
         x = taps[-1]
         for n in LIVE_TAPS[::-1]:
-            inner = modulate(self.convolve(ops.relu(x), "decoder%da" % n), "decoder%da" % n)
-            x = self.convolve(ops.relu(x + self.convolve(inner, "decoder%db" % n)), "up%d" % n, "none")
+            for _, first, second in (pair for pair in live_pairs() if pair[0] == n):
+                x = x + self.convolve(modulate(self.convolve(ops.relu(x), first), first), second)
+            x = self.convolve(ops.relu(x), "up%d" % n, "none")
             if n > 1:
                 x = upsample(x) + taps[n - 2]
         x = ops.relu(unfold(x))
@@ -64,13 +80,35 @@ class LiveNetwork(Convolutions):
         """A function (x, layer) that gives each channel the style's gain and bias, and a ReLU."""
         moments = [ops.moments(ops.cast(f, "float32"), (1, 2)) for f in taps]
         code = ops.concatenate([mean for mean, _ in moments] + [ops.sqrt(v + 1e-5) for _, v in moments], -1)
-        values = self.convolve(ops.cast(code, self.compute_dtype)[:, None, None], "code", "none")
+        code = ops.relu(self.convolve(ops.cast(code, self.compute_dtype)[:, None, None], "code0", "none"))
+        values = self.convolve(code, "code", "none")
         parts, at = {}, 0
         for name in live_modulated():
             width = self.arrays[name + "_bias"].shape[0]
             parts[name] = values[..., at : at + width], values[..., at + width : at + 2 * width]
             at += 2 * width
         return lambda x, layer: ops.relu(x * (1.0 + parts[layer][0]) + parts[layer][1])
+
+
+def evenness(rgb):
+    """How much of the canvas shows under ``rgb [b,h,w,3]``, ``[b,h,w,1]``; see `architecture.canvas`."""
+    light = ops.mean(rgb, -1, keepdims=True)
+    light = light - ops.mean(light, (1, 2), keepdims=True)  # squares lose fewer digits
+    blocks = ops.average_pool(ops.concatenate([light, light * light], -1), 8, 8)
+    variance = lambda moments: ops.relu(moments[..., 1:] - ops.square(moments[..., :1]))
+    here = variance(ops.average_pool(blocks, 3, 1, "same"))
+    whole = variance(ops.mean(blocks, (1, 2), keepdims=True))
+    shown = 1.0 / (1.0 + here / ops.maximum(EVEN**2 * whole, EVEN_LEAST**2))
+    _, h, w, _ = ops.shape(rgb)
+    # As the runtime does, at half the sides.
+    return upsample(ops.image.resize(shown, (h // 2, w // 2)))
+
+
+def fold(x):
+    """Space to depth: ``[b,2h,2w,c]`` to ``[b,h,w,4c]``."""
+    b, h, w, c = ops.shape(x)
+    x = ops.transpose(ops.reshape(x, (b, h // 2, 2, w // 2, 2, c)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (b, h // 2, w // 2, 4 * c))
 
 
 def unfold(x):
@@ -84,7 +122,7 @@ def live_arrays(rng, widths=LIVE_WIDTHS):
     """A start: He initialisation, residual branches, the code and the picture small."""
     arrays = {}
     for name, (side, _, channels, width) in live_layers(widths).items():
-        quiet = 0.3 if name == "image" or name.startswith("decoder") and name.endswith("b") else 1.0
+        quiet = 0.3 if name == "image" or name in [second for _, _, second in live_pairs()] else 1.0
         quiet = 0.1 if name == "code" else quiet
         arrays[name + "_kernel"] = quiet * he_normal(rng, (side, side, channels, width))
         arrays[name + "_bias"] = np.zeros(width, np.float32)
@@ -127,62 +165,73 @@ class LiveTrainer(keras.Model):
         self.stylizing = stage.name == "stylize"
         for head in self.heads:
             head.trainable = not self.stylizing
+        grain, side = canvas(), np.arange(stage.size + 2 * MARGIN)
+
+        def crops_of_canvas(rng):
+            starts = rng.integers(0, CANVAS_SIDE, (stage.batch, 2, 1))
+            return np.stack([grain[np.ix_(*((start + side) % CANVAS_SIDE))] for start in starts])[..., None]
+
         if not self.stylizing:
             return lambda rng: {
                 "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),
+                "canvas": crops_of_canvas(rng),
                 # Most often every tap is there.
                 "depth": rng.choice(LIVE_TAPS, stage.batch, p=(0.6, 0.2, 0.2)).astype(np.int32)}
         draw_pairs = pairs(self.teacher, stage, args, photos, paintings)
 
         def draw(rng):
             batch = draw_pairs(rng)
+            batch["canvas"] = crops_of_canvas(rng)
             batch["noise"] = rng.uniform(0, 0.05, stage.batch).astype(np.float32)
             batch["shift"] = rng.integers(-MARGIN, MARGIN + 1, (1, 2)).astype(np.int32)
             return batch
 
         return draw
 
-    def paint(self, content, style):
+    def paint(self, content, style, grain):
         """``content`` in the style of ``style``, strength 1, unclipped."""
-        taps = self.network.encode(content)
+        taps = self.network.encode(content, grain)
         styles = self.network.encode(style)
         return self.network.decode([transport(f, *statistics(s), self.ridge) for f, s in zip(taps, styles)])
 
-    def rebuild(self, content, depth=None):
+    def rebuild(self, content, grain, depth=None):
         """``content`` encoded and decoded, with the taps finer than each picture's ``depth [b]`` left out."""
-        taps = self.network.encode(content)
+        taps = self.network.encode(content, grain)
         if depth is not None:
             taps = [f * ops.cast(depth <= n, f.dtype)[:, None, None, None] for n, f in zip(LIVE_TAPS, taps)]
         return self.network.decode(taps)
 
     def call(self, inputs):
         wide = inputs["content"]
-        content = inner(wide)
+        content, grain = inner(wide), inner(inputs["canvas"])
         if not self.stylizing:
             target = self.teacher.features(content)
             distill = 0.0
-            for n, (head, features) in enumerate(zip(self.heads, self.network.encode(content)), 3):
+            for n, (head, features) in enumerate(zip(self.heads, self.network.encode(content, grain)), 3):
                 # The teacher pads with zeros: what it sees at the border is no example.
                 edge = {3: 4, 4: 2, 5: 1}[n]
                 guess = head(ops.cast(features, "float32"))
                 difference = (guess - ops.cast(ops.stop_gradient(target[n]), "float32"))[:, edge:-edge, edge:-edge]
                 distill = distill + mean_square(difference)
-            losses = {"distill": distill, "image": mean_square(self.rebuild(content, inputs["depth"]) - content)}
+            losses = {"distill": distill, "image": mean_square(self.rebuild(content, grain, inputs["depth"]) - content)}
         else:
-            losses = self.painting_losses(inputs, wide, content)
+            losses = self.painting_losses(inputs, wide, content, grain)
         for key, value in losses.items():
             self.trackers[key].update_state(value)
         return losses
 
-    def painting_losses(self, inputs, wide, content):
+    def painting_losses(self, inputs, wide, content, grain):
         side = content.shape[1]
         # Half of the scenes are seen again a few pixels on, with the camera's noise, and rebuilt as they are.
         count = ops.shape(wide)[0]
         some = (count + 1) // 2
         dy, dx = inputs["shift"][0, 0], inputs["shift"][0, 1]
-        twin = ops.slice(wide[:some], (0, MARGIN + dy, MARGIN + dx, 0), (some, side, side, 3))
+        shifted = lambda x: ops.slice(x[:some], (0, MARGIN + dy, MARGIN + dx, 0), (some, side, side, x.shape[-1]))
+        twin = shifted(wide)
         twin = twin + inputs["noise"][:some, None, None, None] * keras.random.normal(ops.shape(twin), seed=self.seeds)
-        taps = self.network.encode(ops.concatenate([content, twin]))
+        # The canvas goes with the scene: where the camera stands still, so does what it adds.
+        taps = self.network.encode(ops.concatenate([content, twin]),
+                                   ops.concatenate([grain, shifted(inputs["canvas"])]))
         features = []
         for own, style in zip(taps, self.network.encode(inputs["style"])):
             wanted = [ops.concatenate([part, part[:some]]) for part in statistics(style)]
@@ -210,7 +259,10 @@ class LiveTrainer(keras.Model):
     def sheet(self, content, style):
         """The columns to look at: content, rebuilt from the deepest tap alone and from all, style, painted."""
         deepest = ops.full((content.shape[0],), LIVE_TAPS[-1])
-        return [content, self.rebuild(content, deepest), self.rebuild(content), style, self.paint(content, style)]
+        side = content.shape[1]
+        grain = ops.broadcast_to(canvas()[:side, :side, None], (content.shape[0], side, side, 1))
+        return [content, self.rebuild(content, grain, deepest), self.rebuild(content, grain), style,
+                self.paint(content, style, grain)]
 
     def arrays(self):
         """What is exported."""
