@@ -103,6 +103,8 @@ class Painter:
         image = rgb
         for _ in range(controls.passes):
             for levels in self.network.rounds(controls.levels):
+                if not any(_strength(level, controls) for level in levels):
+                    continue  # the network would only blur the picture
                 features = dict(self.network.encode(image, levels, canvas))
                 for level in levels:
                     features[level] = self._transform(features[level], level, regions, controls)
@@ -111,7 +113,7 @@ class Painter:
 
     def _transform(self, features, level, regions, controls):
         """One level's features with every region's statistics changed to its style's."""
-        strength = controls.strength * controls.level_strength.get(level, 1.0)
+        strength = _strength(level, controls)
         whole = None
         painted = 0.0
         for region in regions:
@@ -140,6 +142,10 @@ class Painter:
                 lambda c, s, a, method=controls.method: wct.affine_map(c, s, method, a, self.ridge),
                 STATISTICS, STATISTICS, tf.TensorSpec(()))
         return self._apply(self._maps[controls.method](content, target, tf.constant(strength, tf.float32)), features)
+
+
+def _strength(level, controls):
+    return controls.strength * controls.level_strength.get(level, 1.0)
 
 
 def _swapped(features, content, style_features, target, strength, controls, ridge):

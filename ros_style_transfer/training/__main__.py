@@ -36,7 +36,7 @@ class Stage(NamedTuple):
 STAGES = {
     "cascade": (
         Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
-        Stage("stylize", steps=4000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
+        Stage("stylize", steps=4000, batch=2, size=256, learning_rate=1e-3, clip=5.0, beta_2=0.999),
     ),
     "live": (
         Stage("reconstruct", steps=500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),

@@ -22,7 +22,7 @@ WEIGHTS = {
     "features": 2.0,
     "image": 1.0,
     "style": 8.0,
-    "content": 10.0,
+    "content": 25.0,
     "range": 20.0,
 }
 # At relu5_1 a narrow network cannot both follow the teacher and remember the picture; what is

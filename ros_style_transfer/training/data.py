@@ -120,12 +120,13 @@ def pairs(teacher, stage, args, photos, paintings):
     A batch holds ``content`` (with `MARGIN` pixels more on each side than is described), ``style``,
     their facts as `teacher.Teacher.losses` takes them, and ``soft``.
     """
-    rng = np.random.default_rng(args.seed)
     cache = os.path.join(args.work, "bank_%s" % teacher.digest)
+    # A generator each: what is chosen for the contents leaves the styles, and their bank on disk, as they are.
+    rng = np.random.default_rng((args.seed, 0))
     contents = Bank(np.stack([cleaned(rng, random_crop(rng, photo, stage.size + 2 * MARGIN, CONTENT_SCALES))
                               for photo in photos for _ in range(args.content_variants)]),
                     teacher.describe, cache, MARGIN, "photographs")
-    palettes = photos + paintings
+    rng, palettes = np.random.default_rng((args.seed, 1)), photos + paintings
     styles = Bank(np.stack([recoloured(rng, random_crop(rng, painting, stage.size, STYLE_SCALES), palettes)
                             for painting in paintings for _ in range(args.variants)]),
                   teacher.grams, cache, name="paintings")
