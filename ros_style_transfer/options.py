@@ -79,7 +79,7 @@ class Controls(NamedTuple):
 # Each control's type and what a user is told of it: the command line, the node and the README.
 DESCRIPTIONS = {
     "strength": (float, "0 (nothing happens) to 1 (the full style)"),
-    "level_strength": (str, "factors of single levels, such as 5:0.3,4:0.8; 1 where nothing is said, 0 leaves a level out"),
+    "level_strength": (str, "factors of single levels, such as 5:0.3,4:0.8; 1 where none is said, 0: level left out"),
     "levels": (str, "the levels that paint, such as 5,4,3; the model's own: all, coarse to fine"),
     "passes": (int, "how many times the picture goes through"),
     "method": (str, "wct, ot (optimal transport), adain, or whiten (the content without any style)"),
