@@ -37,7 +37,7 @@ class Controls(NamedTuple):
 
     Attributes:
         strength: the paper's alpha, 0 (nothing happens) to 1, at every level.
-        level_strength: ``{level: factor}``, 0..1, times ``strength``; 1 where nothing is said.
+        level_strength: ``{level: factor}``, 0..1, times ``strength``; 1 where none is said, 0: level left out.
         levels: which levels paint, in this order; all of the model's when None.
         passes: how many times the picture goes through all of it.
         method: one of `METHODS`; the model's own when None.  See `wct`.
