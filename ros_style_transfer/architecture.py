@@ -10,20 +10,22 @@ LEVELS = (5, 4, 3, 2, 1)  # coarse to fine, the order of Li et al. 2017
 
 # The number of convolutions in each block of the encoder; the fifth block ends at conv5_1.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 1), "vgg19": (2, 2, 4, 4, 1)}
+# The same of the official networks, whole.
+ALL_CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 # ImageNet's mean colour, RGB in 0..1: what every encoder here subtracts from its input.
 MEAN_RGB = (123.68 / 255.0, 116.779 / 255.0, 103.939 / 255.0)
 
 
-def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS):
+def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS, convolutions=CONVOLUTIONS):
     """The encoder's convolutions in order: ``[(name, channels in, channels out), ...]``.
 
     Names are Keras' own (``block4_conv1``).  A 2x2 max pool stands before each ``blockN_conv1``
     but the first; the tap of level ``l`` is the ReLU of ``block{l}_conv1``.
     """
     layers, channels = [], 3
-    for block, (count, width) in enumerate(zip(CONVOLUTIONS[backbone], widths), 1):
+    for block, (count, width) in enumerate(zip(convolutions[backbone], widths), 1):
         for conv in range(1, count + 1):
             layers.append(("block%d_conv%d" % (block, conv), channels, width))
             channels = width

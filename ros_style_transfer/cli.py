@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from . import images, jobs, video, weights
+from . import imagenet, images, jobs, render_job, video, weights
 from .errors import OptionError, StyleTransferError
 from .options import DESCRIPTIONS, DTYPES, MODELS, Controls, check, check_model, controls_from
 from .style_library import StyleLibrary
@@ -72,7 +72,18 @@ def parser():
         shown = "the model's own" if default is None else "none" if default == {} else "%s" % default
         controls.add_argument("--" + name.replace("_", "-"), metavar=name[0].upper(),
                               help="%s (default: %s)" % (about, shown))
+    render_job.add_to(commands)
     commands.add_parser("styles", help="list the shipped styles")
+    timed = commands.add_parser("benchmark", help="measure how fast this machine paints")
+    timed.add_argument("what", choices=["gatys"])
+    timed.add_argument("content", metavar="CONTENT", help="a picture")
+    timed.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
+    timed.add_argument("--network-weights", metavar="FILE", help="VGG16's weights (default: the fetched)")
+    timed.add_argument("--json", metavar="FILE", help="write the figures there")
+    timed.add_argument("--plot", metavar="FILE", help="draw both curves there, .png or .jpg (needs matplotlib)")
+    fetched = commands.add_parser("weights", help="fetch VGG's official weights, for `render`")
+    fetched.add_argument("action", choices=["fetch"])
+    fetched.add_argument("network", choices=sorted(imagenet.SOURCES), nargs="+")
     return main
 
 
@@ -199,6 +210,14 @@ def gallery(args):
     images.write(args.output, draw(content, styles, Stylizer(args.model, args.dtype, args.weights_dir)))
 
 
+def benchmark(args):
+    """Time our render against the ancestor's procedure."""
+    from .benchmark import gatys
+
+    (style,) = jobs.find_styles([args.style])
+    gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+
+
 def tell(message):
     """One line for people, beside what the program writes and above any progress."""
     tqdm.write("ros_style_transfer: %s" % message, file=sys.stderr)
@@ -217,6 +236,13 @@ def main(argv=None):
             if args.command == "styles":
                 for name, path in StyleLibrary().paths().items():
                     print("%-20s %s" % (name, path))
+            elif args.command == "weights":
+                for name in args.network:
+                    print(imagenet.fetch(name))
+            elif args.command == "benchmark":
+                benchmark(args)
+            elif args.command == "render":
+                render_job.run(args, tell)
             else:
                 {"stylize": stylize, "gallery": gallery}[args.command](args)
     except StyleTransferError as error:

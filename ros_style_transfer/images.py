@@ -196,6 +196,13 @@ def resize(rgb, width, height):
     return np.asarray(Image.fromarray(rgb).resize((width, height), Image.BICUBIC))
 
 
+def middle(rgb, share):
+    """The middle ``share`` of both sides of ``rgb [h, w, 3]``."""
+    height, width = (max(1, round(side * share)) for side in rgb.shape[:2])
+    top, left = (rgb.shape[0] - height) // 2, (rgb.shape[1] - width) // 2
+    return rgb[top : top + height, left : left + width]
+
+
 def concat(styles, painted):
     """``painted`` with ``styles``, one or more, in a column as high as it on its left; all RGB uint8 ``[h,w,3]``."""
     height = painted.shape[0]

@@ -137,8 +137,8 @@ def describe(controls):
 
 def check_model(model, dtype="float32"):
     """Raise `OptionError` unless there are such a model and such a precision."""
-    _among("model", model, MODELS)
-    _among("dtype", dtype, DTYPES)
+    among("model", model, MODELS)
+    among("dtype", dtype, DTYPES)
 
 
 def check(controls, model):
@@ -162,17 +162,17 @@ def check(controls, model):
         if type(level) is not int or level not in own.levels:
             raise OptionError("level_strength names level %r; model %s has %s" % (level, model, named))
         within("level_strength of level %d" % level, value, 0.0, 1.0)
-    _whole("passes", controls.passes, 1, 16)
+    whole("passes", controls.passes, 1, 16)
     if controls.method is not None:
-        _among("method", controls.method, METHODS)
-    _among("keep_colours", controls.keep_colours, KEEP_COLOURS)
+        among("method", controls.method, METHODS)
+    among("keep_colours", controls.keep_colours, KEEP_COLOURS)
     within("style_scale", controls.style_scale, 0.05, 4.0)
     within("style_crop", controls.style_crop, 0.05, 1.0)
     within("feather", controls.feather, 0.0, 1000.0)
-    _whole("swap_patch", controls.swap_patch, 1, 15)
+    whole("swap_patch", controls.swap_patch, 1, 15)
     if controls.swap_patch % 2 == 0:
         raise OptionError("swap_patch must be odd, so that a patch has a middle, not %d" % controls.swap_patch)
-    _whole("swap_stride", controls.swap_stride, 1, 64)
+    whole("swap_stride", controls.swap_stride, 1, 64)
     if controls.swap_level is not None and (
             type(controls.swap_level) is not int or controls.swap_level not in own.swap_levels):
         raise OptionError("swap_level must be one of %s (model %s), not %r"
@@ -231,11 +231,11 @@ def within(name, value, low, high):
         raise OptionError("%s must be a number from %g to %g, not %r" % (name, low, high, value))
 
 
-def _whole(name, value, low, high):
+def whole(name, value, low, high):
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not low <= value <= high:
         raise OptionError("%s must be a whole number from %d to %d, not %r" % (name, low, high, value))
 
 
-def _among(name, value, allowed):
+def among(name, value, allowed):
     if not isinstance(value, str) or value not in allowed:
         raise OptionError("%s must be one of %s, not %r" % (name, ", ".join(allowed), value))

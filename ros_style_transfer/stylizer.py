@@ -192,7 +192,7 @@ class Stylizer:
         The style is seen at the content's own scale, so that its strokes keep their proportion to
         the picture, but is never enlarged: that would only blur it.
         """
-        rgb = _middle(self._pictures[digest], controls.style_crop)
+        rgb = images.middle(self._pictures[digest], controls.style_crop)
         height, width = rgb.shape[:2]
         longest = min(max(1, round(max(content.shape[:2]) * controls.style_scale)), max(height, width))
         swap_level = controls.swap_level if controls.swap else None
@@ -223,10 +223,3 @@ def _shares(weights, count):
     if not total or not np.isfinite(total) or shares.shape != (count,) or shares.min() < 0:
         raise OptionError("give each of the %d styles a weight, none negative, not all 0, not %s" % (count, weights))
     return shares / total
-
-
-def _middle(rgb, share):
-    """The middle ``share`` of both sides."""
-    height, width = (max(1, round(side * share)) for side in rgb.shape[:2])
-    top, left = (rgb.shape[0] - height) // 2, (rgb.shape[1] - width) // 2
-    return rgb[top : top + height, left : left + width]

@@ -6,20 +6,21 @@ from .errors import WeightsError
 
 
 class Convolutions(tf.Module):
-    """Named convolutions with reflection padding, their weights checked against their shapes.
+    """Named convolutions, their weights checked against their shapes.
 
     Args:
         layers: ``[(name, side of the kernel, stride, channels in, channels out), ...]``.
         arrays: ``PREFIXNAME_kernel`` ``[side, side, in, out]`` and ``PREFIXNAME_bias`` ``[out]``; numpy.
         dtype: what the convolutions compute in.
+        padding: ``reflect``, or ``zero`` as ImageNet's networks have it.
 
     Raises:
         WeightsError: an array is missing or has another shape.
     """
 
-    def __init__(self, layers, arrays, prefix, dtype, name):
+    def __init__(self, layers, arrays, prefix, dtype, name, padding="reflect"):
         super().__init__(name=name)
-        self.dtype = tf.as_dtype(dtype)
+        self.dtype, self._padding = tf.as_dtype(dtype), "SAME" if padding == "zero" else "VALID"
         self._weights, self._shapes = {}, {}
         for layer, side, stride, channels, width in layers:
             self._shapes[layer] = (side, stride)
@@ -33,11 +34,11 @@ class Convolutions(tf.Module):
     def __call__(self, x, layer, relu=True):
         """``x [1, h, w, in]`` to ``[1, h / stride, w / stride, out]``."""
         side, stride = self._shapes[layer]
-        if side == 3:
+        if side == 3 and self._padding == "VALID":
             # Zero padding would darken the borders, level by level.
             x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "REFLECT")
         x = tf.nn.bias_add(
-            tf.nn.conv2d(x, self._weights[layer + "_kernel"], stride, "VALID"), self._weights[layer + "_bias"])
+            tf.nn.conv2d(x, self._weights[layer + "_kernel"], stride, self._padding), self._weights[layer + "_bias"])
         return tf.nn.relu(x) if relu else x
 
 

@@ -1,0 +1,270 @@
+"""Renders: what a user gets, with which option, and what goes on when something is odd."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REPOSITORY, draw_scene
+
+from ros_style_transfer import gatys, images, render, render_options
+from ros_style_transfer.errors import ImageError, OptionError
+from ros_style_transfer.render_options import RenderOptions, options_from
+
+CONTENT = draw_scene(160, 120)
+
+
+def rendered(content=CONTENT, style=None, mask=None, weights=None, initial=None, **options):
+    """The picture, and all that was said on the way."""
+    options = RenderOptions(**dict({"iterations": 6, "scales": 2}, **options))
+    renderer, steps = render.Renderer(options), []
+    for progress in renderer.render(content, style, weights, mask, initial):
+        steps.append(progress)
+    return renderer.picture(steps[-1].x, content, mask), steps
+
+
+def style_distance(picture, style):
+    """How far the Gram matrices are, relative to the style's."""
+    network = gatys.load_network("compact")
+    made = gatys.Objective(network, RenderOptions(style_loss="gram", content_weight=0.0))
+    as_float = np.float32(images.pad(picture, 1, 32)) / 255
+    made.prepare(as_float, [[(1.0, np.float32(style) / 255)]])
+    return made(as_float).parts["style"]
+
+
+def test_a_render_takes_on_the_style_and_keeps_the_content(styles):
+    style = styles["mosaic"]
+    picture, steps = rendered(style=[style], iterations=20)
+    assert picture.shape == CONTENT.shape and picture.dtype == np.uint8
+    assert style_distance(picture, style) < 0.3 * style_distance(CONTENT, style)
+    grey = lambda rgb: cv2.Canny(cv2.GaussianBlur(rgb, (0, 0), 2), 40, 80).astype(float)
+    assert np.corrcoef(grey(picture).ravel(), grey(CONTENT).ravel())[0, 1] > np.corrcoef(
+        grey(images.resize(style, 160, 120)).ravel(), grey(CONTENT).ravel())[0, 1] + 0.1
+    assert [step.width for step in steps] == sorted(step.width for step in steps)
+    for size in {step.width for step in steps}:
+        losses = [step.loss for step in steps if step.width == size]
+        assert losses == sorted(losses, reverse=True)
+
+
+def test_more_content_weight_keeps_more_content(styles):
+    near, far = (rendered(style=[styles["mosaic"]], content_weight=weight)[0] for weight in (3.0, 0.01))
+    change = lambda picture: np.abs(picture.astype(float) - CONTENT).mean()
+    assert change(near) < 0.8 * change(far)
+
+
+def test_more_total_variation_weight_is_smoother(styles):
+    rough, smooth = (rendered(style=[styles["mosaic"]], tv_weight=weight)[0] for weight in (0.0, 30.0))
+    slopes = lambda picture: np.abs(np.diff(picture.astype(float), axis=1)).mean()
+    assert slopes(smooth) < 0.8 * slopes(rough)
+
+
+@pytest.mark.parametrize("option", [
+    {"optimizer": "adam", "iterations": 25}, {"pooling": "average"}, {"style_loss": "gram"},
+    {"style_loss": "covariance"}, {"init": "noise", "iterations": 15}, {"init": "style", "iterations": 15},
+    {"style_scale": 0.5}, {"style_crop": 0.5}, {"scales": 1}, {"dtype": "bfloat16"}])
+def test_every_option_renders_and_lowers_the_style_distance(styles, option):
+    style = styles["mosaic"]
+    picture, _ = rendered(style=[style], **option)
+    assert style_distance(picture, style) < 0.8 * style_distance(CONTENT, style)
+    assert (picture != rendered(style=[style])[0]).any()
+
+
+def test_it_begins_with_any_picture(styles):
+    picture, _ = rendered(style=[styles["mosaic"]], initial=np.zeros((10, 10, 3), np.uint8), iterations=1, scales=1)
+    assert picture.mean() < 0.6 * rendered(style=[styles["mosaic"]], iterations=1, scales=1)[0].mean()
+
+
+def test_luminance_keeps_the_contents_colours(styles):
+    picture, _ = rendered(style=[styles["neon_lines"]], keep_colours="luminance")
+    chroma = lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(float)
+    plain, _ = rendered(style=[styles["neon_lines"]])
+    assert np.abs(chroma(picture) - chroma(CONTENT)).mean() < 0.5 * np.abs(chroma(plain) - chroma(CONTENT)).mean()
+
+
+def test_coral_gives_the_style_the_contents_palette(styles):
+    distance = lambda picture: np.abs(picture.mean((0, 1)) - CONTENT.mean((0, 1))).max()
+    assert distance(rendered(style=[styles["neon_lines"]], keep_colours="coral")[0]) < 0.3 * distance(
+        rendered(style=[styles["neon_lines"]])[0])
+
+
+def test_a_mask_leaves_what_is_labelled_0_and_gives_each_region_its_style(styles):
+    mask = np.zeros((120, 160), np.uint8)
+    mask[:, 53:106], mask[:, 106:] = 1, 2
+    picture, _ = rendered(style=[styles["ink_wash"], styles["neon_lines"]], mask=mask, feather=0.0)
+    assert (picture[:, :53] == CONTENT[:, :53]).all()
+    other, _ = rendered(style=[styles["neon_lines"], styles["ink_wash"]], mask=mask, feather=0.0)
+    assert np.abs(picture[:, 53:].astype(float) - other[:, 53:]).mean() > 5
+
+
+def test_one_seed_gives_one_noise(styles):
+    run = lambda seed: rendered(style=[styles["mosaic"]], init="noise", seed=seed, iterations=2)[0]
+    assert (run(3) == run(3)).all()
+    assert (run(3) != run(4)).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (33, 32), (40, 41)])
+def test_tiny_pictures(styles, shape):
+    content = images.resize(CONTENT, shape[1], shape[0])
+    picture, _ = rendered(content, [styles["mosaic"]], iterations=2)
+    assert picture.shape == content.shape
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("style_loss", render_options.STYLE_LOSSES)
+def test_flat_pictures(value, style_loss):
+    flat = np.full((64, 64, 3), value, np.uint8)
+    for content, style in ((flat, CONTENT), (CONTENT, flat)):
+        picture, steps = rendered(content, [style], iterations=3, style_loss=style_loss)
+        assert np.isfinite(steps[-1].loss) and picture.shape == content.shape
+
+
+def test_a_time_budget_is_kept_and_every_size_has_its_share(styles):
+    started = time.monotonic()
+    _, steps = rendered(style=[styles["mosaic"]], iterations=100000, time_budget=4.0)
+    assert time.monotonic() - started < 12  # what precedes the first iteration is tracing
+    assert {step.scale for step in steps} == {0, 1}
+    assert all(0 <= step.remaining <= 4 for step in steps)
+
+
+def test_a_tolerance_ends_it(styles):
+    _, patient = rendered(style=[styles["mosaic"]], iterations=40)
+    _, hasty = rendered(style=[styles["mosaic"]], iterations=40, tolerance=0.2)
+    assert len(hasty) < 0.7 * len(patient)
+
+
+def test_what_does_not_fit_is_tiled_and_looks_the_same(styles):
+    content = draw_scene(640, 480)
+    whole, _ = rendered(content, [styles["mosaic"]], iterations=2, scales=1)
+    tiled, _ = rendered(content, [styles["mosaic"]], iterations=2, scales=1, max_memory=440.0)
+    assert cv2.PSNR(whole, tiled) > 40
+    with pytest.raises(OptionError, match=r"640x480 needs at least \d+ MB, and max_memory allows 310"):
+        rendered(content, [styles["mosaic"]], scales=1, max_memory=310.0)
+
+
+def test_a_render_goes_on_from_where_it_was(styles):
+    renderer = render.Renderer(RenderOptions(iterations=6, scales=2))
+    steps = list(renderer.render(CONTENT, [styles["mosaic"]]))
+    middle = next(step for step in steps if step.scale == 1 and step.iteration == 3)
+    rest = list(renderer.render(CONTENT, [styles["mosaic"]], start=middle))
+    assert (rest[0].scale, rest[0].iteration) == (1, 4)
+    assert rest[-1].loss == pytest.approx(steps[-1].loss, rel=0.2)
+    assert rest[-1].loss < middle.loss
+
+
+def test_wrong_input_is_named(styles):
+    renderer = render.Renderer(RenderOptions(iterations=1))
+    with pytest.raises(OptionError, match="at least one style"):
+        next(renderer.render(CONTENT, []))
+    with pytest.raises(ImageError, match="a picture must be"):
+        next(renderer.render(CONTENT[..., 0], [styles["mosaic"]]))
+
+
+@pytest.mark.parametrize("values,said", [
+    ({"network": "vgg20"}, "network must be one of compact, vgg16, vgg19, not 'vgg20'"),
+    ({"content_layers": "block9_conv1"}, "content_layers names 'block9_conv1'; the network compact has block1_conv1"),
+    ({"style_layers": "block5_conv3"}, "style_layers names 'block5_conv3'"),
+    ({"style_layers": "block1_conv1:x"}, "style_layers must be LAYER:WEIGHT"),
+    ({"style_layers": "block1_conv1:1,block1_conv1:2"}, "each layer once"),
+    ({"iterations": "0"}, "iterations must be a whole number from 1"),
+    ({"iterations": "many"}, "iterations must be a whole number, not 'many'"),
+    ({"content_weight": "nan"}, "content_weight must be a number from 0"),
+    ({"style_weight": 0, "content_weight": 0}, "both 0"),
+    ({"relative": "maybe"}, "relative must be one of yes, no"),
+    ({"wibble": 1}, "unknown option of a render 'wibble'")])
+def test_options_are_checked(values, said):
+    with pytest.raises(OptionError) as error:
+        render_options.check(options_from(values))
+    assert said in str(error.value)
+
+
+def test_texts_become_options():
+    options = options_from({"style_layers": "block1_conv1:2, block2_conv1", "relative": "no", "iterations": "7",
+                            "init": ""})
+    assert options.style_layers == {"block1_conv1": 2.0, "block2_conv1": 1.0}
+    assert (options.relative, options.iterations, options.init) == (False, 7, "content")
+
+
+# --- the command line -----------------------------------------------------------------------
+
+
+def command(*args, **kwargs):
+    return subprocess.Popen([sys.executable, "-m", "ros_style_transfer", "render", *map(str, args)], cwd=REPOSITORY,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **kwargs)
+
+
+def run(*args):
+    process = command(*args)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    images.write(path, CONTENT)
+    return path
+
+
+def test_the_command_renders_with_progress_and_previews(photo, tmp_path):
+    out, preview = tmp_path / "out.png", tmp_path / "preview.png"
+    code, said, err = run(photo, "--style", "mosaic", "-o", out, "--iterations", 6, "--scales", 2, "--size", 128,
+                          "--preview", preview, "--every", 3)
+    assert code == 0, err
+    assert images.read(out).shape == (96, 128, 3)
+    assert images.read(preview).shape == (96, 128, 3)
+    assert "64x48" in err and "128x96" in err and "loss=" in err
+    assert os.listdir(str(tmp_path)).sort() == ["out.png", "photo.png", "preview.png"].sort()
+
+
+def test_wct_is_a_start(photo, tmp_path):
+    code, _, err = run(photo, "--style", "mosaic", "-o", tmp_path / "out.png", "--iterations", 1, "--init", "wct")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("args,said", [
+    (["--style", "nothing"], "unknown style 'nothing'"),
+    (["--style", "mosaic", "--network", "vgg16"], "fetch them with `python -m ros_style_transfer weights fetch vgg16`"),
+    (["--style", "mosaic", "--network-weights", "a.h5"], "the network is compact"),
+    (["--style", "mosaic", "--resume"], "there is nothing to resume"),
+    (["--style", "mosaic", "--init", "nowhere.png"], "no such picture: nowhere.png"),
+    (["--style", "mosaic", "--iterations", "-3"], "iterations must be"),
+    (["--style", "mosaic", "ink_wash", "--weights", "1"], "1 weights for 2 styles")])
+def test_the_command_says_in_one_line_what_is_wrong(photo, tmp_path, monkeypatch, args, said):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code, _, err = run(photo, "-o", tmp_path / "out.png", *args)
+    assert code == 1 and said in err
+    assert len([line for line in err.splitlines() if line]) == 1, err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_an_interrupted_render_is_resumed(photo, tmp_path):
+    out = tmp_path / "out.png"
+    args = [photo, "--style", "mosaic", "-o", out, "--iterations", 400, "--scales", 1, "--json"]
+    process = command(*args, stdin=subprocess.PIPE)
+    lines = [json.loads(process.stdout.readline()) for _ in range(5)]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    err = process.stderr.read()
+    assert "`--resume` goes on" in err
+    assert not out.exists()
+    process = command(*args, "--resume", stdin=subprocess.PIPE)
+    assert json.loads(process.stdout.readline())["iteration"] > 5
+    process.kill()
+    process.communicate()
+    code, _, err = run(photo, "--style", "ink_wash", "-o", out, "--iterations", 400, "--scales", 1, "--resume")
+    assert code == 1 and "other pictures or options" in err
+
+
+def test_a_child_ends_with_whoever_started_it(photo, tmp_path):
+    process = command(photo, "--style", "mosaic", "-o", tmp_path / "out.png", "--iterations", 5000, "--json",
+                      stdin=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdin.close()
+    started = time.monotonic()
+    process.wait(10)
+    assert time.monotonic() - started < 2
