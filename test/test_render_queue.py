@@ -1,0 +1,147 @@
+"""Renders in processes of their own: order, bounds, cancelling, ends."""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, draw_scene
+
+from ros_style_transfer.errors import OptionError, StyleTransferError
+from ros_style_transfer.render_queue import Cancelled, RenderQueue, RenderRequest
+from ros_style_transfer.style_library import StyleLibrary
+
+STYLES = StyleLibrary().paths()
+
+
+def request(iterations=2, told=lambda progress, preview: None, style="mosaic", **changes):
+    return RenderRequest(draw_scene(96, 64), [STYLES[style]], options={"iterations": iterations, "scales": 1},
+                         told=told)._replace(**changes)
+
+
+def children():
+    """Our own renders."""
+    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "ros_style_transfer render"],
+                           stdout=subprocess.PIPE, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+@pytest.fixture
+def queue():
+    made = RenderQueue(length=2)
+    yield made
+    made.shutdown()
+    assert not children()
+
+
+def begun(queue, **changes):
+    """A long render's future, once it renders."""
+    started = threading.Event()
+    future = queue.add(request(100000, lambda *_: started.set(), **changes))
+    assert started.wait(60)
+    return future
+
+
+def test_it_renders_with_progress_and_previews(queue):
+    told = []
+    result = queue.add(request(4, lambda *said: told.append(said), preview_every=2, size=64)).result(60)
+    assert result.picture.shape == (43, 64, 3)
+    assert [progress["iteration"] for progress, _ in told] == [1, 2, 3, 4]
+    assert [preview is not None for _, preview in told] == [False, True, False, True]
+    assert (told[-1][1] == result.picture).all()
+    assert result.progress["loss"] < told[0][0]["loss"]
+    assert set(result.progress["losses"]) == {"content", "style", "tv"}
+
+
+def test_requests_are_rendered_in_order_and_a_full_queue_answers_at_once(queue):
+    done = []
+    current = begun(queue)
+    waiting = [queue.add(request()) for _ in range(2)]
+    for n, future in enumerate(waiting):
+        future.add_done_callback(lambda _, n=n: done.append(n))
+    started = time.monotonic()
+    with pytest.raises(OptionError, match="2 renders wait already"):
+        queue.add(request())
+    assert time.monotonic() - started < 0.1
+    assert queue.cancel()
+    with pytest.raises(Cancelled):
+        current.result(5)
+    assert [future.result(60).picture.shape for future in waiting] == [(64, 96, 3)] * 2
+    assert done == [0, 1]
+
+
+def test_cancelling_ends_the_current_one_alone(queue):
+    current = begun(queue)
+    second, third = queue.add(request()), queue.add(request())
+    assert queue.cancel(second)
+    started = time.monotonic()
+    assert queue.cancel(current)
+    with pytest.raises(Cancelled, match="was cancelled"):
+        current.result(5)
+    assert time.monotonic() - started < 1
+    assert second.cancelled() and third.result(60)
+    assert not queue.cancel()
+
+
+def test_a_render_runs_at_its_share(queue):
+    begun(queue)
+    (child,) = children()
+    assert os.getpriority(os.PRIO_PROCESS, child) == 15
+
+
+@pytest.mark.parametrize("changes,said", [
+    ({"styles": ["/nowhere.png"]}, "no such picture: /nowhere.png"),
+    ({"options": {"iterations": "many"}}, "iterations must be a whole number, not 'many'"),
+    ({"options": {"wibble": "1"}}, "wibble"),
+    ({"options": {"network": "vgg16", "max_memory": "x"}}, "max_memory must be a number"),
+    ({"preset": "fast"}, "preset must be one of default, seed, not 'fast'"),
+    ({"content": np.zeros((5, 5), np.uint8)}, "a picture must be uint8")])
+def test_what_is_wrong_is_said_and_the_next_is_rendered(queue, changes, said):
+    with pytest.raises(StyleTransferError) as error:
+        queue.add(request(**changes)).result(60)
+    assert said in str(error.value)
+    assert queue.add(request(1)).result(60)
+
+
+def test_a_killed_render_is_explained(queue):
+    future = begun(queue)
+    os.kill(children()[0], signal.SIGKILL)
+    with pytest.raises(StyleTransferError, match="want of memory"):
+        future.result(5)
+
+
+def test_shutting_down_leaves_nothing(queue):
+    current, waiting = begun(queue), queue.add(request())
+    started = time.monotonic()
+    queue.shutdown()
+    assert time.monotonic() - started < 2
+    for future in (current, waiting):
+        with pytest.raises(Cancelled):
+            future.result(1)
+    assert not [thread for thread in threading.enumerate() if thread.name == "renders"] and not children()
+    with pytest.raises(OptionError, match="shutting down"):
+        queue.add(request())
+
+
+def test_no_render_outlives_a_killed_node(tmp_path):
+    """Whoever holds the queue is killed in the middle: the render ends by itself."""
+    code = """
+import sys, time
+sys.path[:0] = [%r, %r]
+import test_render_queue as t
+queue = t.RenderQueue()
+t.begun(queue)
+print(t.children()[0], flush=True)
+time.sleep(60)
+""" % (REPOSITORY, os.path.join(REPOSITORY, "test"))
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
+    child = int(holder.stdout.readline())
+    holder.kill()
+    holder.communicate()
+    deadline = time.monotonic() + 5
+    while os.path.exists("/proc/%d" % child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not os.path.exists("/proc/%d" % child) or open("/proc/%d/stat" % child).read().split()[2] == "Z"
