@@ -124,7 +124,7 @@ def stylize(args):
 def paint(stylizer, job, styles, mask, controls, args, clock):
     """Paint one `Job` and write it."""
     style_side = round(job.style_side * max(1.0, controls.style_scale))  # the network would never enlarge it
-    styles = [scaled(rgb, style_side) for rgb in styles]
+    styles = [images.scaled(rgb, style_side) for rgb in styles]
     if styles:
         stylizer.set_styles(styles[:1] if args.cycle else styles, args.weights)
     if job.is_video():
@@ -137,8 +137,8 @@ def paint(stylizer, job, styles, mask, controls, args, clock):
         painted = stylizer.texture(*jobs.texture_size(args.texture), args.seed or 0, controls)
     else:
         rgb, alpha = images.read_with_alpha(job.content)
-        alpha = None if alpha is None else scaled(alpha, job.side)
-        painted = stylizer.stylize(scaled(rgb, job.side), controls, mask)
+        alpha = None if alpha is None else images.scaled(alpha, job.side)
+        painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask)
     if args.concat:
         width = painted.shape[1]
         painted = images.concat(styles, painted)
@@ -162,7 +162,7 @@ def paint_video(stylizer, job, styles, mask, controls, args, clock):
                     shown = int(clock.now / args.cycle)
                     stylizer.set_style(styles[shown % len(styles)], min(1.0, args.cycle)
                                        if args.fade is None else args.fade)
-                painted = stylizer.stylize(scaled(rgb, job.side), controls, mask)
+                painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask)
                 if args.concat:
                     painted = images.concat(styles, painted)
                 # A webcam does not wait for the painter: a frame stands for as long as it took.
@@ -184,13 +184,6 @@ class VideoClock:
 
     def __call__(self):
         return self.now
-
-
-def scaled(picture, side):
-    """``picture`` with ``side`` as its longer side; 0: as it is."""
-    if not side:
-        return picture
-    return images.resize(picture, *images.scaled_size(picture.shape[1], picture.shape[0], side, 16))
 
 
 def gallery(args):

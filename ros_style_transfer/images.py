@@ -196,6 +196,13 @@ def resize(rgb, width, height):
     return np.asarray(Image.fromarray(rgb).resize((width, height), Image.BICUBIC))
 
 
+def scaled(picture, side):
+    """``picture``, ``[h, w]`` or ``[h, w, 3]``, with ``side`` as its longer side; 0: as it is."""
+    if not side:
+        return picture
+    return resize(picture, *scaled_size(picture.shape[1], picture.shape[0], side, 16))
+
+
 def middle(rgb, share):
     """The middle ``share`` of both sides of ``rgb [h, w, 3]``."""
     height, width = (max(1, round(side * share)) for side in rgb.shape[:2])

@@ -117,11 +117,7 @@ def controls_from(values, base=Controls()):
         elif name == "level_strength":
             value = value if isinstance(value, Mapping) else parse_level_strength(value)
         elif isinstance(value, str) and kind is not str:
-            try:
-                value = kind(value)
-            except ValueError:
-                raise OptionError("%s must be a %s, not %r"
-                                  % (name, "whole number" if kind is int else "number", value)) from None
+            value = parse_number(name, kind, value)
         parsed[name] = value
     return base._replace(**parsed)
 
@@ -198,6 +194,15 @@ def check_weights(weights, styles):
         raise OptionError("%d weights for %d styles; give one each" % (len(weights), styles))
     if weights and not (all(0 <= weight < math.inf for weight in weights) and any(weights)):
         raise OptionError("weights must not be negative, nor all 0, not %s" % ", ".join("%g" % w for w in weights))
+
+
+def parse_number(name, kind, text):
+    """``text`` as an ``int`` or a ``float``, which ``kind`` is."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise OptionError("%s must be a %s, not %r"
+                          % (name, "whole number" if kind is int else "number", text)) from None
 
 
 def parse_levels(text):

@@ -72,9 +72,8 @@ def run(args, tell):
     jobs.check_files([jobs.Job(args.content, paths, args.output)] + (
         [jobs.Job(None, paths, args.preview)] if args.preview else []), [args.mask, args.network_weights])
     content, alpha = images.read_with_alpha(args.content)
-    if args.size:
-        content = _scaled(content, args.size)
-        alpha = None if alpha is None else _scaled(alpha, args.size)
+    content = images.scaled(content, args.size)
+    alpha = None if alpha is None else images.scaled(alpha, args.size)
     styles, mask = [images.read(path) for path in paths], jobs.read_mask(args.mask, len(paths))
     initial = images.read(options.init) if from_picture else None
     weights.load("cascade")
@@ -115,10 +114,6 @@ def run(args, tell):
             raise
     images.write(args.output, renderer.picture(progress.x, content, mask), alpha)
     state.forget()
-
-
-def _scaled(picture, side):
-    return images.resize(picture, *images.scaled_size(picture.shape[1], picture.shape[0], side, 16))
 
 
 class State:

@@ -3,14 +3,14 @@ from typing import Mapping, NamedTuple
 
 from .architecture import ALL_CONVOLUTIONS, CONVOLUTIONS, VGG_WIDTHS, encoder_layers
 from .errors import OptionError
-from .options import DTYPES, KEEP_COLOURS, among, whole, within
+from .options import DESCRIPTIONS as CONTROLS
+from .options import DTYPES, KEEP_COLOURS, among, parse_number, whole, within
 
 NETWORKS = ("compact", "vgg16", "vgg19")
 OPTIMIZERS = ("lbfgs", "adam")
 STYLE_LOSSES = ("gram", "covariance", "w2")
 POOLINGS = ("max", "average")
 INITS = ("content", "noise", "style", "wct")
-LARGEST = 16384  # pixels a side
 
 
 class RenderOptions(NamedTuple):
@@ -85,10 +85,7 @@ DESCRIPTIONS = {
     "averaging": (float, "Adam: share of the iterates' average that stays in a step; 0: none"),
     "tolerance": (float, "end a size when five iterations lower the loss by less than this share; 0: never"),
     "time_budget": (float, "seconds, shared out among the sizes; 0: no limit"),
-    "keep_colours": (str, "no, luminance (take the painted lightness only), or coral (recolour the style first)"),
-    "style_scale": (float, "how large the style is seen; below 1: finer strokes"),
-    "style_crop": (float, "share of the style's sides, about its middle, that is looked at"),
-    "feather": (float, "softness of a mask's edges, pixels"),
+    **{name: CONTROLS[name] for name in ("keep_colours", "style_scale", "style_crop", "feather")},
     "seed": (int, "of the noise"),
     "dtype": (str, "what convolutions compute in: float32, bfloat16 or float16"),
     "max_memory": (float, "megabytes; what does not fit is evaluated in tiles; 0: most of what is free"),
@@ -123,11 +120,7 @@ def options_from(values, preset="default"):
             among(name, value.lower(), ("yes", "no", "true", "false"))
             value = value.lower() in ("yes", "true")
         elif isinstance(value, str) and kind is not str:
-            try:
-                value = kind(value)
-            except ValueError:
-                raise OptionError("%s must be a %s, not %r"
-                                  % (name, "whole number" if kind is int else "number", value)) from None
+            value = parse_number(name, kind, value)
         parsed[name] = value
     return PRESETS[preset]._replace(**parsed)
 
