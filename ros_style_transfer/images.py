@@ -150,6 +150,28 @@ def write(path, rgb, alpha=None):
         raise ImageError("cannot write %s: %s" % (path, error)) from None
 
 
+def path_below(folder, name, said):
+    """The path of a new picture ``name`` below ``folder``, where requests from elsewhere may write.
+
+    Args:
+        said: what users know the folder as.
+
+    Raises:
+        ImageError: there is no such folder, the path leads out of it (links are followed first),
+            exists already, or has an ending of no picture.
+    """
+    if not folder:
+        raise ImageError("nothing can be saved: %s is not set" % said)
+    root = os.path.realpath(os.path.expanduser(folder))
+    path = os.path.realpath(os.path.join(root, name.replace("\0", "?")))
+    if os.path.commonpath([root, path]) != root or path == root:
+        raise ImageError("%r lies outside of %s (%s); give a name below it" % (name, said, root))
+    check_ending(path)
+    if os.path.exists(path):
+        raise ImageError("%s exists already; choose another name" % path)
+    return path
+
+
 def _with_alpha(image, alpha, keep):
     """``image`` with ``alpha``, or on white where alpha cannot be kept."""
     if alpha.dtype != np.uint8 or alpha.shape != (image.height, image.width):

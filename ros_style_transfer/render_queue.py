@@ -39,7 +39,9 @@ class RenderRequest(NamedTuple):
         size: the longer side that the content is scaled to; 0: its own.
         preset: one of `render_options.PRESETS`.
         options: ``{name: value}`` of `render_options.DESCRIPTIONS`.
+        mask: path of a picture of labels; None: none.
         preview_every: iterations between previews; 0: none.
+        begun: (), called from the queue's thread when its turn comes.
         told: (progress as a dict, preview uint8 RGB or None), called from the queue's thread.
     """
 
@@ -49,7 +51,9 @@ class RenderRequest(NamedTuple):
     size: int = 0
     preset: str = "default"
     options: Mapping[str, Any] = {}
+    mask: Optional[str] = None
     preview_every: int = 0
+    begun: Callable[[], None] = lambda: None
     told: Callable[[Mapping[str, Any], Optional[np.ndarray]], None] = lambda progress, preview: None
 
 
@@ -77,33 +81,52 @@ class RenderQueue:
         self._share, self._threads, self._length = SHARES[share], threads, length
         self._waiting = queue.Queue()
         self._lock = threading.Lock()
-        self._count = 0  # that wait or are rendered
+        self._futures = []  # of those that wait or are rendered
         self._current, self._process = None, None
         self._stopped = self._cancelled = False
         self._thread = threading.Thread(target=self._work, name="renders", daemon=True)
         self._thread.start()
 
     def add(self, request):
-        """A `concurrent.futures.Future` of the request's `RenderResult`; cancel it while it waits, or with `cancel`.
+        """A `concurrent.futures.Future` of the request's `RenderResult`; `cancel` ends it at any time.
+
+        Its ``result()`` raises `Cancelled`, or `StyleTransferError` saying what went wrong.
 
         Raises:
             OptionError: the queue is full, or shut down.
         """
-        with self._lock:
-            if self._stopped:
-                raise OptionError("no more renders are taken: shutting down")
-            if self._count > self._length:
-                raise OptionError("%d renders wait already; try again when one is done" % self._length)
-            self._count += 1
         future = concurrent.futures.Future()
+        with self._lock:
+            self._check_room()
+            self._futures.append(future)
         self._waiting.put((request, future))
         return future
+
+    def check_room(self):
+        """Raise the `OptionError` that `add` would raise."""
+        with self._lock:
+            self._check_room()
+
+    def _check_room(self):
+        if self._stopped:
+            raise OptionError("no more renders are taken: shutting down")
+        self._futures = [future for future in self._futures if not future.done()]
+        if len(self._futures) > self._length:
+            raise OptionError("%d renders wait already; try again when one is done" % self._length)
+
+    def waiting(self):
+        """How many renders wait behind the current one."""
+        with self._lock:
+            return sum(not future.done() for future in self._futures if future is not self._current)
 
     def cancel(self, future=None):
         """End the render of ``future``, or the current one; returns whether there was one to end."""
         with self._lock:
             if future is not None and future is not self._current:
-                return future.cancel()
+                if future.done():
+                    return False
+                future.set_exception(Cancelled("the render was cancelled before its turn"))
+                return True
             if self._current is None:
                 return False
             self._cancelled = True
@@ -128,10 +151,11 @@ class RenderQueue:
             if self._stopped:
                 break
             request, future = item
-            if future.set_running_or_notify_cancel():
-                with self._lock:
-                    self._current, self._cancelled = future, self._stopped
+            with self._lock:
+                self._current, self._cancelled = future, self._stopped
+            if not future.done():  # it may have been cancelled
                 try:
+                    request.begun()
                     result = self._render(request)
                 except StyleTransferError as problem:
                     future.set_exception(Cancelled("the render was cancelled") if self._cancelled else problem)
@@ -141,9 +165,8 @@ class RenderQueue:
                     future.set_result(result)
             with self._lock:
                 self._current, self._process = None, None
-                self._count -= 1
         while item is not None:  # nobody is left waiting for an answer
-            if item[1].set_running_or_notify_cancel():
+            if not item[1].done():
                 item[1].set_exception(Cancelled("the render was cancelled: shutting down"))
             item = self._waiting.get()
 
@@ -153,7 +176,7 @@ class RenderQueue:
             images.write(content, request.content)
             command = [sys.executable, "-m", "ros_style_transfer", "render", content, "--style", *request.styles,
                        "-o", output, "--preset", request.preset, "--json"]
-            for name, value in (("weights", list(request.weights)), ("size", request.size),
+            for name, value in (("weights", list(request.weights)), ("size", request.size), ("mask", request.mask),
                                 ("threads", self._threads)):
                 if value:
                     command += ["--" + name, *map(str, value if isinstance(value, list) else [value])]

@@ -1,7 +1,7 @@
 """Styles by name: those that we ship, and those in the folders that the user names."""
 import os
 
-from . import images
+from . import images, masks
 from .errors import StyleError
 
 SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "styles")
@@ -74,3 +74,10 @@ class StyleLibrary:
     def read(self, style):
         """The picture of ``style`` (see `find`), RGB uint8 ``[h,w,3]``."""
         return images.read(self.find(style))
+
+    def read_mask(self, name):
+        """The labels of the mask ``name``, which lies among the styles: uint8 ``[h,w]``, see `masks.read`."""
+        try:
+            return masks.read(self.find(name))
+        except StyleError as error:  # it speaks of styles
+            raise StyleError("mask: %s" % error) from None

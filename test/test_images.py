@@ -506,3 +506,27 @@ def test_concat_stands_extremes():
         for painted in (flat, thin, flat[:, :1]):
             both = images.concat(styles, painted)
             assert both.shape[0] == painted.shape[0] and both.shape[1] > painted.shape[1]
+
+
+@pytest.mark.parametrize("name", ["night.png", "today/night.jpg", "today/../night.png"])
+def test_a_new_picture_below_the_folder_may_be_written(tmp_path, name):
+    path = images.path_below(str(tmp_path), name, "~output_dir")
+    assert path == os.path.realpath(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name, said", [
+    ("../night.png", "outside"), ("/etc/night.png", "outside"), ("", "outside"), ("way_out/night.png", "outside"),
+    ("taken.png", "exists already"), ("dangling.png", "outside"), ("night", "must end in"), ("a\0b.txt", "must end in")])
+def test_no_other_path_may_be_written(tmp_path, name, said):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "taken.png").write_bytes(b"")
+    (folder / "way_out").symlink_to(tmp_path)
+    (folder / "dangling.png").symlink_to(tmp_path / "not_yet.png")
+    with pytest.raises(ImageError, match=said):
+        images.path_below(str(folder), name, "~output_dir")
+
+
+def test_without_a_folder_nothing_may_be_written():
+    with pytest.raises(ImageError, match="~output_dir is not set"):
+        images.path_below("", "night.png", "~output_dir")

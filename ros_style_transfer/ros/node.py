@@ -5,6 +5,7 @@ Data flow::
     image --callback--> LatestSlot --worker--> Stylizer --> ~image
                                       ^
     ~set_style --requests-------------+        housekeeping: subscribe or not, ~status
+    ~render, ~render_action --> `renders`, in processes of their own
 
 The callback only stores.  One worker thread owns TensorFlow: it loads the model, answers style
 requests between frames, and paints.  The housekeeping thread runs on wall time, whatever
@@ -31,6 +32,7 @@ from ..meter import Meter
 from ..options import Controls
 from ..style_library import StyleLibrary
 from . import conversions, params
+from .renders import Renders
 
 STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
@@ -76,10 +78,11 @@ class StyleTransferNode:
         self._random = np.random.default_rng()
         names = self._named(parameters.style)
         self._pictures = [self._library.read(name) for name in names]
-        mask = self._read_mask(parameters.mask) if parameters.mask else None
+        mask = self._library.read_mask(parameters.mask) if parameters.mask else None
         self._look = Look(names, parameters.style_weights, mask, parameters.controls)
         self._check(self._look)
         self._state, self._message = StyleStatus.LOADING, "loading %s" % parameters.model
+        self._renders = Renders(parameters, self._library, self._named, lambda: self._look.styles)
         self._slot, self._requests = LatestSlot(), queue.Queue()
         self._changing = threading.Lock()  # one request after the other
         self._awaiting = None  # the change whose style is the next frame
@@ -98,6 +101,7 @@ class StyleTransferNode:
         self._publish_status()
         rospy.Service("~set_style", SetStyle, self._on_set_style)
         rospy.Service("~list_styles", ListStyles, self._on_list_styles)
+        self._renders.setup()
         rospy.on_shutdown(self.shutdown)
         for target in (self._work, self._keep_house):
             thread = threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
@@ -105,10 +109,11 @@ class StyleTransferNode:
             self._threads.append(thread)
 
     def shutdown(self):
-        """Stop both threads; returns when they have ended, 2 s at most."""
+        """Stop all threads and renders; returns when they have ended."""
         self._stop.set()
         self._peers_changed.set()
         self._slot.wake()
+        self._renders.shutdown()
         for thread in self._threads:
             thread.join(1.0)
 
@@ -156,7 +161,7 @@ class StyleTransferNode:
             pictures = [None if name == CAMERA else self._library.read(name) for name in names]
             look = look._replace(styles=names, weights=tuple(request.weights))
         if request.mask:
-            look = look._replace(mask=None if request.mask == "none" else self._read_mask(request.mask))
+            look = look._replace(mask=None if request.mask == "none" else self._library.read_mask(request.mask))
         controls = {item.key: item.value for item in request.controls}
         if request.set_strength:
             controls["strength"] = request.strength
@@ -169,12 +174,6 @@ class StyleTransferNode:
 
     def _named(self, names):
         return tuple(self._library.random(self._random) if name == "random" else name for name in names)
-
-    def _read_mask(self, name):
-        try:
-            return masks.read(self._library.find(name))
-        except StyleError as error:  # it speaks of styles, among which masks lie
-            raise StyleError("mask: %s" % error) from None
 
     def _check(self, look):
         options.check(look.controls, self._parameters.model)

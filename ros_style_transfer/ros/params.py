@@ -1,5 +1,6 @@
 """The node's private parameters, read once and checked, every wrong one named."""
 import math
+import os
 from typing import List, NamedTuple, Tuple
 
 import rospy
@@ -7,6 +8,7 @@ import rospy
 from .. import masks, options, weights
 from ..errors import OptionError, StyleTransferError
 from ..options import DTYPES, Controls
+from ..render_queue import SHARES
 from ..style_library import StyleLibrary
 
 
@@ -21,12 +23,15 @@ class Parameters(NamedTuple):
     dtype: str
     style_dirs: List[str]
     weights_dir: str
+    output_dir: str
+    frame_timeout: float
+    render_share: str
     controls: Controls
 
 
 DEFAULTS = Parameters(
     style=("flow_night",), style_weights=(), mask="", max_side=0, model="live", dtype=DTYPES[0],
-    style_dirs=[], weights_dir="", controls=Controls())
+    style_dirs=[], weights_dir="", output_dir="", frame_timeout=5.0, render_share="live_first", controls=Controls())
 
 
 def read():
@@ -51,6 +56,9 @@ def read():
     get("max_side", _number, _check_max_side)
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", str, lambda path: path and weights.manifest(path))
+    get("output_dir", str, _check_output_dir)
+    get("frame_timeout", _number, lambda value: options.within("frame_timeout", value, 0.1, 3600.0))
+    get("render_share", _string, lambda value: options.among("render_share", value, SHARES))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
     get("style", _names, lambda names: library and [library.read(name) for name in names if name != "random"])
     get("mask", str, lambda name: library and name and masks.read(library.find(name)))
@@ -124,6 +132,11 @@ def _folders(value):
     if not isinstance(value, list) or not all(isinstance(folder, str) for folder in value):
         raise OptionError("must be a list of folders or a string of folders joined by ':', not %r" % (value,))
     return value
+
+
+def _check_output_dir(folder):
+    if folder and not os.path.isdir(os.path.expanduser(folder)):
+        raise OptionError("%r is no folder; make it first" % folder)
 
 
 def _check_max_side(value):
