@@ -66,7 +66,7 @@ def tap(level):
 # The live model: taps at a quarter, an eighth and a sixteenth of the picture's sides.
 LIVE_TAPS = (1, 2, 3)
 LIVE_WIDTHS = (16, 64, 96, 128)  # at a half, where there is no tap, and at the taps
-LIVE_PAIRS = {1: (1, 1), 2: (1, 1), 3: (1, 2)}  # residual pairs of the decoder at each tap: how much narrower inside
+LIVE_PAIRS = {1: 2, 2: 2, 3: 1}  # residual pairs of the decoder at each tap
 CODE_WIDTH = 64  # the style code's hidden layer
 CANVAS_SIDE = 256  # pixels after which the canvas repeats
 EVEN = 0.15  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
@@ -94,7 +94,7 @@ def canvas():
 def live_pairs():
     """The decoder's residual pairs in order: ``[(tap, first layer's name, second layer's name), ...]``."""
     return [(tap, "decoder%d%s" % (tap, "ac"[n]), "decoder%d%s" % (tap, "bd"[n]))
-            for tap in LIVE_TAPS[::-1] for n in range(len(LIVE_PAIRS[tap]))]
+            for tap in LIVE_TAPS[::-1] for n in range(LIVE_PAIRS[tap])]
 
 
 def live_layers(widths=LIVE_WIDTHS):
@@ -117,8 +117,7 @@ def live_layers(widths=LIVE_WIDTHS):
         layers["encoder%da" % n] = (3, 2, taps[n - 2], taps[n - 1])
         layers["encoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
     for n, first, second in live_pairs():
-        width = taps[n - 1] // LIVE_PAIRS[n][first.endswith("c")]
-        layers[first], layers[second] = (3, 1, taps[n - 1], width), (3, 1, width, taps[n - 1])
+        layers[first] = layers[second] = (3, 1, taps[n - 1], taps[n - 1])
     for n in LIVE_TAPS[::-1]:
         layers["up%d" % n] = (1, 1, taps[n - 1], taps[n - 2] if n > 1 else 4 * half)
     layers["decoder0"] = (3, 1, half, half)

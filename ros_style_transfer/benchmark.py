@@ -11,7 +11,7 @@ from .render_options import PRESETS
 
 SIDE = 512
 ROUNDS, EVALUATIONS = 9, 20  # the ancestor's: L-BFGS begun anew nine times
-OURS = {"scales": 3, "iterations": 24}
+OURS = {"scales": 3, "iterations": 18}
 
 
 def gatys(content, style, weights_file=None, json_file=None, plot_file=None):

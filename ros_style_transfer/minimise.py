@@ -30,6 +30,7 @@ class Iterate(NamedTuple):
     Attributes:
         x: the place, float32; a minimiser that averages gives the average.
         value, parts: what the function said of the newest place.
+        gradient: the function's there.
         evaluations: how often it was asked so far.
         note: what went wrong on the way here and what was done about it; mostly empty.
     """
@@ -37,6 +38,7 @@ class Iterate(NamedTuple):
     x: np.ndarray
     value: float
     parts: Any
+    gradient: np.ndarray
     evaluations: int
     note: str = ""
 
@@ -93,7 +95,7 @@ def lbfgs(x, evaluate, history=10, inverse=None):
         if curvature > 1e-10 * _dot(turn, turn) ** 0.5 * _dot(change, change) ** 0.5:
             pairs.append((change, turn, 1.0 / curvature))
         x, here = x + change, there
-        yield Iterate(x, here.value, here.parts, evaluations, note)
+        yield Iterate(x, here.value, here.parts, here.gradient, evaluations, note)
         note = ""
 
 
@@ -126,7 +128,8 @@ def adam(x, evaluate, rate=0.02, averaging=0.99):
         root = root + np.float32(1e-6) * root.max() + np.float32(1e-30)
         x = x - np.float32(rate) * mean / (1 - first**steps) / root
         average += (1 - averaging) * (x - average)
-        yield Iterate(average / np.float32(1 - averaging**steps), here.value, here.parts, evaluations, note)
+        yield Iterate(average / np.float32(1 - averaging**steps), here.value, here.parts, here.gradient,
+                      evaluations, note)
         note = ""
 
 

@@ -129,7 +129,7 @@ class Renderer:
             until = o.time_budget * sum(costs[: scale + 1]) / sum(costs) if o.time_budget else math.inf
             values, entered = [], self._clock()
             for iterate in itertools.islice(self._iterates(objective, x, history, curvature), iterations - done):
-                x, done = iterate.x, done + 1
+                x, gradient, done = iterate.x, iterate.gradient, done + 1
                 values.append(iterate.value)
                 seconds = self._clock() - begun
                 pace = (self._clock() - entered) / len(values)
@@ -142,12 +142,13 @@ class Renderer:
                     break
             if not values and done < iterations:
                 here = objective(x)
+                gradient = here.gradient
                 yield Progress(scale, len(sizes), width, height, done, iterations, 1, here.value, here.parts,
                                self._clock() - begun, 0.0, "at %dx%d no step lowers the loss" % (width, height), x,
                                curvature)
             done = 0
             if scale + 1 < len(sizes) and o.optimizer == "lbfgs":
-                curvature = spectrum.measure(objective, x, o.seed)
+                curvature = spectrum.measure(objective, x, gradient, o.seed)
 
     def _iterates(self, objective, x, history, curvature):
         o = self._options

@@ -5,6 +5,7 @@ lightness, much the same at every place.  In such a basis the Hessian is nearly 
 matrix over the colours for each spatial frequency, and its inverse is a good start for L-BFGS (on the
 ancestor's objective it needs half the evaluations).  One evaluation beside another tells it.
 """
+import cv2
 import numpy as np
 
 RINGS = 24  # of frequency
@@ -14,14 +15,17 @@ FLOOR = 0.01
 _HIGHEST = np.sqrt(0.5)  # cycles a pixel, along the diagonal
 
 
-def measure(evaluate, x, seed=0):
+def measure(evaluate, x, gradient, seed=0):
     """The Hessian's 3x3 matrices ``[RINGS, 3, 3]`` at ``x [h, w, 3]``, by ``H v = g(x + v) - g(x)`` for white noise,
     times the number of pixels: of a loss that is a mean over them it is then the same at every size.
+
+    Args:
+        gradient: ``g(x)``.
 
     Returns None if there is no positive curvature at all, or no number.
     """
     noise = np.random.default_rng(seed).standard_normal(x.shape).astype(np.float32) * np.float32(NUDGE)
-    change = evaluate(x + noise).gradient - evaluate(x).gradient
+    change = evaluate(x + noise).gradient - gradient
     if not np.isfinite(change).all():
         return None
     sent, came = np.fft.rfft2(noise, axes=(0, 1)), np.fft.rfft2(change, axes=(0, 1))
@@ -46,13 +50,16 @@ def inverse(hessian, height, width):
     values = np.maximum(values, FLOOR * values.max()) / (height * width)
     matrices = np.einsum("kij,kj,klj->kil", vectors, 1 / values, vectors)
     at = (np.arange(RINGS) + 0.5) / RINGS * _HIGHEST
-    frequency = _frequency(height, width)
-    field = np.stack([np.interp(frequency, at, matrices[:, i, j]) for i in range(3) for j in range(3)], -1)
-    field = field.reshape(frequency.shape + (3, 3)).astype(np.float32)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    field = np.stack([np.interp(frequency, at, matrices[:, i, j]) for i in range(3) for j in range(3)])
+    field = field.reshape(3, 3, height, width, 1).astype(np.float32)
 
     def times(vector):
-        waves = np.einsum("yxi,yxij->yxj", np.fft.rfft2(vector, axes=(0, 1)), field)
-        return np.fft.irfft2(waves, (height, width), axes=(0, 1)).astype(np.float32)
+        # OpenCV's transform computes in float32, numpy's in float64: this one is in every step of a render.
+        waves = [cv2.dft(np.ascontiguousarray(vector[..., i]), flags=cv2.DFT_COMPLEX_OUTPUT) for i in range(3)]
+        back = cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT
+        return np.stack([cv2.dft(sum(wave * part for wave, part in zip(waves, field[:, j])), flags=back)
+                         for j in range(3)], -1)
 
     return times
 

@@ -516,7 +516,8 @@ def test_a_new_picture_below_the_folder_may_be_written(tmp_path, name):
 
 @pytest.mark.parametrize("name, said", [
     ("../night.png", "outside"), ("/etc/night.png", "outside"), ("", "outside"), ("way_out/night.png", "outside"),
-    ("taken.png", "exists already"), ("dangling.png", "outside"), ("night", "must end in"), ("a\0b.txt", "must end in")])
+    ("taken.png", "exists already"), ("dangling.png", "outside"), ("night", "must end in"),
+    ("a\0b.txt", "must end in")])
 def test_no_other_path_may_be_written(tmp_path, name, said):
     folder = tmp_path / "pictures"
     folder.mkdir()

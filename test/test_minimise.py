@@ -94,7 +94,8 @@ def test_the_spectrum_is_that_of_a_known_filter():
         filtered = np.fft.irfft2(np.fft.rfft2(x, axes=(0, 1)) * power, (height, width), axes=(0, 1))
         return Evaluation(float((x * filtered).sum() / 2 / height / width), np.float32(filtered / height / width))
 
-    measured = spectrum.measure(loss, np.zeros((height, width, 3), np.float32))
+    zeros = np.zeros((height, width, 3), np.float32)
+    measured = spectrum.measure(loss, zeros, loss(zeros).gradient)
     at = (np.arange(spectrum.RINGS) + 0.5) / spectrum.RINGS * np.sqrt(0.5)
     expected = 0.2 + 5 * np.exp(-((at / 0.2) ** 2))
     assert np.allclose(np.diagonal(measured, axis1=1, axis2=2)[2:-2], expected[2:-2, None], rtol=0.15)
@@ -106,5 +107,5 @@ def test_the_spectrum_is_that_of_a_known_filter():
 
 def test_a_loss_without_curvature_has_no_spectrum():
     x = np.zeros((40, 40, 3), np.float32)
-    assert spectrum.measure(lambda x: Evaluation(0.0, np.ones_like(x)), x) is None
-    assert spectrum.measure(lambda x: Evaluation(0.0, np.full_like(x, np.nan)), x) is None
+    assert spectrum.measure(lambda x: Evaluation(0.0, np.ones_like(x)), x, np.ones_like(x)) is None
+    assert spectrum.measure(lambda x: Evaluation(0.0, np.full_like(x, np.nan)), x, x) is None

@@ -168,12 +168,15 @@ def test_bank_knows_the_inner_part_of_every_crop_and_keeps_it(tmp_path):
     assert len(asked) == 2, "what is on disk was computed anew"
     for bank in (first, again):
         taken = bank.take(np.array([9, 1, 9]), "crop")
-        assert sorted(taken) == ["crop", "crop_corner", "crop_mean"]
+        inner = bank.take(np.array([9, 1, 9]), "part", ["mean"], inner=True)
+        assert sorted(taken) == ["crop", "crop_corner", "crop_mean"] and sorted(inner) == ["part", "part_mean"]
         assert all(value.dtype == np.float32 for value in taken.values())
         for n, pick in enumerate((9, 1, 9)):
             whole = crops[pick] / np.float32(255)
             assert np.array_equal(taken["crop"][n], whole)
+            assert np.array_equal(inner["part"][n], whole[5:-5, 5:-5])
             assert np.allclose(taken["crop_mean"][n], whole[5:-5, 5:-5].mean((0, 1)), atol=1e-3)  # kept in float16
+            assert np.array_equal(taken["crop_mean"][n], inner["part_mean"][n])
             assert np.allclose(taken["crop_corner"][n], whole[5, 5], atol=1e-3)
     make(crops[::-1])
     assert len(asked) == 4, "other crops took what was on disk"
@@ -199,7 +202,7 @@ class Eyes:
 
 
 @pytest.mark.parametrize("share, recoloured, greys", [
-    (0, 0, {153, 204}), (0, 1, {51, 102, 153, 204}), (0.5, 0, {51, 102, 153, 204})])
+    (0, 0, {153, 204}), (1, 0, {51, 102}), (0, 1, {51, 102, 153, 204}), (0.5, 0, {51, 102, 153, 204})])
 def test_pairs_are_of_contents_and_of_styles_that_are_paintings_and_photographs(
         monkeypatch, tmp_path, share, recoloured, greys):
     monkeypatch.setattr(data, "PHOTOGRAPHS", share)
@@ -209,13 +212,11 @@ def test_pairs_are_of_contents_and_of_styles_that_are_paintings_and_photographs(
     stage = types.SimpleNamespace(size=32, batch=80)
     batch = data.pairs(Eyes, stage, args, [grey(51), grey(102)], [grey(153), grey(204)])(np.random.default_rng(0))
     wide = 32 + 2 * data.MARGIN
-    assert batch["content"].shape == (80, wide, wide, 3) and batch["style"].shape == (80, 48, 48, 3)
+    assert batch["content"].shape == (80, wide, wide, 3) and batch["style"].shape == (80, 32, 32, 3)
     assert data.inner(batch["content"]).shape == (80, 32, 32, 3)
     assert sorted(batch) == ["content", "content_gram1", "content_structure", "soft", "style", "style_gram1"]
     shades = {part: set(np.unique(np.round(batch[part] * 255))) for part in ("content", "style")}
     assert shades == {"content": {51, 102}, "style": greys}
-    photographs = (batch["style"][:, 0, 0, 0] < 0.5).mean()
-    assert recoloured or photographs == pytest.approx(share, abs=0.2)
     for part in ("content", "style"):
         assert np.allclose(batch[part + "_gram1"], batch[part].mean((1, 2)), atol=1e-3)
     assert batch["soft"].min() == 0 and 0.3 < (batch["soft"] > 0).mean() < 0.7
@@ -379,49 +380,13 @@ def eyes():
     return teacher.Teacher(Network(), {level: 0.5 * level for level in mix})
 
 
-def apart_by_formula(gram, wanted):
-    """The distance of two normal distributions, as the formula says it."""
-    # The product has the eigenvalues of wanted^(1/2) gram wanted^(1/2).
-    overlap = np.sqrt(np.maximum(np.linalg.eigvals(gram @ wanted).real, 0)).sum()
-    return np.sqrt((np.trace(gram) + np.trace(wanted) - 2 * overlap) / np.trace(wanted))
-
-
-def test_distance_of_distributions_is_the_formulas_and_falls_along_its_gradient():
-    rng = np.random.default_rng(0)
-    make = lambda spread: np.cov(rng.normal(size=(16, 400)) * np.logspace(0, -spread, 16)[:, None])
-    gram, wanted = np.stack([make(1), make(0.5)]), np.stack([make(0.5), make(1.5)])
-    there = tf.Variable(gram, dtype=tf.float32)
-    with tf.GradientTape() as tape:
-        found = statistics.distance(tf.identity(there), tf.constant(wanted, tf.float32))
-        total = tf.reduce_sum(found)
-    assert found.numpy() == pytest.approx([apart_by_formula(*pair) for pair in zip(gram, wanted)], rel=0.03)
-    gradient = tape.gradient(total, there).numpy()
-    change = make(0.3) * 1e-3
-    ahead, behind = ([apart_by_formula(one + sign * change, other) for one, other in zip(gram, wanted)]
-                     for sign in (1, -1))
-    slopes = (np.array(ahead) - behind) / 2
-    assert (gradient * change).sum((1, 2)) == pytest.approx(slopes, rel=0.1)
-
-
-def test_distance_of_degenerate_distributions_stays_in_numbers():
-    one = np.zeros((1, 8, 8), np.float32)
-    one[0, 0, 0] = 1.0
-    for gram, wanted in ((one, one), (0 * one, one), (one, 0 * one), (one, np.eye(8, dtype=np.float32)[None])):
-        there = tf.Variable(gram)
-        with tf.GradientTape() as tape:
-            found = statistics.distance(tf.identity(there), tf.constant(wanted))
-        assert np.isfinite(found.numpy()).all()
-        assert np.isfinite(tape.gradient(found, there).numpy()).all()
-    assert float(statistics.distance(tf.constant(one), tf.constant(one))[0]) < 0.1
-
-
 def test_teacher_measures_style_and_content_as_the_card_says(eyes):
     rng = np.random.default_rng(0)
     content, style, painted = (rng.random((2, 32, 48, 3)).astype(np.float32) ** power for power in (1, 2, 3))
     inputs = {"soft": np.zeros(2, np.float32)}
     inputs.update(("style_" + key, value) for key, value in eyes.grams(style).items())
     inputs.update(("content_" + key, value) for key, value in eyes.describe(content).items())
-    errors, distances, structure = eyes.losses(painted, inputs)
+    errors, structure = eyes.losses(painted, inputs)
 
     grams, fourth = {}, {}
     for name, rgb in (("content", content), ("style", style), ("painted", painted)):
@@ -435,8 +400,6 @@ def test_teacher_measures_style_and_content_as_the_card_says(eyes):
         target = grams["style", level]
         gap = np.maximum(norm(grams["content", level] - target), 0.4 * norm(target))
         assert float(error) == pytest.approx(np.mean(norm(grams["painted", level] - target) / gap), rel=1e-3)
-        apart = [apart_by_formula(*pair) for pair in zip(grams["painted", level], target)]
-        assert float(distances[level]) == pytest.approx(np.mean(apart), rel=0.1)
     normal = {name: (flat - flat.mean(1, keepdims=True)) / np.sqrt(flat.var(1, keepdims=True) + 1e-5)
               for name, flat in fourth.items()}
     assert float(structure) == pytest.approx(np.mean((normal["content"] - normal["painted"])**2) / 2, rel=1e-3)
@@ -449,7 +412,7 @@ def test_teacher_sees_a_style_in_itself_and_a_blurred_picture_blurred(eyes):
     inputs.update(("style_" + key, value) for key, value in eyes.grams(style).items())
     inputs.update(("content_" + key, value) for key, value in eyes.describe(content).items())
     assert max(float(error) for error in eyes.losses(style, inputs)[0].values()) < 0.01
-    assert float(eyes.losses(content, inputs)[2]) < 1e-4
+    assert float(eyes.losses(content, inputs)[1]) < 1e-4
     softened = eyes.losses(style, dict(inputs, soft=np.ones(1, np.float32)))
     expected = eyes.losses(teacher.blur(style), inputs)
     assert float(softened[0][1]) > 0.02

@@ -21,8 +21,7 @@ WEIGHTS = {
     "distill": 1.0,
     "features": 2.0,
     "image": 1.0,
-    "style": 4.0,
-    "distance": 8.0,
+    "style": 8.0,
     "content": 25.0,
     "range": 20.0,
 }
@@ -63,7 +62,7 @@ class CascadeTrainer(keras.Model):
                     initializer=keras.initializers.Constant(0.0))
                 self.heads["%s%d" % (part, level)].assign(value)
         self.stylizing = False
-        self.trackers = trackers(["loss", "style", "distance", "content"]
+        self.trackers = trackers(["loss", "style", "content"]
                                  + ["%s%d" % (name, level) for name in ("distill", "psnr") for level in LEVELS])
         self.built = True
 
@@ -130,11 +129,10 @@ class CascadeTrainer(keras.Model):
         if self.stylizing:
             painted = self.stylize(content, inputs["style"])
             shown = ops.clip(painted, 0.0, 1.0)
-            style, distances, structure = self.teacher.losses(shown, inputs)
+            style, structure = self.teacher.losses(shown, inputs)
             losses["style"], losses["content"] = sum(style.values()) / len(style), structure
-            losses["distance"] = sum(distances.values()) / len(distances)
             losses["range"] = mean_square(painted - shown)
-            for key in ("style", "distance", "content"):
+            for key in ("style", "content"):
                 self.trackers[key].update_state(losses[key])
         else:
             target = {l: ops.stop_gradient(f) for l, f in self.teacher.features(content).items()}

@@ -16,7 +16,6 @@ from .. import colours
 PHOTOGRAPHS = 0.05  # share of the styles that are photographs
 RECOLOURED = 0.6  # share of the paintings' crops that take another picture's palette
 STYLE_SCALES = (0.35, 1.0)
-STYLE_SIDE = 1.5  # of the contents' sides: a painting's statistics are those of more than a corner of it
 CONTENT_SCALES = (0.6, 1.2)
 CLEAN = 0.5  # share of the contents whose even places are freed of the camera's and the JPEG's grain
 MARGIN = 8  # pixels around the contents of pairs, for a second view of the same scene
@@ -108,10 +107,10 @@ class Bank:
         side = self.crops.shape[1] - cut
         return self.crops[picks, cut:side, cut:side].astype(np.float32) / 255.0
 
-    def take(self, picks, prefix):
-        """The chosen crops, float32 0..1, and their facts as ``prefix_name``."""
-        taken = {prefix: self._pixels(picks, 0)}
-        taken.update((prefix + "_" + key, known[picks].astype(np.float32)) for key, known in self.known.items())
+    def take(self, picks, prefix, facts=None, inner=False):
+        """The chosen crops, float32 0..1 (without the margin if ``inner``), and their facts as ``prefix_name``."""
+        taken = {prefix: self._pixels(picks, self.margin if inner else 0)}
+        taken.update((prefix + "_" + key, self.known[key][picks].astype(np.float32)) for key in facts or self.known)
         return taken
 
 
@@ -128,16 +127,17 @@ def pairs(teacher, stage, args, photos, paintings):
                               for photo in photos for _ in range(args.content_variants)]),
                     teacher.describe, cache, MARGIN, "photographs")
     rng, palettes = np.random.default_rng((args.seed, 1)), photos + paintings
-    side = int(STYLE_SIDE * stage.size) // 16 * 16
-    crops = [recoloured(rng, random_crop(rng, painting, side, STYLE_SCALES), palettes)
-             for painting in paintings for _ in range(args.variants)]
-    crops += [random_crop(rng, photos[rng.integers(len(photos))], side, CONTENT_SCALES)
-              for _ in range(round(len(crops) * PHOTOGRAPHS / (1 - PHOTOGRAPHS)))]
-    styles = Bank(np.stack(crops), teacher.grams, cache, name="styles")
+    styles = Bank(np.stack([recoloured(rng, random_crop(rng, painting, stage.size, STYLE_SCALES), palettes)
+                            for painting in paintings for _ in range(args.variants)]),
+                  teacher.grams, cache, name="paintings")
 
     def draw(rng):
         pick = lambda bank: rng.integers(0, len(bank.crops), stage.batch)
-        batch = {**contents.take(pick(contents), "content"), **styles.take(pick(styles), "style")}
+        batch = contents.take(pick(contents), "content")
+        photograph = rng.random(stage.batch) < PHOTOGRAPHS
+        others = contents.take(pick(contents), "style", styles.known, inner=True)
+        for key, value in styles.take(pick(styles), "style").items():
+            batch[key] = np.where(photograph.reshape((-1,) + (1,) * (value.ndim - 1)), others[key], value)
         batch["soft"] = np.maximum(rng.uniform(-1, 1, stage.batch), 0).astype(np.float32)
         return batch
 

@@ -36,8 +36,7 @@ from .teacher import Teacher, mean_square, trackers
 WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
-    "style": 0.5,
-    "distance": 1.0,
+    "style": 1.0,
     "content": 0.03,
     "twin": 15.0,
     "same": 1.0,
@@ -152,7 +151,7 @@ class LiveTrainer(keras.Model):
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
         self.stylizing = False
-        names = ["loss", "style", "distance", "content", "twin", "range", "same", "image", "distill"]
+        names = ["loss", "style", "content", "twin", "range", "same", "image", "distill"]
         self.trackers = trackers(names + ["style%d" % level for level in LEVELS])
         self.seeds = keras.random.SeedGenerator(7)
         self.built = True
@@ -240,11 +239,10 @@ class LiveTrainer(keras.Model):
         output = self.network.decode(features)
         painted, other, same = output[:count], output[count : count + some], output[count + some :]
         shown = ops.clip(painted, 0.0, 1.0)
-        style, distances, structure = self.teacher.losses(shown, inputs)
+        style, structure = self.teacher.losses(shown, inputs)
         for level, error in style.items():
             self.trackers["style%d" % level].update_state(error)
-        mean = lambda errors: sum(errors.values()) / len(errors)
-        losses = {"style": mean(style), "distance": mean(distances), "content": structure}
+        losses = {"style": sum(style.values()) / len(style), "content": structure}
         losses["range"] = mean_square(painted - shown)
         losses["same"] = mean_square(same - content[:some])
         # What is painted must go with the scene.

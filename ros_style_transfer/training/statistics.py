@@ -47,28 +47,3 @@ def transport(features, style_mean, style_covariance, ridge):
     matrix = ops.matmul(ops.matmul(inverse, middle), inverse)
     flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
     return ops.cast(ops.reshape(ops.matmul(flat, matrix) + style_mean, (b, h, w, c)), features.dtype)
-
-
-def distance(gram, wanted, steps=15, ridge=1e-2):
-    """The Wasserstein distance of two normal distributions of mean 0, as a share of the second's size, ``[b]``.
-
-    ``sqrt((tr A + tr B - 2 tr (A^(1/2) B A^(1/2))^(1/2)) / tr B)`` for Gram matrices ``A = gram`` and
-    ``B = wanted``, ``[b,c,c]``.  Where the Gram matrices' own difference sees the loudest directions
-    only, each counts here by its deviation.  ``(A B)^(1/2)``, which has the same trace, and its
-    inverse come from ``steps`` of the Newton-Schulz iteration (Higham 2008, eq. 6.35), products of
-    matrices alone; it ends a little below, and the faintest directions pull less than they should.
-    """
-    c = gram.shape[-1]
-    trace = lambda m: ops.trace(m, axis1=1, axis2=2)
-    gram, wanted = (m + (ridge / c * trace(m) + 1e-8)[:, None, None] * ops.eye(c) for m in (gram, wanted))
-    fixed, eye = ops.stop_gradient(gram), ops.eye(c)
-    product = ops.matmul(fixed, wanted)
-    size = ops.sqrt(ops.sum(ops.square(product), (1, 2), keepdims=True))
-    root, inverse = product / size, ops.broadcast_to(eye, ops.shape(product))
-    for _ in range(steps):
-        step = 1.5 * eye - 0.5 * ops.matmul(inverse, root)
-        root, inverse = ops.matmul(root, step), ops.matmul(step, inverse)
-    # B (A B)^(-1/2): the map that carries the first distribution to the second, and twice the trace's gradient.
-    carry = ops.stop_gradient(ops.matmul(wanted, inverse / ops.sqrt(size)))
-    overlap = ops.stop_gradient(trace(root * ops.sqrt(size))) + ops.sum(carry * (gram - fixed), (1, 2)) / 2
-    return ops.sqrt(ops.relu(trace(gram) + trace(wanted) - 2 * overlap) / trace(wanted) + 1e-6)

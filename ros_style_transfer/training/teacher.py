@@ -5,7 +5,6 @@ import keras
 from keras import ops
 
 from ..architecture import LEVELS
-from .statistics import distance
 
 
 def gram(features):
@@ -69,12 +68,11 @@ class Teacher:
         return known
 
     def losses(self, painted, inputs):
-        """What is wrong with pictures ``painted [b,h,w,3]``, 0..1: ``{level: style error}``, ``{level: distance
-        of the distributions}``, and the content error.
+        """Style errors ``{level: scalar}`` and the content error of pictures ``painted [b,h,w,3]``, 0..1.
 
         The style error of a level is the Gram matrices' Frobenius distance to the style's as a share
-        of the content's own; the second is `statistics.distance`; the content error is half the mean
-        square between the normalised relu4_1, which is 1 - their correlation.
+        of the content's own; the content error is half the mean square between the normalised
+        relu4_1, which is 1 - their correlation.
 
         Args:
             inputs: ``style_gram1..5``, ``content_gram1..5``, ``content_structure`` and ``soft [b]``,
@@ -84,13 +82,12 @@ class Teacher:
         soft = inputs["soft"][:, None, None, None]
         seen = self.features(painted + soft * (blur(painted) - painted))
         norm = lambda m: ops.sqrt(ops.sum(ops.square(m), (1, 2)) + 1e-6)
-        style, distances = {}, {}
+        style = {}
         for level in LEVELS:
-            target, own, found = inputs["style_gram%d" % level], inputs["content_gram%d" % level], gram(seen[level])
+            target, own = inputs["style_gram%d" % level], inputs["content_gram%d" % level]
             gap = ops.maximum(norm(own - target), 0.4 * norm(target))
-            style[level] = ops.mean(norm(found - target) / gap)
-            distances[level] = ops.mean(distance(found, target))
-        return style, distances, mean_square(_normalise(seen[4]) - inputs["content_structure"]) / 2
+            style[level] = ops.mean(norm(gram(seen[level]) - target) / gap)
+        return style, mean_square(_normalise(seen[4]) - inputs["content_structure"]) / 2
 
 
 def _normalise(features):
