@@ -48,6 +48,7 @@ class Renders:
         self._named, self._styles_in_force = named, styles_in_force
         self._stop = threading.Event()
         self._goals, self._threads = {}, []
+        self._newest = None  # goal's hooks
         self._queue = None
 
     def setup(self):
@@ -88,7 +89,9 @@ class Renders:
         hooks = _Hooks(goal.set_accepted, lambda progress, preview: goal.publish_feedback(
             RenderFeedback(progress, preview)))
         self._goals[goal.get_goal_id().id] = hooks
-        thread = threading.Thread(target=self._work_on_goal, args=(goal, hooks), name="render goal", daemon=True)
+        before, self._newest = self._newest, hooks
+        thread = threading.Thread(
+            target=self._work_on_goal, args=(goal, hooks, before), name="render goal", daemon=True)
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
 
@@ -99,7 +102,9 @@ class Renders:
             if hooks.future is not None:
                 self._queue.cancel(hooks.future)
 
-    def _work_on_goal(self, goal, hooks):
+    def _work_on_goal(self, goal, hooks, before):
+        if before is not None:
+            before.entered.wait()  # goals queue in the order in which they came
         result = RenderResult()
         problem = self._serve(goal.get_goal(), result, hooks)
         begun = hooks.begun.is_set()
@@ -130,6 +135,8 @@ class Renders:
             rospy.logerr("%s", traceback.format_exc())
             result.message = "the render failed: %r" % problem
             return problem
+        finally:
+            hooks.entered.set()
 
     def _render(self, request, result, hooks):
         names, wanted = self._wanted(request)  # everything that can be wrong is found first
@@ -137,11 +144,13 @@ class Renders:
         self._queue.check_room()
         message = request.content
         if conversions.is_empty(message):
+            hooks.entered.set()  # who comes later need not wait for this one's frame
             message = self._next_frame(hooks)
         header = message.header
         told = self._teller(header, names, result, hooks)
         hooks.future = self._queue.add(wanted._replace(
             content=conversions.to_rgb(message), told=told, begun=hooks.has_begun))
+        hooks.entered.set()
         if hooks.cancelled.is_set():  # meanwhile
             self._queue.cancel(hooks.future)
         done = hooks.future.result()
@@ -249,6 +258,7 @@ class _Hooks:
     def __init__(self, accept=lambda: None, tell=lambda progress, preview: None):
         self._accept, self.tell = accept, tell
         self.begun, self.cancelled = threading.Event(), threading.Event()
+        self.entered = threading.Event()  # it is in the queue, refused, or waits for a frame
         self.future = None
 
     def has_begun(self):
