@@ -140,12 +140,13 @@ class Renderer:
                 note = ""
                 if seconds + pace > until or self._has_settled(values):
                     break
-            if not values and done < iterations:
+            if not values:
                 here = objective(x)
                 gradient = here.gradient
-                yield Progress(scale, len(sizes), width, height, done, iterations, 1, here.value, here.parts,
-                               self._clock() - begun, 0.0, "at %dx%d no step lowers the loss" % (width, height), x,
-                               curvature)
+                if done < iterations:  # else this size was done before the render was cut off
+                    yield Progress(scale, len(sizes), width, height, done, iterations, 1, here.value, here.parts,
+                                   self._clock() - begun, 0.0, "at %dx%d no step lowers the loss" % (width, height),
+                                   x, curvature)
             done = 0
             if scale + 1 < len(sizes) and o.optimizer == "lbfgs":
                 curvature = spectrum.measure(objective, x, gradient, o.seed)

@@ -155,6 +155,15 @@ def test_a_render_goes_on_from_where_it_was(styles):
     assert rest[-1].loss < middle.loss
 
 
+def test_a_render_goes_on_from_the_end_of_a_size(styles):
+    renderer = render.Renderer(RenderOptions(iterations=2, scales=2))
+    steps = list(renderer.render(CONTENT, [styles["mosaic"]]))
+    ended = [step for step in steps if step.scale == 0][-1]
+    assert ended.iteration == ended.iterations
+    rest = list(renderer.render(CONTENT, [styles["mosaic"]], start=ended))
+    assert [(step.scale, step.iteration) for step in rest] == [(1, 1), (1, 2)]
+
+
 def test_wrong_input_is_named(styles):
     renderer = render.Renderer(RenderOptions(iterations=1))
     with pytest.raises(OptionError, match="at least one style"):
