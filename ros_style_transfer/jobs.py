@@ -14,7 +14,8 @@ from .options import check_weights, within
 from .style_library import StyleLibrary
 
 PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as the literature compares
-LARGEST = 16384  # the longest side to scale to: a slip of the hand would take all memory
+# The longer side to scale to: a slip of the hand would take all memory.
+SMALLEST, LARGEST = 16, 16384
 
 
 class Job(NamedTuple):
@@ -140,7 +141,7 @@ def _check_numbers(args):
         if value is not None and value < lowest:
             raise OptionError("--%s must be at least %d, not %d" % (name, lowest, value))
     if args.size is not None:
-        within("--size", args.size, 16, LARGEST)
+        within("--size", args.size, SMALLEST, LARGEST)
     if args.texture:
         texture_size(args.texture)
     if args.cycle is not None:

@@ -57,7 +57,7 @@ def run(args, tell):
         {name: getattr(args, name) for name in render_options.DESCRIPTIONS}, args.preset)
     from_picture = options.init not in render_options.INITS
     render_options.check(options)
-    for name, low, high in (("size", 16, jobs.LARGEST), ("every", 1, 100000), ("threads", 1, 1024)):
+    for name, low, high in (("size", jobs.SMALLEST, jobs.LARGEST), ("every", 1, 100000), ("threads", 1, 1024)):
         if getattr(args, name) is not None:
             within("--" + name, getattr(args, name), low, high)
     if options.network == "compact" and args.network_weights:

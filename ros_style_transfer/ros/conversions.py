@@ -5,6 +5,7 @@ from sensor_msgs.msg import Image
 
 from ..errors import ImageError
 
+BUFFER = 2**26  # bytes for a subscriber; a smaller one than a frame makes rospy lag behind (ros_comm#536)
 _BRIDGE = CvBridge()
 # OpenCV's plain types carry no colour meaning; by custom they hold what imshow would show.
 _MEANT = {"8UC1": "mono8", "8UC3": "bgr8"}

@@ -38,7 +38,6 @@ STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
 PATIENCE = 5.0  # seconds without a frame until a warning, or until a style from the camera is given up
 CAMERA = "camera"  # the style that is the next frame itself
-BUFFER = 2**26  # bytes; a smaller one than a frame makes rospy lag behind (ros_comm#536)
 
 
 class Look(NamedTuple):
@@ -293,7 +292,7 @@ class StyleTransferNode:
         wanted = (awaiting is not None and not awaiting.done.done()) or self._publisher.get_num_connections() > 0
         if wanted and self._subscriber is None and not self._stop.is_set():
             self._subscriber = rospy.Subscriber(
-                "image", Image, self._on_image, queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
+                "image", Image, self._on_image, queue_size=1, buff_size=conversions.BUFFER, tcp_nodelay=True)
             self._subscribed = time.monotonic()
         elif not wanted and self._subscriber is not None:
             self._subscriber.unregister()

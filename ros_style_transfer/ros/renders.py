@@ -24,11 +24,10 @@ from ros_style_transfer.srv import Render, RenderResponse
 
 from .. import images, masks, options, render_options
 from ..errors import ImageError, OptionError, StyleError, StyleTransferError
-from ..jobs import LARGEST
+from ..jobs import LARGEST, SMALLEST
 from ..render_queue import Cancelled, RenderQueue, RenderRequest
 from . import conversions
 
-SMALLEST = 16  # pixels of a content's longer side
 # What the requests' own fields say; 0 is "not given".
 _NUMBERS = ("content_weight", "style_weight", "tv_weight", "iterations", "time_budget")
 
@@ -140,7 +139,9 @@ class Renders:
 
     def _render(self, request, result, hooks):
         names, wanted = self._wanted(request)  # everything that can be wrong is found first
-        path = self._path(request.save_as) if request.save_as else ""
+        path = ""
+        if request.save_as:
+            path = images.path_below(self._parameters.output_dir, request.save_as, "~output_dir")
         self._queue.check_room()
         message = request.content
         if conversions.is_empty(message):
@@ -198,15 +199,12 @@ class Renders:
         return names, RenderRequest(
             None, paths, tuple(request.weights), request.size, preset, values, mask, request.preview_every)
 
-    def _path(self, name):
-        """Where ``save_as`` may be written."""
-        return images.path_below(self._parameters.output_dir, name, "~output_dir")
-
     def _next_frame(self, hooks):
         """The next picture of the camera."""
         frames, timeout = queue.Queue(), self._parameters.frame_timeout
         topic = rospy.resolve_name("image")
-        subscriber = rospy.Subscriber("image", Image, frames.put, queue_size=1, buff_size=2**26, tcp_nodelay=True)
+        subscriber = rospy.Subscriber(
+            "image", Image, frames.put, queue_size=1, buff_size=conversions.BUFFER, tcp_nodelay=True)
         try:
             until = time.monotonic() + timeout
             while time.monotonic() < until:
