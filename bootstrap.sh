@@ -32,12 +32,15 @@ choose_packages() {
       PACKAGES="g++ make ros-core rosbash python3-rospy python3-cv-bridge python3-rostest librostest-dev python3-sensor-msgs
         ros-std-msgs ros-sensor-msgs libdiagnostic-msgs-dev ros-diagnostic-msgs python3-diagnostic-msgs
         ros-actionlib-msgs libactionlib-msgs-dev python3-actionlib python3-std-srvs ros-message-generation catkin catkin-lint python3-venv rviz ros-image-publisher
-        libimage-publisher-dev libnodeletlib-tools opencv-doc" ;;
+        libimage-publisher-dev libnodeletlib-tools python3-dynamic-reconfigure libdynamic-reconfigure-config-init-mutex-dev
+        python3-diagnostic-updater python3-message-filters python3-python-qt-binding python3-rosbag
+        ros-image-view libimage-view-dev image-transport-tools opencv-doc xvfb" ;;
     ubuntu-20.04)
       [ -f /opt/ros/noetic/setup.bash ] || die "Ubuntu 20.04 needs ROS Noetic in /opt/ros/noetic: see wiki.ros.org/noetic/Installation/Ubuntu"
       SETUP=/opt/ros/noetic/setup.bash
-      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc"
-      for p in ros-base cv-bridge rostest sensor-msgs std-msgs diagnostic-msgs actionlib actionlib-msgs std-srvs message-generation rviz image-publisher; do
+      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc xvfb"
+      for p in ros-base cv-bridge rostest sensor-msgs std-msgs diagnostic-msgs actionlib actionlib-msgs std-srvs message-generation rviz image-publisher \
+        dynamic-reconfigure diagnostic-updater message-filters python-qt-binding rosbag image-view image-transport; do
         PACKAGES="$PACKAGES ros-noetic-$p"
       done ;;
     *) die "unsupported system ${PRETTY_NAME:-unknown}: this knows Debian 12 and Ubuntu 20.04 with ROS Noetic." ;;
@@ -100,12 +103,12 @@ source_ros() {
 
 build() {
   # Python files are used where they lie; only these make a build necessary.
-  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
+  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
   say "building the catkin workspace .ws"
   # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.
   rm -rf "$WORKSPACE"/{build,devel} "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
-  ln -s "$ROOT"/{bootstrap.sh,package.xml,CMakeLists.txt,setup.py,action,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
+  ln -s "$ROOT"/{bootstrap.sh,package.xml,CMakeLists.txt,setup.py,action,cfg,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
   (cd "$WORKSPACE" && source_ros && catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
     || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; the whole log is $WORKSPACE/build.log"; }
   echo "$wanted" >"$WORKSPACE/.built"

@@ -94,6 +94,11 @@ DESCRIPTIONS = {
     "smoothing": (float, "0 (off) to 1: how much a video keeps of the frames before"),
 }
 
+RANGES = {
+    "strength": (0.0, 1.0), "passes": (1, 16), "swap": (0.0, 1.0), "swap_patch": (1, 15), "swap_stride": (1, 64),
+    "style_scale": (0.05, 4.0), "style_crop": (0.05, 1.0), "feather": (0.0, 1000.0), "smoothing": (0.0, 1.0),
+}
+
 
 def controls_from(values, base=Controls()):
     """`Controls` from texts and numbers by name; an empty text or None means the model's own.
@@ -141,8 +146,8 @@ def check(controls, model):
     """Raise `OptionError` naming the first of the `Controls` that is wrong, its value, and what is allowed."""
     own = MODELS[model]
     named = ",".join(map(str, own.levels))
-    for name in ("strength", "swap", "smoothing"):
-        within(name, getattr(controls, name), 0.0, 1.0)
+    for name, (low, high) in RANGES.items():
+        (within if DESCRIPTIONS[name][0] is float else whole)(name, getattr(controls, name), low, high)
     if controls.levels is not None:
         levels = controls.levels
         if (not isinstance(levels, (tuple, list)) or not levels
@@ -158,17 +163,11 @@ def check(controls, model):
         if type(level) is not int or level not in own.levels:
             raise OptionError("level_strength names level %r; model %s has %s" % (level, model, named))
         within("level_strength of level %d" % level, value, 0.0, 1.0)
-    whole("passes", controls.passes, 1, 16)
     if controls.method is not None:
         among("method", controls.method, METHODS)
     among("keep_colours", controls.keep_colours, KEEP_COLOURS)
-    within("style_scale", controls.style_scale, 0.05, 4.0)
-    within("style_crop", controls.style_crop, 0.05, 1.0)
-    within("feather", controls.feather, 0.0, 1000.0)
-    whole("swap_patch", controls.swap_patch, 1, 15)
     if controls.swap_patch % 2 == 0:
         raise OptionError("swap_patch must be odd, so that a patch has a middle, not %d" % controls.swap_patch)
-    whole("swap_stride", controls.swap_stride, 1, 64)
     if controls.swap_level is not None and (
             type(controls.swap_level) is not int or controls.swap_level not in own.swap_levels):
         raise OptionError("swap_level must be one of %s (model %s), not %r"

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PARTS = ("package.xml", "CMakeLists.txt", "setup.py", "action", "msg", "srv", "launch", "weights", "test",
+PARTS = ("package.xml", "CMakeLists.txt", "setup.py", "action", "cfg", "msg", "srv", "launch", "weights", "test",
          "ros_style_transfer")
 
 pytestmark = pytest.mark.skipif(shutil.which("catkin_make") is None, reason="catkin is not installed")
