@@ -1,6 +1,7 @@
 """Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
 import collections
 import hashlib
+import os
 import time
 
 import numpy as np
@@ -48,6 +49,9 @@ class Stylizer:
         weights_dir: a folder with weights of your own training; ours when None.
         clock: () to seconds, what cross-fades go by.
 
+    Attributes:
+        device: what it paints on, for people.
+
     Raises:
         OptionError: an argument is not allowed.
         WeightsError: the weights are missing or damaged.
@@ -55,12 +59,15 @@ class Stylizer:
 
     def __init__(self, model="cascade", dtype="float32", weights_dir=None, clock=time.monotonic):
         check_model(model, dtype)
-        for gpu in tf.config.list_physical_devices("GPU"):
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
             # TensorFlow would take all memory, which a Jetson's GPU shares with everything else.
             try:
                 tf.config.experimental.set_memory_growth(gpu, True)
             except RuntimeError:
                 pass  # a second model in one process: the first has seen to it
+        self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
+            tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
         self.model, self._clock = model, clock
         self._painter = load_painter(model, dtype, weights_dir)
         self._pictures = {}  # {digest: rgb} of the styles in use
@@ -68,8 +75,7 @@ class Stylizer:
         self._mix = self._mix_before = {}  # {digest: weight}, the weights sum to 1
         self._fade_start, self._fade = 0.0, 0.0
         self._known = collections.OrderedDict()
-        self._steady = Steady()
-        self._look = None, None  # the controls and the mask of the frame before
+        self._streams = {}  # by name: a video's `Steady`, and how its frame before was painted
 
     def set_style(self, rgb, fade=0.0):
         """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on; one seen before costs nothing."""
@@ -104,14 +110,15 @@ class Stylizer:
         self._pictures.update((d, rgb.copy()) for d, rgb in zip(self._order, pictures) if d not in self._pictures)
         self._pictures = {d: rgb for d, rgb in self._pictures.items() if d in self._mix or d in self._mix_before}
         if not fade:
-            self._steady.reset()  # a new style is to be seen at once
+            self.reset()  # a new style is to be seen at once
 
-    def stylize(self, rgb, controls=Controls(), mask=None):
+    def stylize(self, rgb, controls=Controls(), mask=None, stream=""):
         """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
 
         Args:
             controls: `options.Controls`.
             mask: uint8 ``[h,w]`` labels, see `masks.check`; None: the styles' mixture everywhere.
+            stream: which video this is a frame of, for ``smoothing``.
 
         Raises:
             ImageError: ``rgb`` or ``mask`` is not a picture.
@@ -129,13 +136,15 @@ class Stylizer:
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
         shares = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
-        canvas = self._seen(rgb, controls, mask)
+        steady = self._steady(stream, controls, mask is not None)
+        canvas = None if steady is None else steady.see(rgb)
+        canvas = None if canvas is None else images.pad(canvas[..., None])[..., 0]
         painted = self._painter.paint(tf.constant(images.pad(rgb), tf.float32) / 255.0,
                                       self._regions(rgb, controls, shares), controls, canvas)
         painted = np.uint8(np.clip(painted.numpy()[:height, :width], 0, 1) * 255.0 + 0.5)
         if controls.keep_colours == "luminance":
             painted = colours.keep_luminance(rgb, painted)
-        painted = self._steady.keep(painted)
+        painted = painted if steady is None else steady.keep(painted)
         if shares is not None and shares[0].any():
             unpainted = shares[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
@@ -143,7 +152,7 @@ class Stylizer:
 
     def reset(self):
         """Forget the frames before, which ``smoothing`` holds on to: another video begins."""
-        self._steady.reset()
+        self._streams.clear()
 
     def texture(self, width, height, seed=0, controls=Controls(passes=3)):
         """A texture of the style out of nothing: noise, painted; the same ``seed`` gives the same again."""
@@ -166,16 +175,18 @@ class Stylizer:
                    for digest, share in zip(self._order, shares[1:]) if share.any()]
         return regions + [Region(None, shares[0])] if shares[0].any() else regions
 
-    def _seen(self, rgb, controls, mask):
-        """Take ``rgb`` in as the video's next frame, or as its first, if it is to be painted otherwise than the
-        one before; returns the canvas under it, padded, or None: as it stands."""
-        fading = self._clock() < self._fade_start + self._fade
-        if not controls.smoothing or fading or self._look[0] != controls or self._look[1] is not mask:
-            self._steady.reset()
-        self._look = controls, mask
-        self._steady.smoothing = controls.smoothing
-        canvas = self._steady.see(rgb)
-        return None if canvas is None else images.pad(canvas[..., None])[..., 0]
+    def _steady(self, stream, controls, masked):
+        """The `Steady` of a video, which forgets the frame before if that was painted otherwise; None without
+        smoothing."""
+        if not controls.smoothing:
+            self._streams.pop(stream, None)
+            return None
+        known, steady = self._streams.get(stream) or (None, Steady(controls.smoothing))
+        if known != (controls, masked) or self._clock() < self._fade_start + self._fade:
+            steady.reset()
+        steady.smoothing = controls.smoothing
+        self._streams[stream] = (controls, masked), steady
+        return steady
 
     def _mixture(self, now):
         """``{digest: weight}`` at this time: on the way from the mixture before to the one that was set."""

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from ros_style_transfer.latest import Frame, LatestSlot
-from ros_style_transfer.meter import Meter
+from ros_style_transfer.latest import Frame, LatestSlots
+from ros_style_transfer.meter import Meter, together
 
 ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "diagnostic_msgs", "dynamic_reconfigure"}
 
@@ -93,52 +93,76 @@ def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
 
 
 def test_slot_gives_the_newest_item_once():
-    slot = LatestSlot()
-    assert slot.put("a") is False
-    assert slot.put("b") is True
-    assert slot.take(0) == "b"
-    assert slot.take(0) is None
-    assert slot.put(Frame("c", 1.0)) is False
-    assert slot.take(10) == ("c", 1.0)
+    slots = LatestSlots()
+    assert slots.put("camera", "a") is False
+    assert slots.put("camera", "b") is True
+    assert slots.take(0) == ("camera", "b")
+    assert slots.take(0) is None
+    assert slots.put("camera", Frame("c", 1.0)) is False
+    assert slots.take(10) == ("camera", ("c", 1.0, None))
+
+
+def test_a_fast_source_does_not_keep_slow_ones_waiting():
+    slots, taken = LatestSlots(), []
+    for turn in range(6):
+        slots.put("fast", turn)
+        if turn in (0, 3):
+            slots.put("slow", turn)
+            slots.put("other", turn)
+        taken.append(slots.take(0))
+    assert [source for source, _ in taken] == ["fast", "slow", "other", "fast", "slow", "other"]
+    assert taken[3:] == [("fast", 3), ("slow", 3), ("other", 3)]
+
+
+def test_what_a_source_has_put_can_be_dropped():
+    slots = LatestSlots()
+    slots.put("front", 1)
+    slots.put("rear", 2)
+    slots.drop("front")
+    slots.drop("never seen")
+    assert slots.take(0) == ("rear", 2)
+    assert slots.take(0) is None
 
 
 def test_slot_waits_no_longer_than_its_timeout():
-    slot, start = LatestSlot(), time.monotonic()
-    assert slot.take(0.05) is None
+    slots, start = LatestSlots(), time.monotonic()
+    assert slots.take(0.05) is None
     assert 0.04 < time.monotonic() - start < 2
 
 
-@pytest.mark.parametrize("action, expected", [(lambda slot: slot.put("item"), "item"), (LatestSlot.wake, None)],
-                         ids=["put", "wake"])
+@pytest.mark.parametrize("action, expected", [(lambda slots: slots.put("s", "item"), ("s", "item")),
+                                              (LatestSlots.wake, None)], ids=["put", "wake"])
 def test_slot_ends_a_wait_at_once(action, expected):
-    slot, taken = LatestSlot(), []
-    thread = threading.Thread(target=lambda: taken.append(slot.take(30)), daemon=True)
+    slots, taken = LatestSlots(), []
+    thread = threading.Thread(target=lambda: taken.append(slots.take(30)), daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
     while thread.is_alive() and not taken and time.monotonic() < deadline:
         time.sleep(0.01)  # the thread may not wait yet: wake it until it does
         if expected is None or not taken:
-            action(slot)
+            action(slots)
         thread.join(0.05)
     assert taken == [expected]
 
 
-def test_slot_between_threads_drops_but_never_reorders():
-    slot, taken = LatestSlot(), []
+def test_slots_between_threads_drop_but_never_reorder():
+    slots, taken = LatestSlots(), {"even": [], "odd": []}
 
     def work():
-        while not taken or taken[-1] < 2000:
-            item = slot.take(10)
+        while not all(numbers and numbers[-1] >= 1999 for numbers in taken.values()):
+            item = slots.take(10)
             if item is None:
                 return
-            taken.append(item)
+            taken[item[0]].append(item[1])
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    replaced = sum(slot.put(number) for number in range(1, 2001))
+    replaced = sum(slots.put(("even", "odd")[number % 2], number) for number in range(1, 2001))
     thread.join(20)
-    assert taken == sorted(set(taken)) and taken[-1] == 2000
-    assert len(taken) + replaced == 2000
+    for numbers in taken.values():
+        assert numbers == sorted(set(numbers))
+    assert (taken["even"][-1], taken["odd"][-1]) == (2000, 1999)
+    assert sum(map(len, taken.values())) + replaced == 2000
 
 
 class Clock:
@@ -178,7 +202,7 @@ def test_young_meter_does_not_count_time_before_its_start():
 
 
 def test_new_meter_reads_zero():
-    assert Meter(clock=Clock()).read() == (0, 0, 0, 0, 0)
+    assert Meter(clock=Clock()).read() == (0, 0, 0, (0, 0, 0, 0), 0, 0)
 
 
 def test_meter_counts_losses_since_the_start():
@@ -190,3 +214,26 @@ def test_meter_counts_losses_since_the_start():
     clock.now += 100
     counts = meter.read()
     assert (counts.dropped, counts.failed) == (3, 1)
+
+
+def test_meter_tells_where_a_frames_time_went():
+    meter = Meter(clock=Clock())
+    meter.published(0.5, (0.1, 0.2, 0.05, 0.0))
+    meter.published(0.7, (0.1, 0.4, 0.15, 0.0))
+    assert meter.read().steps == pytest.approx((0.1, 0.3, 0.1, 0.0))
+
+
+def test_streams_together_weigh_as_much_as_they_publish():
+    clock = Clock()
+    meters = Meter(window=1.0, clock=clock), Meter(window=1.0, clock=clock), Meter(window=1.0, clock=clock)
+    clock.now += 1
+    for meter, times, latency in ((meters[0], 3, 0.1), (meters[1], 1, 0.5)):
+        for _ in range(times):
+            meter.received()
+            meter.published(latency, (latency, 0, 0, 0))
+        meter.dropped()
+    counts = together(meter.read() for meter in meters)
+    assert (counts.input_rate, counts.output_rate, counts.latency) == pytest.approx((4, 4, 0.2))
+    assert counts.steps == pytest.approx((0.2, 0, 0, 0))
+    assert (counts.dropped, counts.failed) == (2, 0)
+    assert together([Meter(clock=clock).read()]).latency == 0

@@ -1,11 +1,17 @@
-"""sensor_msgs/Image to RGB arrays and back."""
+"""Messages to RGB arrays and back: sensor_msgs/Image, CompressedImage and CameraInfo."""
+import copy
+import io
+
+import cv2
 import numpy as np
 from cv_bridge import CvBridge, CvBridgeError
-from sensor_msgs.msg import Image
+from PIL import Image as Picture
+from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
 
-BUFFER = 2**26  # bytes for a subscriber; a smaller one than a frame makes rospy lag behind (ros_comm#536)
+FORMATS = ("jpeg", "png")  # of compressed images
+
 _BRIDGE = CvBridge()
 # OpenCV's plain types carry no colour meaning; by custom they hold what imshow would show.
 _MEANT = {"8UC1": "mono8", "8UC3": "bgr8"}
@@ -17,16 +23,18 @@ _BYTES = {"mono8": 1, "8UC1": 1, "bgr8": 3, "rgb8": 3, "8UC3": 3, "bgra8": 4, "r
 
 
 def is_empty(message):
-    """Whether a message holds no picture at all, as image_publisher sends when its clip rewinds."""
-    return message.width == 0 or message.height == 0
+    """Whether an Image holds no picture at all, as image_publisher sends when its clip rewinds."""
+    return isinstance(message, Image) and (message.width == 0 or message.height == 0)
 
 
 def to_rgb(message):
-    """The picture of a sensor_msgs/Image: RGB uint8 ``[height, width, 3]``.
+    """The picture of a sensor_msgs/Image or CompressedImage: RGB uint8 ``[height, width, 3]``.
 
     Raises:
         ImageError: the encoding cannot be turned into rgb8, or the data does not fit the header.
     """
+    if isinstance(message, CompressedImage):
+        return _decoded(message)
     encoding, height, width = message.encoding, message.height, message.width
     if encoding in _BYTES:
         row = width * _BYTES[encoding]
@@ -46,6 +54,34 @@ def to_rgb(message):
         raise ImageError("cannot turn encoding %r into rgb8: %s" % (encoding, error)) from None
 
 
+def _decoded(message):
+    data = bytes(message.data)
+    try:
+        with Picture.open(io.BytesIO(data)):
+            pass  # it reads the header alone, and refuses a size that would fill the memory
+        # EXIF's orientation is for pictures that people look at: a camera's geometry is in its camera_info.
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError, cv2.error) as error:
+        reason = str(error).split("<_io")[0]
+    else:
+        if bgr is not None:
+            return np.ascontiguousarray(bgr[:, :, ::-1])
+        reason = "the data is damaged"
+    raise ImageError("cannot decode a compressed image (format %r, %d bytes): %s"
+                     % (message.format, len(data), reason or "no known kind of picture"))
+
+
+def to_labels(message):
+    """The labels of a mask's message, mono8 or 8UC1: uint8 ``[height, width]``.
+
+    Raises:
+        ImageError: it has another encoding, or its data does not fit the header.
+    """
+    if message.encoding not in ("mono8", "8UC1"):
+        raise ImageError("a mask must come as mono8 or 8UC1, a label each pixel, not %r" % message.encoding)
+    return np.ascontiguousarray(to_rgb(message)[:, :, 0])
+
+
 def _unpadded(message, row):
     """The message with its rows' padding cut off, which cv_bridge would take for pixels."""
     data = np.frombuffer(message.data, np.uint8)
@@ -58,3 +94,31 @@ def to_message(rgb, header):
     """RGB uint8 ``[height, width, 3]`` as a sensor_msgs/Image under ``header``."""
     height, width = rgb.shape[:2]
     return Image(header, height, width, "rgb8", 0, 3 * width, rgb.tobytes())
+
+
+def to_compressed(rgb, header, kind="jpeg", quality=80):
+    """RGB uint8 ``[height, width, 3]`` as a sensor_msgs/CompressedImage, ``jpeg`` (``quality`` 1 to 100) or ``png``."""
+    ending, options = (".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]) if kind == "png" else (
+        ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(ending, rgb[:, :, ::-1], options)
+    if not done:
+        raise ImageError("a frame of %dx%d cannot be written as %s" % (rgb.shape[1], rgb.shape[0], kind))
+    # What image_transport's plugin for C++ writes: the encoding before, and that of the compressed data.
+    return CompressedImage(header, "rgb8; %s compressed bgr8" % kind, data.tobytes())
+
+
+def scaled_info(info, header, across, down):
+    """The CameraInfo of a picture whose sides are ``across`` and ``down`` times the camera's, under ``header``.
+
+    As image_proc's resize does it: focal lengths and centres of K and P, the region of interest and the size change.
+    """
+    scaled = copy.copy(info)
+    scaled.header = header
+    scaled.width, scaled.height = int(round(info.width * across)), int(round(info.height * down))
+    across_and_down = np.array([[across], [down], [1.0]])
+    scaled.K = tuple((np.reshape(info.K, (3, 3)) * across_and_down).ravel())
+    scaled.P = tuple((np.reshape(info.P, (3, 4)) * across_and_down).ravel())
+    scaled.roi = copy.copy(info.roi)
+    for name, factor in (("x_offset", across), ("width", across), ("y_offset", down), ("height", down)):
+        setattr(scaled.roi, name, int(round(getattr(info.roi, name) * factor)))
+    return scaled

@@ -2,42 +2,60 @@
 
 Data flow::
 
-    image --callback--> LatestSlot --worker--> Stylizer --> ~image
-                                      ^
-    ~set_style --requests-------------+        housekeeping: subscribe or not, ~status
-    ~render, ~render_action --> `renders`, in processes of their own
+    image (`camera`) --callback--> LatestSlots --worker--> Stylizer --> ~image (`camera`)
+    style topic ------------------------^           ^
+    ~set_style, dynamic_reconfigure --requests------+     housekeeping: subscribe or not,
+    ~render, ~render_action --> `renders`, in processes   ~status, /diagnostics, the master
 
-The callback only stores.  One worker thread owns TensorFlow: it loads the model, answers style
+Callbacks only store.  One worker thread owns TensorFlow: it loads the model, answers style
 requests between frames, and paints.  The housekeeping thread runs on wall time, whatever
 ``/use_sim_time`` says.
 """
 import concurrent.futures
+import datetime
 import os
 import queue
+import re
+import shutil
+import tempfile
 import threading
 import time
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+import rosgraph
 import rospy
-from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, SetBoolResponse, Trigger, TriggerResponse
 
 from ros_style_transfer.msg import StyleStatus
-from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
+from ros_style_transfer.srv import (
+    AddStyle,
+    AddStyleResponse,
+    ListStyles,
+    ListStylesResponse,
+    SetStyle,
+    SetStyleResponse,
+)
 
-from .. import images, masks, options
+from .. import images, masks, meter, options
 from ..errors import OptionError, StyleError, StyleTransferError
-from ..latest import Frame, LatestSlot
-from ..meter import Meter
+from ..latest import Frame, LatestSlots
 from ..options import Controls
 from ..style_library import StyleLibrary
 from . import conversions, params
+from .camera import MASK_PATIENCE, Camera, subscribe
+from .diagnostics import Diagnostics
+from .params import CAMERA, TOPIC
+from .reconfigure import Reconfigure, controls_of, fields_of
 from .renders import Renders
 
 STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
-PATIENCE = 5.0  # seconds without a frame until a warning, or until a style from the camera is given up
-CAMERA = "camera"  # the style that is the next frame itself
+PATIENCE = 5.0  # seconds without a frame until a warning, or until a style from a topic is given up
+STYLE_PERIOD = 1.0  # seconds between pictures of the style topic that are looked at
+MASTER_PERIOD = 5.0  # seconds between looks at whether the ROS master is still the same
+STYLE_IMAGE = "style_image"  # the topic whose pictures the style `topic` is
+LARGEST_ADDED = 2048  # pixels of the longer side that an added style keeps
 
 
 class Look(NamedTuple):
@@ -45,21 +63,23 @@ class Look(NamedTuple):
 
     styles: Tuple[str, ...]
     weights: Tuple[float, ...]  # empty: equal
-    mask: Optional[np.ndarray]  # labels, as `masks.read` gives them
+    mask: str  # a mask's name, `params.TOPIC`, or empty: none
+    labels: Optional[np.ndarray]  # of a mask with a name, as `masks.read` gives them
+    max_side: int
     controls: Controls
 
     def __str__(self):
         shares = ["%s %g" % pair for pair in zip(self.styles, self.weights)] or self.styles
         parts = ["style " + ", ".join(shares), "strength %g" % self.controls.strength]
         rest = options.describe(self.controls._replace(strength=1.0))
-        return ", ".join(parts + ([rest] if rest else []) + ([] if self.mask is None else ["masked"]))
+        return ", ".join(parts + ([rest] if rest else []) + (["masked"] if self.mask else []))
 
 
 class Change(NamedTuple):
     """A request to look otherwise."""
 
     look: Look
-    pictures: Optional[List[Optional[np.ndarray]]]  # of its styles, None for the next frame; None: no new styles
+    pictures: Optional[List[Any]]  # of its styles; `CAMERA` or `TOPIC` for one that is still to come; None: as before
     fade: float
     done: concurrent.futures.Future
 
@@ -73,34 +93,51 @@ class StyleTransferNode:
 
     def __init__(self, parameters):
         self._parameters = parameters
-        self._library = StyleLibrary(parameters.style_dirs)
+        self._added = tempfile.mkdtemp(prefix="ros_style_transfer_")  # pictures that ~add_style brought
+        self._library = StyleLibrary([self._added, *parameters.style_dirs])
         self._random = np.random.default_rng()
         names = self._named(parameters.style)
-        self._pictures = [self._library.read(name) for name in names]
-        mask = self._library.read_mask(parameters.mask) if parameters.mask else None
-        self._look = Look(names, parameters.style_weights, mask, parameters.controls)
+        self._pictures = self._read(names)
+        self._look = Look(names, parameters.style_weights, parameters.mask, self._labels(parameters.mask),
+                          parameters.max_side, parameters.controls)
+        self._fade = 0.0
         self._check(self._look)
         self._state, self._message = StyleStatus.LOADING, "loading %s" % parameters.model
-        self._renders = Renders(parameters, self._library, self._named, lambda: self._look.styles)
-        self._slot, self._requests = LatestSlot(), queue.Queue()
+        self._device, self._last_error = "not known yet", ""
+        self._slots, self._requests = LatestSlots(), queue.Queue()
+        self._cameras = [Camera(name, parameters, self._slots) for name in parameters.cameras or ("",)]
+        self._style_came = 0.0  # when a picture of the style topic was taken last
+        self._style_subscriber = None
+        self._paused = False
         self._changing = threading.Lock()  # one request after the other
-        self._awaiting = None  # the change whose style is the next frame
+        self._awaiting = None  # the change whose style is still to come
         self._awaited_until = 0.0  # the monotonic time at which it has waited long enough
-        self._meter = Meter()
         self._stop, self._peers_changed = threading.Event(), threading.Event()
-        self._subscriber = None
-        self._subscribed = None  # when, until a look was taken whether frames come
+        self._watched = {}  # camera: when it was subscribed to, until a look was taken whether frames come
+        self._master, self._master_due = None, 0.0
+        self._renders = Renders(parameters, self._library, self._named, lambda: self._look.styles,
+                                self._cameras[0].topic)
+        self._reconfigure = Reconfigure(self._fields, self._on_reconfigure)
+        self._diagnostics = Diagnostics(self._cameras, parameters.expected_rate, lambda: (
+            self._state_now(), self._message, parameters.model, self._device, parameters.dtype),
+            lambda: self._last_error)
         self._threads = []
 
     def setup(self):
         """Advertise everything and start working; the model loads in the background."""
         listener = _PeerListener(self._peers_changed)
-        self._publisher = rospy.Publisher("~image", Image, listener, queue_size=1, tcp_nodelay=True)
+        for camera in self._cameras:
+            camera.advertise(listener)
         self._status = rospy.Publisher("~status", StyleStatus, queue_size=1, latch=True)
         self._publish_status()
-        rospy.Service("~set_style", SetStyle, self._on_set_style)
-        rospy.Service("~list_styles", ListStyles, self._on_list_styles)
+        self._diagnostics.setup()
+        for name, kind, answer in (
+                ("set_style", SetStyle, self._on_set_style), ("list_styles", ListStyles, self._on_list_styles),
+                ("add_style", AddStyle, self._on_add_style), ("pause", SetBool, self._on_pause),
+                ("save", Trigger, self._on_save)):
+            rospy.Service("~" + name, kind, answer)
         self._renders.setup()
+        self._reconfigure.setup()
         rospy.on_shutdown(self.shutdown)
         for target in (self._work, self._keep_house):
             thread = threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
@@ -111,75 +148,167 @@ class StyleTransferNode:
         """Stop all threads and renders; returns when they have ended."""
         self._stop.set()
         self._peers_changed.set()
-        self._slot.wake()
+        self._slots.wake()
+        self._reconfigure.shutdown()
         self._renders.shutdown()
         for thread in self._threads:
             thread.join(1.0)
+        shutil.rmtree(self._added, ignore_errors=True)
 
-    # --- callbacks: they store, and no more -------------------------------------------------
-
-    def _on_image(self, message):
-        if conversions.is_empty(message):
-            return  # image_publisher's mark of a rewound clip
-        self._meter.received()
-        if self._slot.put(Frame(message, time.monotonic())):
-            self._meter.dropped()
+    # --- requests: they store, wait for the worker, and answer --------------------------------
 
     def _on_list_styles(self, _request):
         paths = self._library.paths()
         return ListStylesResponse(list(paths), list(paths.values()), ",".join(self._look.styles))
 
     def _on_set_style(self, request):
-        message = ""
+        success, message = self._ask("set_style", lambda: self._change(request))
+        return SetStyleResponse(success, message, ",".join(self._look.styles), self._look.controls.strength)
+
+    def _on_add_style(self, request):
+        try:
+            if not re.match(r"^[A-Za-z0-9][\w-]{0,63}$", request.name) or request.name in params.NO_PICTURES:
+                raise OptionError("a style's name must be letters, digits, - and _, 64 at most, none of %s, not %r"
+                                  % (", ".join(params.NO_PICTURES), request.name))
+            if conversions.is_empty(request.image):
+                raise OptionError("the style %r has no picture: its image is empty" % request.name)
+            rgb = images.limit(conversions.to_rgb(request.image), LARGEST_ADDED)
+            path = os.path.join(self._added, request.name + ".png")
+            # Whoever reads it meanwhile sees the old picture or the new one, never half of it.
+            images.write(path[:-4] + ".partial.png", rgb)
+            os.replace(path[:-4] + ".partial.png", path)
+        except StyleTransferError as error:
+            rospy.logwarn("add_style: %s", error)
+            return AddStyleResponse(False, str(error))
+        if request.use:
+            look = lambda: self._look._replace(styles=(request.name,), weights=())
+            return AddStyleResponse(*self._ask("add_style", lambda: Change(
+                self._checked(look()), [rgb], 0.0, concurrent.futures.Future())))
+        return AddStyleResponse(True, "added the style %s, %dx%d" % (request.name, rgb.shape[1], rgb.shape[0]))
+
+    def _on_pause(self, request):
+        self._set_paused(request.data)
+        return SetBoolResponse(True, self._message)
+
+    def _set_paused(self, paused):
+        self._paused = paused
+        self._say(self._state, "paused on request" if paused else "going on")
+        self._reconfigure.tell()
+        self._peers_changed.set()
+
+    def _on_save(self, _request):
+        """Write the newest frame and what was painted of it, of every camera."""
+        try:
+            pairs = [(camera, *camera.newest) for camera in self._cameras if camera.newest is not None]
+            if not pairs:
+                raise StyleError("no frame was painted yet; does somebody listen to ~image?")
+            saved, now = [], datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]
+            for camera, content, painted in pairs:
+                name = "_".join(camera.name.split("/") + [now]).strip("_")
+                paths = [images.path_below(self._parameters.output_dir, "%s_%s.png" % (name, part), "~output_dir")
+                         for part in ("content", "painted")]
+                for path, rgb in zip(paths, (content, painted)):
+                    images.write(path, rgb)
+                saved.append(paths[1])
+        except StyleTransferError as error:
+            rospy.logwarn("save: %s", error)
+            return TriggerResponse(False, str(error))
+        rospy.loginfo("saved %s", ", ".join(saved))
+        return TriggerResponse(True, ", ".join(saved))
+
+    def _on_reconfigure(self, fields):
+        """Look as dynamic_reconfigure asks: ``fields`` are those that are to be otherwise."""
+        if "paused" in fields:
+            self._set_paused(fields["paused"])
+        self._fade = fields.get("fade", self._fade)
+        if not set(fields) - {"paused", "fade"}:
+            return
+        success, message = self._ask("reconfigure", lambda: self._changed_fields(fields))
+        if not success:
+            raise StyleTransferError(message)
+
+    def _ask(self, name, change):
+        """Have the worker apply what ``change`` () gives; returns (success, message)."""
         with self._changing:
             try:
-                change = self._change(request)
-                self._requests.put(change)
-                self._slot.wake()
-                message = change.done.result(STYLE_TIMEOUT)
-                success = True
+                wanted = change()
+                self._requests.put(wanted)
+                self._slots.wake()
+                return True, wanted.done.result(STYLE_TIMEOUT)
             except concurrent.futures.TimeoutError:
-                change.done.cancel()  # or it would be applied after all, some time
-                success = False
+                wanted.done.cancel()  # or it would be applied after all, some time
                 message = "the style was not set within %g s (state: %s)" % (STYLE_TIMEOUT, self._state)
             except StyleTransferError as error:
-                success, message = False, str(error)
-            if not success:
-                rospy.logwarn("set_style: %s", message)
-            return SetStyleResponse(success, message, ",".join(self._look.styles), self._look.controls.strength)
+                message = str(error)
+            if name != "reconfigure":  # which warns by itself
+                rospy.logwarn("%s: %s", name, message)
+            return False, message
 
     def _change(self, request):
-        """The `Change` that a request asks for; everything that can be wrong is found here."""
-        look, pictures = self._look, None
+        """The `Change` that a request to ~set_style asks for; everything that can be wrong is found here."""
         if request.style and request.styles:
             raise OptionError("give either style or styles, not both")
-        names = self._named(request.styles or ([request.style] if request.style else []))
-        options.check_weights(request.weights, len(names))
-        options.within("fade", request.fade, 0.0, 3600.0)
-        if names:
-            pictures = [None if name == CAMERA else self._library.read(name) for name in names]
-            look = look._replace(styles=names, weights=tuple(request.weights))
-        if request.mask:
-            look = look._replace(mask=None if request.mask == "none" else self._library.read_mask(request.mask))
         controls = {item.key: item.value for item in request.controls}
         if request.set_strength:
             controls["strength"] = request.strength
         elif request.strength:
             raise OptionError(
                 "strength %g was given without set_strength: true; say both or neither" % request.strength)
-        look = look._replace(controls=options.controls_from(controls, look.controls))
-        self._check(look)
-        return Change(look, pictures, request.fade, concurrent.futures.Future())
+        look = self._look._replace(controls=options.controls_from(controls, self._look.controls))
+        return self._changed(look, request.styles or ([request.style] if request.style else []), request.weights,
+                             request.fade, request.mask)
+
+    def _changed_fields(self, fields):
+        """The same for dynamic_reconfigure's ``fields``."""
+        look = self._look
+        params.check_max_side(fields.get("max_side", look.max_side))
+        look = look._replace(controls=controls_of(fields, look.controls),
+                             max_side=fields.get("max_side", look.max_side))
+        names, weights = (), ()
+        if "style" in fields or "style_weights" in fields:
+            names = params.names(fields.get("style", ",".join(look.styles)))
+            weights = params.numbers(fields.get("style_weights", ""))
+        mask = fields.get("mask", look.mask)
+        return self._changed(look, names, weights, self._fade, "" if mask == look.mask else mask or "none")
+
+    def _changed(self, look, names, weights, fade, mask):
+        names, pictures = self._named(names), None
+        options.check_weights(weights, len(names))
+        options.within("fade", fade, 0.0, 3600.0)
+        if names:
+            pictures = self._read(names)
+            look = look._replace(styles=names, weights=tuple(weights))
+        if mask:
+            mask = "" if mask == "none" else mask
+            look = look._replace(mask=mask, labels=self._labels(mask))
+        return Change(self._checked(look), pictures, fade, concurrent.futures.Future())
 
     def _named(self, names):
         return tuple(self._library.random(self._random) if name == "random" else name for name in names)
 
+    def _read(self, names):
+        return [name if name in (CAMERA, TOPIC) else self._library.read(name) for name in names]
+
+    def _labels(self, mask):
+        return self._library.read_mask(mask) if mask not in ("", TOPIC) else None
+
+    def _checked(self, look):
+        self._check(look)
+        return look
+
     def _check(self, look):
         options.check(look.controls, self._parameters.model)
-        if look.mask is not None:
-            masks.check(look.mask, *look.mask.shape, len(look.styles))
-            if look.controls.method == "whiten":
-                raise OptionError("the method whiten takes no style, so there is nothing for a mask to say")
+        if look.labels is not None:
+            masks.check(look.labels, *look.labels.shape, len(look.styles))
+        if look.mask and look.controls.method == "whiten":
+            raise OptionError("the method whiten takes no style, so there is nothing for a mask to say")
+
+    def _fields(self):
+        """What is in force, as dynamic_reconfigure shows it."""
+        look = self._look
+        return dict(fields_of(look.controls), style=",".join(look.styles),
+                    style_weights=",".join("%g" % weight for weight in look.weights), fade=float(self._fade),
+                    mask=look.mask, max_side=look.max_side, paused=self._paused)
 
     # --- the worker: the only thread that touches TensorFlow ---------------------------------
 
@@ -190,19 +319,22 @@ class StyleTransferNode:
             self._say(StyleStatus.ERROR, "cannot load %s: %s" % (self._parameters.model, error), rospy.logerr)
             while not self._stop.is_set():
                 self._answer_requests(None)
-                self._slot.take(0.5)
+                self._slots.take(0.5)
             return
         while not self._stop.is_set():
             self._answer_requests(stylizer)
-            frame = self._slot.take(0.5)
-            if frame is not None:
-                self._paint(stylizer, frame)
+            taken = self._slots.take(0.5)
+            if taken is not None and taken[0] == TOPIC:
+                self._take_style(stylizer, taken[1])
+            elif taken is not None:
+                self._paint(stylizer, *taken)
             if self._awaiting is not None and time.monotonic() > self._awaited_until:
                 change, self._awaiting = self._awaiting, None
                 if change.done.set_running_or_notify_cancel():
+                    topic = STYLE_IMAGE if TOPIC in change.look.styles else self._cameras[0].topic
                     change.done.set_exception(StyleError(
                         "no frame came on %s within %g s to become the style; is its camera running?"
-                        % (rospy.resolve_name("image"), PATIENCE)))
+                        % (rospy.resolve_name(topic), PATIENCE)))
 
     def _load(self):
         started = time.monotonic()
@@ -210,11 +342,17 @@ class StyleTransferNode:
 
         p = self._parameters
         stylizer = Stylizer(p.model, p.dtype, p.weights_dir or None)
-        stylizer.set_styles(self._pictures, self._look.weights or None)
+        self._device = stylizer.device
+        self._set_pictures(stylizer)
         # Without swapping: the little picture that warms up may be smaller than a patch.
-        stylizer.warm_up(controls=self._look.controls._replace(swap=0.0))
+        controls = self._look.controls._replace(swap=0.0)
+        stylizer.warm_up(controls=controls if _complete(self._pictures) else controls._replace(method="whiten"))
         self._say(StyleStatus.READY, "%s loaded in %.1f s" % (p.model, time.monotonic() - started))
         return stylizer
+
+    def _set_pictures(self, stylizer, fade=0.0):
+        if _complete(self._pictures):
+            stylizer.set_styles(self._pictures, self._look.weights or None, fade)
 
     def _answer_requests(self, stylizer):
         """Answer what waits; with no ``stylizer``, since it could not be loaded, by refusing."""
@@ -226,48 +364,94 @@ class StyleTransferNode:
             if stylizer is None:
                 if change.done.set_running_or_notify_cancel():
                     change.done.set_exception(StyleTransferError(self._message))
-            elif change.pictures and any(picture is None for picture in change.pictures):
+            elif change.pictures and not _complete(change.pictures):
                 self._awaiting, self._awaited_until = change, time.monotonic() + PATIENCE
                 self._peers_changed.set()  # with nobody listening the camera is not subscribed to
             else:
                 self._apply(stylizer, change)
 
-    def _apply(self, stylizer, change, frame=None):
-        """Look as asked from now on; ``frame`` is the picture for styles from the camera."""
+    def _apply(self, stylizer, change):
+        """Look as asked from now on."""
         if not change.done.set_running_or_notify_cancel():
             return
         if change.pictures:
-            pictures = [frame if picture is None else picture for picture in change.pictures]
             try:
-                stylizer.set_styles(pictures, change.look.weights or None, change.fade)
+                stylizer.set_styles(change.pictures, change.look.weights or None, change.fade)
             except Exception as error:  # one request never ends the stream
                 change.done.set_exception(StyleTransferError("the style cannot be set: %s" % error))
                 return
+            self._pictures = change.pictures
+        elif change.look.mask != self._look.mask:
+            stylizer.reset()
         self._look = change.look
         self._say(self._state, str(self._look))
+        self._reconfigure.tell()
         change.done.set_result(str(self._look))
+        self._peers_changed.set()  # topics may be wanted now, or no longer
 
-    def _paint(self, stylizer, frame):
+    def _fill(self, stylizer, source, rgb):
+        """Give the styles that wait for a picture of ``source``, `CAMERA` or `TOPIC`, this one."""
+        filled = lambda pictures: [rgb if isinstance(p, str) and p == source else p for p in pictures]
+        if self._awaiting is not None:
+            self._awaiting = self._awaiting._replace(pictures=filled(self._awaiting.pictures))
+            if _complete(self._awaiting.pictures):
+                change, self._awaiting = self._awaiting, None
+                self._apply(stylizer, change)
+        elif not _complete(self._pictures):  # since the start
+            self._pictures = filled(self._pictures)
+            self._set_pictures(stylizer)
+
+    def _take_style(self, stylizer, frame):
+        """Paint in the newest picture of the style topic from now on."""
         try:
-            rgb = images.limit(conversions.to_rgb(frame.message), self._parameters.max_side)
-            if self._awaiting is not None:
-                self._apply(stylizer, self._awaiting, rgb)
-                self._awaiting = None
-            painted = stylizer.stylize(rgb, self._look.controls, self._look.mask)
-            self._publisher.publish(conversions.to_message(painted, frame.message.header))
+            rgb = images.limit(conversions.to_rgb(frame.message), LARGEST_ADDED)
+            self._fill(stylizer, TOPIC, rgb)
+            if TOPIC in self._look.styles and _complete(self._pictures):
+                self._pictures = [rgb if name == TOPIC else picture
+                                  for name, picture in zip(self._look.styles, self._pictures)]
+                # A second's fade: a camera's picture changes all the time, and a style must not flicker.
+                self._set_pictures(stylizer, STYLE_PERIOD)
+        except Exception as error:  # one picture never ends the stream
+            self._warn("the picture on %s cannot be the style: %s" % (rospy.resolve_name(STYLE_IMAGE), error))
+
+    def _paint(self, stylizer, camera, frame):
+        try:
+            moments = [time.monotonic()]
+            whole = conversions.to_rgb(frame.message)
+            rgb = images.limit(whole, self._look.max_side)
+            self._fill(stylizer, CAMERA, rgb)
+            if self._paused:
+                return
+            labels = self._look.labels
+            if frame.mask is not None and self._look.mask == TOPIC:
+                labels = conversions.to_labels(frame.mask)
+            if not _complete(self._pictures):
+                raise StyleError("no picture came on %s yet to become the style" % rospy.resolve_name(STYLE_IMAGE))
+            moments.append(time.monotonic())
+            painted = stylizer.stylize(rgb, self._look.controls, labels, camera.name)
+            moments.append(time.monotonic())
+            header = frame.message.header
+            messages = camera.encode(painted, header)
+            moments.append(time.monotonic())
+            camera.publish(messages, header, rgb.shape[1] / whole.shape[1], rgb.shape[0] / whole.shape[0])
+            moments.append(time.monotonic())
+            camera.newest = rgb, painted
         except rospy.ROSException:
             return  # shutting down: the publisher is closed
         except StyleTransferError as error:
-            self._skip(str(error))
+            self._skip(camera, str(error))
         except Exception as error:  # one frame never ends the stream
-            self._skip("a frame could not be painted: %s" % error)
+            self._skip(camera, "a frame could not be painted: %s" % error)
         else:
-            self._meter.published(time.monotonic() - frame.arrival)
+            camera.meter.published(moments[-1] - frame.arrival, tuple(np.diff(moments)))
 
-    def _skip(self, message):
-        self._meter.failed()
-        self._message = message
-        rospy.logwarn_throttle_identical(10, "frame skipped: " + message)
+    def _skip(self, camera, message):
+        camera.meter.failed()
+        self._warn("frame skipped: " + message, message)
+
+    def _warn(self, message, short=None):
+        self._message = self._last_error = short or message
+        rospy.logwarn_throttle_identical(10, message)
 
     # --- housekeeping -----------------------------------------------------------------------
 
@@ -277,49 +461,98 @@ class StyleTransferNode:
             self._peers_changed.wait(max(0.0, due - time.monotonic()))
             self._peers_changed.clear()
             try:
-                self._subscribe_if_wanted()
+                self._subscribe_as_wanted()
                 if time.monotonic() >= due:
                     due = time.monotonic() + STATUS_PERIOD
                     self._warn_if_blind()
                     self._publish_status()
+                    self._diagnostics.publish()
+                    self._watch_master()
             except Exception as error:  # the master may be away for a moment
                 if not self._stop.is_set():
                     rospy.logerr_throttle_identical(10, "housekeeping: %s" % error)
 
-    def _subscribe_if_wanted(self):
-        """Subscribe to the camera while somebody listens, or a request waits for a frame."""
+    def _subscribe_as_wanted(self):
+        """Subscribe to a camera while somebody listens, or a request waits for a frame; to the style topic while
+        it is the style."""
         awaiting = self._awaiting  # the worker may drop it any time
-        wanted = (awaiting is not None and not awaiting.done.done()) or self._publisher.get_num_connections() > 0
-        if wanted and self._subscriber is None and not self._stop.is_set():
-            self._subscriber = rospy.Subscriber(
-                "image", Image, self._on_image, queue_size=1, buff_size=conversions.BUFFER, tcp_nodelay=True)
-            self._subscribed = time.monotonic()
-        elif not wanted and self._subscriber is not None:
-            self._subscriber.unregister()
-            self._subscriber = None
-            self._slot.take(0)
+        awaited = awaiting.look.styles if awaiting is not None and not awaiting.done.done() else ()
+        for camera in self._cameras:
+            listened = camera.has_listeners() or self._parameters.always_subscribe
+            if (CAMERA in awaited or (listened and not self._paused)) and not self._stop.is_set():
+                if not camera.subscribed:
+                    self._watched[camera] = time.monotonic()
+                camera.subscribe(masked=self._look.mask == TOPIC)
+            elif camera.subscribed:
+                camera.unsubscribe()
+                self._watched.pop(camera, None)
+        followed = TOPIC in awaited or (TOPIC in self._look.styles and not self._paused)
+        if followed and self._style_subscriber is None and not self._stop.is_set():
+            self._style_came = 0.0
+            self._style_subscriber = subscribe(STYLE_IMAGE, self._on_style, self._parameters.image_transport)
+        elif not followed and self._style_subscriber is not None:
+            self._style_subscriber.unregister()
+            self._style_subscriber = None
+            self._slots.drop(TOPIC)
+
+    def _on_style(self, message):
+        now = time.monotonic()
+        if now - self._style_came >= STYLE_PERIOD and not conversions.is_empty(message):
+            self._style_came = now
+            self._slots.put(TOPIC, Frame(message, now))
 
     def _warn_if_blind(self):
         """Say which topic brings nothing, once for each subscription."""
-        if self._subscriber is None or self._subscribed is None or time.monotonic() - self._subscribed < PATIENCE:
+        now = time.monotonic()
+        for camera, since in list(self._watched.items()):
+            if now - since < PATIENCE:
+                continue
+            del self._watched[camera]
+            if camera.meter.read().input_rate == 0:
+                self._say_blind(camera)
+        for camera in self._cameras:
+            if camera.subscribed and camera.is_bare():
+                self._warn("no mask came beside the frames of %s for %g s: they are painted whole"
+                           % (rospy.resolve_name(camera.topic), MASK_PATIENCE))
+
+    def _say_blind(self, camera):
+        topic = rospy.resolve_name(camera.topic)
+        if self._parameters.image_transport == "compressed":
+            topic += "/compressed"
+        publishers = dict(rosgraph.Master(rospy.get_name()).getSystemState()[0]).get(topic)
+        self._message = "no frame came on %s for %g s (%s); is its camera running?" % (
+            topic, PATIENCE, "published by " + ", ".join(publishers) if publishers else "nobody publishes it")
+        rospy.logwarn("%s", self._message)
+
+    def _watch_master(self):
+        """End when the ROS master is another one: rospy never registers with it, so nobody would find this node."""
+        if time.monotonic() < self._master_due:
             return
-        self._subscribed = None
-        if self._meter.read().input_rate == 0:
-            self._message = "no frame came on %s for %g s; is its camera running?" % (
-                rospy.resolve_name("image"), PATIENCE)
-            rospy.logwarn("%s", self._message)
+        self._master_due = time.monotonic() + MASTER_PERIOD
+        try:
+            pid = rosgraph.Master(rospy.get_name()).getPid()
+        except OSError:
+            rospy.logwarn_throttle(60, "the ROS master at %s does not answer" % rosgraph.get_master_uri())
+            return
+        if self._master is not None and pid != self._master:
+            rospy.logerr("the ROS master was restarted and does not know this node: ending; roslaunch brings it "
+                         "back with respawn:=true")
+            rospy.signal_shutdown("the ROS master was restarted")
+        self._master = pid
+
+    def _state_now(self):
+        resting = self._paused or not any(camera.subscribed for camera in self._cameras)
+        return StyleStatus.PAUSED if self._state == StyleStatus.READY and resting else self._state
 
     def _publish_status(self):
-        counts = self._meter.read()
-        state = self._state
-        if state == StyleStatus.READY and self._subscriber is None:
-            state = StyleStatus.PAUSED
+        counts = meter.together(camera.meter.read() for camera in self._cameras)
+        steps = {name + "_time": seconds for name, seconds in zip(meter.STEPS, counts.steps)}
         status = StyleStatus(
-            state=state, model=self._parameters.model, style=",".join(self._look.styles),
+            state=self._state_now(), model=self._parameters.model, style=",".join(self._look.styles),
             weights=self._look.weights, controls=options.describe(self._look.controls),
             strength=self._look.controls.strength,
             input_rate=counts.input_rate, output_rate=counts.output_rate, latency=counts.latency,
-            dropped=counts.dropped, failed=counts.failed, message=self._message)
+            dropped=counts.dropped, failed=counts.failed, message=self._message, **steps)
         status.header.stamp = rospy.get_rostime()
         try:
             self._status.publish(status)
@@ -328,8 +561,15 @@ class StyleTransferNode:
 
     def _say(self, state, message, log=rospy.loginfo):
         self._state, self._message = state, message
+        if state == StyleStatus.ERROR:
+            self._last_error = message
         log("%s", message)
         self._publish_status()
+
+
+def _complete(pictures):
+    """Whether none of them is still to come."""
+    return not any(isinstance(picture, str) for picture in pictures)
 
 
 class _PeerListener(rospy.SubscribeListener):

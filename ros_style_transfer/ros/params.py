@@ -1,6 +1,7 @@
 """The node's private parameters, read once and checked, every wrong one named."""
 import math
 import os
+import re
 from typing import List, NamedTuple, Tuple
 
 import rospy
@@ -10,6 +11,12 @@ from ..errors import OptionError, StyleTransferError
 from ..options import DTYPES, Controls
 from ..render_queue import SHARES
 from ..style_library import StyleLibrary
+from .camera import TRANSPORTS
+from .conversions import FORMATS
+
+CAMERA = "camera"  # the style that is the next frame itself
+TOPIC = "topic"  # the style, or the mask, that comes as a topic
+NO_PICTURES = ("random", CAMERA, TOPIC)  # styles that are no file's name
 
 
 class Parameters(NamedTuple):
@@ -19,6 +26,13 @@ class Parameters(NamedTuple):
     style_weights: Tuple[float, ...]
     mask: str
     max_side: int
+    cameras: Tuple[str, ...]
+    image_transport: str
+    compressed_format: str
+    jpeg_quality: int
+    always_subscribe: bool
+    expected_rate: float
+    mask_tolerance: float
     model: str
     dtype: str
     style_dirs: List[str]
@@ -30,7 +44,9 @@ class Parameters(NamedTuple):
 
 
 DEFAULTS = Parameters(
-    style=("flow_night",), style_weights=(), mask="", max_side=0, model="live", dtype=DTYPES[0],
+    style=("flow_night",), style_weights=(), mask="", max_side=0, cameras=(), image_transport="raw",
+    compressed_format="jpeg", jpeg_quality=80, always_subscribe=False, expected_rate=0.0, mask_tolerance=0.1,
+    model="live", dtype=DTYPES[0],
     style_dirs=[], weights_dir="", output_dir="", frame_timeout=5.0, render_share="live_first", controls=Controls())
 
 
@@ -53,17 +69,24 @@ def read():
 
     get("model", _string, options.check_model)
     get("dtype", _string, lambda value: options.check_model(DEFAULTS.model, value))
-    get("max_side", _number, _check_max_side)
+    get("max_side", _number, check_max_side)
+    get("cameras", _cameras)
+    get("image_transport", _string, lambda value: options.among("image_transport", value, TRANSPORTS))
+    get("compressed_format", _string, lambda value: options.among("compressed_format", value, FORMATS))
+    get("jpeg_quality", _number, lambda value: options.whole("jpeg_quality", value, 1, 100))
+    get("always_subscribe", _truth)
+    get("expected_rate", _number, lambda value: options.within("expected_rate", value, 0.0, 1000.0))
+    get("mask_tolerance", _number, lambda value: options.within("mask_tolerance", value, 0.0, 10.0))
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
     get("frame_timeout", _number, lambda value: options.within("frame_timeout", value, 0.1, 3600.0))
     get("render_share", _string, lambda value: options.among("render_share", value, SHARES))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
-    get("style", _names, lambda names: library and [library.read(name) for name in names if name != "random"])
-    get("mask", str, lambda name: library and name and masks.read(library.find(name)))
+    get("style", names, lambda given: library and [library.read(name) for name in given if name not in NO_PICTURES])
+    get("mask", str, lambda name: library and name not in ("", TOPIC) and masks.read(library.find(name)))
     if "style" in values:
-        get("style_weights", _numbers, lambda weights: options.check_weights(weights, len(values["style"])))
+        get("style_weights", numbers, lambda weights: options.check_weights(weights, len(values["style"])))
     model, controls = values.get("model", DEFAULTS.model), {}
     for name in options.DESCRIPTIONS:
         if "model" not in values and "level" in name:
@@ -94,15 +117,32 @@ def _number(value):
     return value
 
 
-def _names(value):
+def _truth(value):
+    if not isinstance(value, bool):
+        raise OptionError("must be true or false, not %r" % (value,))
+    return value
+
+
+def _cameras(value):
+    """A list of names, or one text with names joined by commas; none: the topic ``image`` alone."""
+    given = names(value) if value else ()
+    for name in given:
+        if not re.match(r"^[A-Za-z][\w/]*$", name) or name.endswith("/"):
+            raise OptionError("%r is no name for a topic; use letters, digits and _" % name)
+    if len(set(given)) < len(given):
+        raise OptionError("must name each camera once, not %s" % ",".join(given))
+    return given
+
+
+def names(value):
     """A list of names, or one text with names joined by commas."""
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) and n for n in names):
-        raise OptionError("must be a style's name, or several joined by commas, not %r" % (value,))
-    return tuple(names)
+    given = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not given or not all(isinstance(n, str) and n for n in given):
+        raise OptionError("must be a name, or several joined by commas, not %r" % (value,))
+    return tuple(given)
 
 
-def _numbers(value):
+def numbers(value):
     """A list of numbers, or one text with numbers joined by commas."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = [value]
@@ -139,6 +179,6 @@ def _check_output_dir(folder):
         raise OptionError("%r is no folder; make it first" % folder)
 
 
-def _check_max_side(value):
+def check_max_side(value):
     if not (value == 0 or 32 <= value <= 16384) or value != int(value):
         raise OptionError("must be 0 (the input's size) or a whole number from 32 to 16384, not %r" % (value,))

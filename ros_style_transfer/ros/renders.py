@@ -27,6 +27,8 @@ from ..errors import ImageError, OptionError, StyleError, StyleTransferError
 from ..jobs import LARGEST, SMALLEST
 from ..render_queue import Cancelled, RenderQueue, RenderRequest
 from . import conversions
+from .camera import subscribe
+from .params import CAMERA, TOPIC
 
 # What the requests' own fields say; 0 is "not given".
 _NUMBERS = ("content_weight", "style_weight", "tv_weight", "iterations", "time_budget")
@@ -40,10 +42,11 @@ class Renders:
         library: `style_library.StyleLibrary`.
         named: (names) to names, where ``random`` is some style's.
         styles_in_force: () to the names of the styles that the camera is painted in.
+        camera_topic: where the camera's next frame comes.
     """
 
-    def __init__(self, parameters, library, named, styles_in_force):
-        self._parameters, self._library = parameters, library
+    def __init__(self, parameters, library, named, styles_in_force, camera_topic):
+        self._parameters, self._library, self._camera_topic = parameters, library, camera_topic
         self._named, self._styles_in_force = named, styles_in_force
         self._stop = threading.Event()
         self._goals, self._threads = {}, []
@@ -169,8 +172,9 @@ class Renders:
     def _wanted(self, request):
         """The styles' names and the `RenderRequest` without its content."""
         names = self._named(request.styles or self._styles_in_force())
-        if "camera" in names:
-            raise StyleError("a render's style cannot be `camera`; name others in styles")
+        for name in (CAMERA, TOPIC):
+            if name in names:
+                raise StyleError("a render's style cannot be `%s`; name others in styles" % name)
         options.check_weights(request.weights, len(names))
         if request.size:
             options.within("size (0: the content's own)", request.size, SMALLEST, LARGEST)
@@ -202,9 +206,8 @@ class Renders:
     def _next_frame(self, hooks):
         """The next picture of the camera."""
         frames, timeout = queue.Queue(), self._parameters.frame_timeout
-        topic = rospy.resolve_name("image")
-        subscriber = rospy.Subscriber(
-            "image", Image, frames.put, queue_size=1, buff_size=conversions.BUFFER, tcp_nodelay=True)
+        topic = rospy.resolve_name(self._camera_topic)
+        subscriber = subscribe(self._camera_topic, frames.put, self._parameters.image_transport)
         try:
             until = time.monotonic() + timeout
             while time.monotonic() < until:
