@@ -13,10 +13,12 @@ requests between frames, and paints.  The housekeeping thread runs on wall time,
 """
 import concurrent.futures
 import datetime
+import logging
 import os
 import queue
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -138,21 +140,20 @@ class StyleTransferNode:
             rospy.Service("~" + name, kind, answer)
         self._renders.setup()
         self._reconfigure.setup()
-        rospy.on_shutdown(self.shutdown)
         for target in (self._work, self._keep_house):
             thread = threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def shutdown(self):
-        """Stop all threads and renders; returns when they have ended."""
+        """Stop all threads and renders; returns when they have ended.  May be called again, and at any time."""
         self._stop.set()
         self._peers_changed.set()
         self._slots.wake()
         self._reconfigure.shutdown()
         self._renders.shutdown()
         for thread in self._threads:
-            thread.join(1.0)
+            thread.join(0.5)
         shutil.rmtree(self._added, ignore_errors=True)
 
     # --- requests: they store, wait for the worker, and answer --------------------------------
@@ -597,5 +598,11 @@ def main():
     except StyleTransferError as error:
         rospy.logfatal("style_transfer: %s", error)
         raise SystemExit(1) from None
+    rospy.on_shutdown(node.shutdown)
     node.setup()
     rospy.spin()
+    node.shutdown()  # a signal may have come in the middle of the setup
+    # The worker may be in TensorFlow's import, which nothing interrupts and Python would wait for.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)

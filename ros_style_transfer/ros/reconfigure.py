@@ -43,7 +43,8 @@ class Reconfigure:
     def shutdown(self):
         self._stop.set()
         self._news.set()
-        self._thread.join(0.5)
+        if self._thread.is_alive():
+            self._thread.join(0.5)
 
     def tell(self):
         """Say soon that something has changed."""
