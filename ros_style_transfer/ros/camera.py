@@ -89,9 +89,9 @@ class Camera:
             make = lambda topic, kind, _callback, **rest: message_filters.Subscriber(topic, kind, **rest)
             image = subscribe(self.topic, None, transport, make)
             mask = subscribe(self._prefix + "mask", None, "raw", make)
+            image.registerCallback(self._on_image_apart)  # before the synchronizer's own
             self._synchronizer = message_filters.ApproximateTimeSynchronizer(
                 [image, mask], WAITING, self._parameters.mask_tolerance)
-            image.registerCallback(self._on_image_apart)
             self._synchronizer.registerCallback(self._on_image)
             self._subscribers += [image.sub, mask.sub]
 

@@ -41,7 +41,7 @@ from ros_style_transfer.srv import (
 
 from .. import images, masks, meter, options
 from ..errors import OptionError, StyleError, StyleTransferError
-from ..latest import Frame, LatestSlots
+from ..latest import LatestSlots
 from ..options import Controls
 from ..style_library import StyleLibrary
 from . import conversions, params
@@ -108,7 +108,7 @@ class StyleTransferNode:
         self._device, self._last_error = "not known yet", ""
         self._slots, self._requests = LatestSlots(), queue.Queue()
         self._cameras = [Camera(name, parameters, self._slots) for name in parameters.cameras or ("",)]
-        self._style_came = 0.0  # when a picture of the style topic was taken last
+        self._style_message, self._style_taken = None, 0.0  # the style topic's newest, and when one was taken last
         self._style_subscriber = None
         self._paused = False
         self._changing = threading.Lock()  # one request after the other
@@ -324,10 +324,9 @@ class StyleTransferNode:
             return
         while not self._stop.is_set():
             self._answer_requests(stylizer)
+            self._take_style(stylizer)
             taken = self._slots.take(0.5)
-            if taken is not None and taken[0] == TOPIC:
-                self._take_style(stylizer, taken[1])
-            elif taken is not None:
+            if taken is not None:
                 self._paint(stylizer, *taken)
             if self._awaiting is not None and time.monotonic() > self._awaited_until:
                 change, self._awaiting = self._awaiting, None
@@ -402,10 +401,14 @@ class StyleTransferNode:
             self._pictures = filled(self._pictures)
             self._set_pictures(stylizer)
 
-    def _take_style(self, stylizer, frame):
-        """Paint in the newest picture of the style topic from now on."""
+    def _take_style(self, stylizer):
+        """Paint in the newest picture of the style topic from now on, if there is one and it is time."""
+        message = self._style_message
+        if message is None or time.monotonic() - self._style_taken < STYLE_PERIOD:
+            return
+        self._style_message, self._style_taken = None, time.monotonic()
         try:
-            rgb = images.limit(conversions.to_rgb(frame.message), LARGEST_ADDED)
+            rgb = images.limit(conversions.to_rgb(message), LARGEST_ADDED)
             self._fill(stylizer, TOPIC, rgb)
             if TOPIC in self._look.styles and _complete(self._pictures):
                 self._pictures = [rgb if name == TOPIC else picture
@@ -489,18 +492,16 @@ class StyleTransferNode:
                 self._watched.pop(camera, None)
         followed = TOPIC in awaited or (TOPIC in self._look.styles and not self._paused)
         if followed and self._style_subscriber is None and not self._stop.is_set():
-            self._style_came = 0.0
+            self._style_taken = 0.0
             self._style_subscriber = subscribe(STYLE_IMAGE, self._on_style, self._parameters.image_transport)
         elif not followed and self._style_subscriber is not None:
             self._style_subscriber.unregister()
-            self._style_subscriber = None
-            self._slots.drop(TOPIC)
+            self._style_subscriber = self._style_message = None
 
     def _on_style(self, message):
-        now = time.monotonic()
-        if now - self._style_came >= STYLE_PERIOD and not conversions.is_empty(message):
-            self._style_came = now
-            self._slots.put(TOPIC, Frame(message, now))
+        if not conversions.is_empty(message):
+            self._style_message = message
+            self._slots.wake()
 
     def _warn_if_blind(self):
         """Say which topic brings nothing, once for each subscription."""

@@ -76,7 +76,7 @@ def read():
     get("jpeg_quality", _number, lambda value: options.whole("jpeg_quality", value, 1, 100))
     get("always_subscribe", _truth)
     get("expected_rate", _number, lambda value: options.within("expected_rate", value, 0.0, 1000.0))
-    get("mask_tolerance", _number, lambda value: options.within("mask_tolerance", value, 0.0, 10.0))
+    get("mask_tolerance", _number, lambda value: options.within("mask_tolerance", value, 0.001, 10.0))
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
