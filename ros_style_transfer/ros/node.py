@@ -153,7 +153,8 @@ class StyleTransferNode:
         self._reconfigure.shutdown()
         self._renders.shutdown()
         for thread in self._threads:
-            thread.join(0.5)
+            if thread is not threading.current_thread():  # housekeeping ends the node when the master was restarted
+                thread.join(0.5)
         shutil.rmtree(self._added, ignore_errors=True)
 
     # --- requests: they store, wait for the worker, and answer --------------------------------
