@@ -2,6 +2,7 @@
 """A node in operation: changed by dynamic_reconfigure, paused, saved from, given styles, diagnosed, and orphaned."""
 import glob
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,9 @@ import time
 import unittest
 
 import numpy as np
+import rosgraph
 import rospy
+import rosservice
 import rostest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from dynamic_reconfigure.client import Client
@@ -28,6 +31,7 @@ from ros_style_transfer.style_library import StyleLibrary
 from ros_style_transfer.stylizer import Stylizer
 
 NODE = "/style_transfer"
+README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "README.md")
 LIBRARY = StyleLibrary()
 
 
@@ -55,6 +59,29 @@ class Operation(unittest.TestCase):
         shows = lambda: all(self.client.get_configuration()[name] == value
                             and rospy.get_param(NODE + "/" + name) == value for name, value in wanted.items())
         self.assertTrue(wait_until(shows, 15), "%s is not %s" % (self.client.get_configuration(), wanted))
+
+    def test_the_readme_tells_every_topic_and_service_of_the_node_with_its_type(self):
+        with open(README) as file:
+            rows = re.findall(r"^\| ((?:`[^`]+`(?:, )?)+)[^|]*\| (.*?) \|", file.read(), re.M)
+        told = {name: kind for names, kind in rows for name in re.findall("`([^`]+)`", names)}
+        master = rosgraph.Master(rospy.get_name())
+        with Topic(NODE + "/image", Image) as painted:
+            painted.wait()
+            publishers, subscribers, services = master.getSystemState()
+        types = dict(master.getTopicTypes())
+        shown = lambda name: name.replace(NODE + "/", "~")
+        for topic, nodes in publishers:
+            if NODE in nodes and topic != "/rosout" and "render_action" not in topic:
+                name = shown(topic)
+                self.assertIn(types[topic].split("/")[0], told[name], name)
+                self.assertTrue("dynamic_reconfigure" in told[name] or "`%s`" % types[topic] == told[name], name)
+        self.assertEqual({topic for topic, nodes in subscribers if NODE in nodes and "render_action" not in topic},
+                         {"/camera/image_raw", "/camera/camera_info"})
+        for service, nodes in services:
+            if NODE in nodes and "logger" not in service:
+                kind = rosservice.get_service_type(service)
+                self.assertEqual("`%s`" % kind, told[shown(service)])
+        self.assertEqual(told["~render_action"], "`ros_style_transfer/Render` (actionlib)")
 
     # --- dynamic_reconfigure ----------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The node's start and end: parameters that are wrong, damaged weights, no camera, a quick shutdown."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,11 +20,12 @@ from sensor_msgs.msg import Image
 
 from ros_style_transfer import options
 from ros_style_transfer.msg import StyleStatus
-from ros_style_transfer.ros.params import Parameters
+from ros_style_transfer.ros.params import DEFAULTS, Parameters
 from ros_style_transfer.srv import SetStyle
 from ros_style_transfer.style_library import StyleLibrary
 
 LEVELS = ",".join(map(str, options.MODELS["live"].levels))
+README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "README.md")
 MASKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "masks")
 
 
@@ -71,6 +73,14 @@ class ParametersTest(unittest.TestCase):
             self.assertEqual(arguments[name].get("doc"), description)
         defaults = {name: arguments[name].get("default") for name in options.DESCRIPTIONS}
         self.assertEqual(options.controls_from(defaults), options.Controls())
+
+    def test_the_readme_tells_every_parameter_with_its_default(self):
+        with open(README) as file:
+            told = dict(re.findall(r"^\| `~(\w+)` \| (?:`(.*?)`|[^|]*) \|", file.read(), re.M))
+        defaults = dict(DEFAULTS._asdict(), style=",".join(DEFAULTS.style))
+        defaults.update(defaults.pop("controls")._asdict())
+        for name, value in defaults.items():
+            self.assertEqual(told[name], str(value).lower() if value or value == 0 else "", name)
 
     def assert_refused(self, arguments, *words):
         """The node ends with code 1 and says each of ``words``, once, in one line."""
