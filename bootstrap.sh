@@ -2,8 +2,9 @@
 # Set up, build and run ros_style_transfer on a bare machine.  `./bootstrap.sh` alone tells how.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-readonly ROOT=$PWD WORKSPACE=$PWD/.ws VENV=$PWD/.venv CALLER=$OLDPWD
-readonly MEDIA=$WORKSPACE/demo  # vtest.avi and starry_night.jpg, from the package opencv-doc
+readonly ROOT=$PWD CALLER=$OLDPWD
+readonly MEDIA=$ROOT/.ws/demo  # vtest.avi and starry_night.jpg, from the package opencv-doc
+WORKSPACE=$ROOT/.ws VENV=$ROOT/.venv TENSORFLOW=""
 
 usage() {
   cat <<END
@@ -12,6 +13,8 @@ usage: ./bootstrap.sh COMMAND
   demo [name:=value ...] set up, then repaint a clip live; in rviz where there is a display
                          style:=NAME_OR_PICTURE video:=FILE camera:=NUMBER max_side:=PIXELS rviz:=false ...
   test                   set up, then run every test
+  test --tensorflow 2.13.1   the same with another TensorFlow and NumPy 1.24 in a .venv-tf and a .ws-tf of its own;
+                         what needs Keras 3, the training, is skipped
   run COMMAND ...        set up, then run a command with ROS and Python ready (rostopic, roslaunch, python, ...)
 END
 }
@@ -64,7 +67,6 @@ install_packages() {
 find_media() {
   [ -e "$MEDIA/vtest.avi" ] && [ -e "$MEDIA/starry_night.jpg" ] && return
   local data=/usr/share/doc/opencv-doc/examples/data
-  mkdir -p "$MEDIA"
   if [ ! -e $data/vtest.avi ] || [ ! -e $data/starry_night.jpg ]; then
     say "taking the demo's clip and picture out of the package opencv-doc"
     [ "$(id -u)" -ne 0 ] || apt-get update -qq
@@ -80,13 +82,18 @@ find_media() {
 # --- Python ------------------------------------------------------------------------------------
 
 install_python() {
-  local wanted; wanted="$VENV $(sha256sum requirements.txt)"
+  local wanted; wanted="$VENV $TENSORFLOW $(sha256sum requirements.txt)"
   [ -f "$VENV/.installed" ] && [ "$(cat "$VENV/.installed")" = "$wanted" ] && return
-  say "installing the Python packages of requirements.txt into .venv"
+  say "installing the Python packages of requirements.txt${TENSORFLOW:+, TensorFlow $TENSORFLOW} into ${VENV##*/}"
   # ROS's Python packages are the system's, so the environment is the system Python's and sees them.
   # Its scripts hold its path: in a folder that was moved it is made anew.
   grep -qsF "$VENV" "$VENV/bin/activate" || /usr/bin/python3 -m venv --clear --system-site-packages "$VENV"
-  "$VENV/bin/python3" -m pip install -q --disable-pip-version-check -r requirements.txt
+  local packages=requirements.txt
+  if [ -n "$TENSORFLOW" ]; then
+    packages=$VENV/requirements.txt
+    { grep -vE "^(tensorflow|numpy|keras)" requirements.txt; echo "numpy<1.25"; echo "tensorflow-cpu==$TENSORFLOW"; } >"$packages"
+  fi
+  "$VENV/bin/python3" -m pip install -q --disable-pip-version-check -r "$packages"
   "$VENV/bin/python3" -c "import tensorflow" 2>/dev/null \
     || die "no TensorFlow: on a Jetson install NVIDIA's build for the system's Python first (README, Jetson)"
   echo "$wanted" >"$VENV/.installed"
@@ -116,7 +123,7 @@ build() {
 
 install() {
   choose_packages
-  mkdir -p "$WORKSPACE"
+  mkdir -p "$WORKSPACE" "$MEDIA"
   install_packages
   find_media
   install_python
@@ -159,7 +166,15 @@ run_tests() {
 case "${1:-}" in
   install) install; say "ready" ;;
   demo) shift; install; demo "$@" ;;
-  test) install; run_tests ;;
+  test)
+    case ${2:-} in
+      "") ;;
+      --tensorflow)
+        [[ ${3:-} =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "--tensorflow needs a version such as 2.13.1, not '${3:-}'"
+        TENSORFLOW=$3 VENV=$ROOT/.venv-tf WORKSPACE=$ROOT/.ws-tf ;;
+      *) die "unknown option of test: $2" ;;
+    esac
+    install; run_tests ;;
   run) shift; install; cd "$CALLER"; exec "$@" ;;
   *) usage; exit 2 ;;
 esac

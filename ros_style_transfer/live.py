@@ -26,10 +26,11 @@ class Live(tf.Module):
         layers = [(name, *shape) for name, shape in self._layers.items()]
         self._net = Convolutions(layers, arrays, "", dtype, "network")
         self.dtype = self._net.dtype
-        features = {level: tf.TensorSpec((None, None, widths[level]), self.dtype) for level in LIVE_TAPS}
+        # One by one: TensorFlow before 2.14 takes no dictionary whose keys are numbers.
+        features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in LIVE_TAPS]
         self._canvas = canvas()
         self._encode = graph(self._encoded, PICTURE, PLANE)
-        self._decode = graph(self._decoded, features)
+        self._decode = graph(self._decoded, *features)
         # A style brings no canvas: its own texture is to be met.
         self._statistics = graph(lambda rgb: {
             level: wct.statistics(f) for level, f in self._encoded(rgb, tf.zeros_like(rgb[..., 0])).items()}, PICTURE)
@@ -52,7 +53,7 @@ class Live(tf.Module):
 
     def decode(self, features):
         """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
-        return self._decode(features)
+        return self._decode(*(features[level] for level in LIVE_TAPS))
 
     def style_of(self, rgb):
         """``{level: wct.Statistics}`` of a style picture, float32 ``[h, w, 3]``."""
@@ -69,7 +70,8 @@ class Live(tf.Module):
             taps[level] = net(x, "encoder%db" % level, relu=False)
         return {level: x[0] for level, x in taps.items()}
 
-    def _decoded(self, features):
+    def _decoded(self, *features):
+        features = dict(zip(LIVE_TAPS, features))
         net, modulate = self._net, self._modulation(features)
         x = features[LIVE_TAPS[-1]][None]
         for level in LIVE_TAPS[::-1]:

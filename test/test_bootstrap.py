@@ -52,3 +52,11 @@ def test_without_root_it_prints_the_line_to_run(run):
     for package in ("ros-image-publisher", "g++", "make", "python3-venv"):
         assert " %s " % package in done.stdout
     assert "apt-get was called" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments, words", [(("--tensorflow",), "a version such as 2.13.1, not ''"),
+                                              (("--tensorflow", "new"), "not 'new'"), (("--tf", "2"), "--tf")])
+def test_an_option_of_test_that_is_wrong_gets_one_sentence(run, arguments, words):
+    done = run("test", *arguments)
+    assert done.returncode == 1
+    assert len(done.stdout.strip().splitlines()) == 1 and words in done.stdout
