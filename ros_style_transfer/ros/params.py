@@ -53,7 +53,7 @@ def read():
 
     get("model", _string, options.check_model)
     get("dtype", _string, lambda value: options.check_model(DEFAULTS.model, value))
-    get("max_side", _number, _check_max_side)
+    get("max_side", _number, check_max_side)
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
@@ -139,6 +139,6 @@ def _check_output_dir(folder):
         raise OptionError("%r is no folder; make it first" % folder)
 
 
-def _check_max_side(value):
+def check_max_side(value):
     if not (value == 0 or 32 <= value <= 16384) or value != int(value):
         raise OptionError("must be 0 (the input's size) or a whole number from 32 to 16384, not %r" % (value,))
