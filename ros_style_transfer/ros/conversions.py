@@ -1,7 +1,8 @@
-"""sensor_msgs/Image to RGB arrays and back."""
+"""sensor_msgs/Image and CompressedImage to RGB arrays and back."""
+import cv2
 import numpy as np
 from cv_bridge import CvBridge, CvBridgeError
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from ..errors import ImageError
 
@@ -58,3 +59,27 @@ def to_message(rgb, header):
     """RGB uint8 ``[height, width, 3]`` as a sensor_msgs/Image under ``header``."""
     height, width = rgb.shape[:2]
     return Image(header, height, width, "rgb8", 0, 3 * width, rgb.tobytes())
+
+
+def compressed_to_rgb(message):
+    """The picture of a sensor_msgs/CompressedImage: RGB uint8 ``[height, width, 3]``, where the camera saw it
+    (EXIF's orientation is left out).
+
+    Raises:
+        ImageError: the data is damaged, or of a format that OpenCV cannot read.
+    """
+    try:
+        bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # no data at all, or sides beyond all bounds
+        bgr = None
+    if bgr is None:
+        raise ImageError("cannot decode %d bytes of the format %r" % (len(message.data), message.format))
+    return np.ascontiguousarray(bgr[:, :, ::-1])
+
+
+def to_compressed(rgb, original):
+    """RGB uint8 ``[height, width, 3]`` as a sensor_msgs/CompressedImage like ``original``: under its header, PNG
+    if that is, else JPEG; described as image_transport does."""
+    png = original.data[:4] == b"\x89PNG"
+    _, data = cv2.imencode(".png" if png else ".jpg", rgb[:, :, ::-1])
+    return CompressedImage(original.header, "rgb8; %s compressed bgr8" % ("png" if png else "jpeg"), data.tobytes())
