@@ -42,8 +42,9 @@ def parser():
     command = cli.Parser(
         prog="rosrun ros_style_transfer stylize_bag",
         usage="%(prog)s IN.bag -o OUT.bag --topic T [--topic T ...] [--style S ...] [option ...]",
-        description="Paint image topics of a bag as the node would, unless options say otherwise. Stamps are kept, "
-                    "everything else is copied as it is. After a kill or Ctrl-C the same command goes on.")
+        description="Paint image topics of a bag as the node would, in the style %s, unless options say otherwise. "
+                    "Stamps are kept, everything else is copied as it is. After a kill or Ctrl-C the same command "
+                    "goes on." % ", ".join(DEFAULTS.style))
     command.add_argument("input", metavar="IN.bag")
     command.add_argument("-o", "--output", required=True, metavar="OUT.bag",
                          help="the bag to write; none is overwritten")
@@ -233,7 +234,8 @@ def _write(args, source, names, painters, repaint):
         sys.stderr.flush()
         os._exit(130)  # or Python would wait for the picture, and close a chunk in the middle of a message
     except OSError as error:
-        raise BagError("cannot write %s: %s; once it can be, the same command goes on" % (partial, error)) from None
+        raise BagError("cannot write %s: %s; once it can be, the same command goes on"
+                       % (partial, error.strerror or error)) from None
     cli.tell("%s: %d frames painted, %d that could not be painted and %d other messages copied" % (
         args.output, outcomes["painted"], outcomes["failed"], outcomes["copied"]))
 
