@@ -45,8 +45,6 @@ def parser():
     stylize.add_argument("--texture", metavar="WxH", help="no CONTENT: a texture of the style, of this size")
     stylize.add_argument("--seed", type=int, metavar="N",
                          help="of a texture (default: 0) and of the style `random` (default: another each time)")
-    stylize.add_argument("--mask", metavar="M", help="a picture of labels: 0 stays as it is, n gets the n-th style "
-                                                     "(or 0 and 255)")
     stylize.add_argument("--size", type=int, metavar="N",
                          help="scale the content to this longer side first (default: its own)")
     stylize.add_argument("--concat", action="store_true", default=None, help="put the style beside the result")
@@ -60,18 +58,8 @@ def parser():
     gallery.add_argument("content", metavar="CONTENT", help="a picture")
     gallery.add_argument("-o", "--output", required=True, metavar="OUT", help="the sheet, a picture")
     for command in (stylize, gallery):
-        command.add_argument("--style", nargs="+", metavar="S",
-                             help="shipped styles' names (see `styles`), any pictures, or `random`")
-        command.add_argument("--model", default="cascade", help="%s (default: %%(default)s)" % ", ".join(MODELS))
-        command.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
-        command.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
-    stylize.add_argument("--weights", nargs="+", type=float, metavar="W", help="of several styles in a mixture")
-    controls = stylize.add_argument_group("controls")
-    for name, (_, about) in DESCRIPTIONS.items():
-        default = Controls._field_defaults[name]
-        shown = "the model's own" if default is None else "none" if default == {} else "%s" % default
-        controls.add_argument("--" + name.replace("_", "-"), metavar=name[0].upper(),
-                              help="%s (default: %s)" % (about, shown))
+        add_network(command, "cascade")
+    add_look(stylize)
     render_job.add_to(commands)
     commands.add_parser("styles", help="list the shipped styles")
     timed = commands.add_parser("benchmark", help="measure how fast this machine paints")
@@ -85,6 +73,28 @@ def parser():
     fetched.add_argument("action", choices=["fetch"])
     fetched.add_argument("network", choices=sorted(imagenet.SOURCES), nargs="+")
     return main
+
+
+def add_network(command, model):
+    """Add the options of what paints to the parser ``command``; ``model`` is the default."""
+    command.add_argument("--style", nargs="+", metavar="S",
+                         help="shipped styles' names (see `styles`), any pictures, or `random`")
+    command.add_argument("--model", default=model, help="%s (default: %%(default)s)" % ", ".join(MODELS))
+    command.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
+    command.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
+
+
+def add_look(command):
+    """Add the options of how it is painted to the parser ``command``: mixture, mask and controls."""
+    command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of several styles in a mixture")
+    command.add_argument("--mask", metavar="M", help="a picture of labels: 0 stays as it is, n gets the n-th style "
+                                                     "(or 0 and 255)")
+    controls = command.add_argument_group("controls")
+    for name, (_, about) in DESCRIPTIONS.items():
+        default = Controls._field_defaults[name]
+        shown = "the model's own" if default is None else "none" if default == {} else "%s" % default
+        controls.add_argument("--" + name.replace("_", "-"), metavar=name[0].upper(),
+                              help="%s (default: %s)" % (about, shown))
 
 
 def stylize(args):
@@ -217,7 +227,28 @@ def tell(message):
 
 
 def main(argv=None):
-    """Run the command line; errors are one sentence on stderr and exit code 1."""
+    """Run the command line, see `politely`."""
+    politely(lambda: command(parser().parse_args(argv)))
+
+
+def command(args):
+    """Do what the command line asks for."""
+    if args.command == "styles":
+        for name, path in StyleLibrary().paths().items():
+            print("%-20s %s" % (name, path))
+    elif args.command == "weights":
+        for name in args.network:
+            print(imagenet.fetch(name))
+    elif args.command == "benchmark":
+        benchmark(args)
+    elif args.command == "render":
+        render_job.run(args, tell)
+    else:
+        {"stylize": stylize, "gallery": gallery}[args.command](args)
+
+
+def politely(action):
+    """Call ``action``; warnings and errors are one sentence on stderr, an error ends the process with code 1."""
     # TensorFlow would import Keras 3, a quarter of the time until the first picture, and nothing needs it.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # its greetings; warnings stay
@@ -225,19 +256,7 @@ def main(argv=None):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: tell(message)
-            args = parser().parse_args(argv)
-            if args.command == "styles":
-                for name, path in StyleLibrary().paths().items():
-                    print("%-20s %s" % (name, path))
-            elif args.command == "weights":
-                for name in args.network:
-                    print(imagenet.fetch(name))
-            elif args.command == "benchmark":
-                benchmark(args)
-            elif args.command == "render":
-                render_job.run(args, tell)
-            else:
-                {"stylize": stylize, "gallery": gallery}[args.command](args)
+            action()
     except StyleTransferError as error:
         tell(error)
         sys.exit(1)

@@ -20,3 +20,7 @@ class WeightsError(StyleTransferError):
 
 class OptionError(StyleTransferError):
     """An option has a value that is not allowed."""
+
+
+class BagError(StyleTransferError):
+    """A bag cannot be read, written or gone on with."""

@@ -153,31 +153,49 @@ def _check_numbers(args):
 def _check_effects(args, jobs, controls):
     """Raise on an option that would do nothing in this call: it was meant to do something."""
     styles, videos = len(jobs[0].styles), sum(job.is_video() for job in jobs)
-    for idle, names, why in (
-            (is_table(args.content), "style weights texture",
-             "does not go with a .csv of pairs, which names a style for each"),
-            (controls.method == "whiten", "style weights mask style_scale style_crop concat",
-             "does not go with the method whiten, which takes no style"),
-            (args.texture, "mask size keep_colours", "is about CONTENT, and a texture has none"),
-            (not args.texture and "random" not in (args.style or []), "seed",
-             "is for --texture and --style random, and there is neither"),
-            (not videos, "cycle smoothing frames", "is for videos, and there is none"),
-            (videos < len(jobs), "cycle", "is for videos, and there are pictures, too"),
-            (styles < 2, "cycle weights", "needs several styles, and there is one"),
-            (args.cycle is not None, "weights mask", "does not go with --cycle, which shows one style at a time"),
-            (args.cycle is None, "fade", "needs --cycle"),
-            (args.mask, "weights", "mixes styles, while with --mask each has its own region: choose one"),
-            (not args.mask, "feather", "softens a mask's edges, and there is no --mask"),
-            (not controls.swap, "swap_level swap_patch swap_stride", "needs --swap, more than 0")):
-        for name in names.split():
-            if idle and getattr(args, name) is not None:
-                raise OptionError("--%s %s" % (name.replace("_", "-"), why))
+    _refuse_idle(args, (
+        (is_table(args.content), "style weights texture",
+         "does not go with a .csv of pairs, which names a style for each"),
+        (controls.method == "whiten", "concat", "does not go with the method whiten, which takes no style"),
+        (args.texture, "mask size keep_colours", "is about CONTENT, and a texture has none"),
+        (not args.texture and "random" not in (args.style or []), "seed",
+         "is for --texture and --style random, and there is neither"),
+        (not videos, "cycle smoothing frames", "is for videos, and there is none"),
+        (videos < len(jobs), "cycle", "is for videos, and there are pictures, too"),
+        (styles < 2, "cycle", "needs several styles, and there is one"),
+        (args.cycle is not None, "weights mask", "does not go with --cycle, which shows one style at a time"),
+        (args.cycle is None, "fade", "needs --cycle")))
+    check_look(args, styles, controls)
+
+
+def check_look(args, styles, controls):
+    """Raise on an option of `cli.add_look` that would do nothing, or that does not go with the others.
+
+    Args:
+        styles: how many there are.
+        controls: the `options.Controls` that ``args`` say.
+    """
+    _refuse_idle(args, (
+        (controls.method == "whiten", "style weights mask style_scale style_crop",
+         "does not go with the method whiten, which takes no style"),
+        (styles < 2, "weights", "needs several styles, and there is one"),
+        (args.mask, "weights", "mixes styles, while with --mask each has its own region: choose one"),
+        (not args.mask, "feather", "softens a mask's edges, and there is no --mask"),
+        (not controls.swap, "swap_level swap_patch swap_stride", "needs --swap, more than 0")))
     if controls.method == "whiten" and controls.keep_colours == "coral":
         raise OptionError("--keep-colours coral recolours the style, and the method whiten takes none")
     for level in controls.level_strength:
         if controls.levels is not None and level not in controls.levels:
             raise OptionError("--level-strength names level %d, which is not among --levels %s" % (level, args.levels))
     check_weights(args.weights, styles)
+
+
+def _refuse_idle(args, rules):
+    """Raise on the first option that was given though it is idle; ``rules``: ``(idle, names, why)`` each."""
+    for idle, names, why in rules:
+        for name in names.split():
+            if idle and getattr(args, name) is not None:
+                raise OptionError("--%s %s" % (name.replace("_", "-"), why))
 
 
 def check_files(jobs, others=()):
@@ -201,10 +219,10 @@ def check_files(jobs, others=()):
             raise OptionError("%s and %s have the same name: both would become %s; paint them into different folders"
                               % (outputs[output], job.content, job.output))
         outputs[output] = job.content
-        _check_writable(job.output)
+        check_writable(job.output)
 
 
-def _check_writable(path):
+def check_writable(path):
     """Raise unless ``path`` may be written; missing folders are made when it is."""
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.exists(folder):
@@ -255,9 +273,14 @@ def notes(args, jobs, mask):
         if others:
             yield "left out of %s, since only its pictures are painted (name a video or a folder itself): %s" % (
                 folder, ", ".join(others[:5] + ["..."] * (len(others) > 5)))
+    yield from look_notes(args, jobs[0].styles, mask)
+
+
+def look_notes(args, styles, mask):
+    """What is worth knowing of the paths ``styles`` before anything is painted: sentences."""
     if "random" in (args.style or []):
-        yield "styles: %s" % ", ".join(map(_name, jobs[0].styles))
-    for label, style in enumerate(jobs[0].styles if mask is not None else [], 1):
+        yield "styles: %s" % ", ".join(map(_name, styles))
+    for label, style in enumerate(styles if mask is not None else [], 1):
         if not (mask == label).any():
             yield "the mask %s has no label %d: nothing is painted like %s" % (args.mask, label, _name(style))
 

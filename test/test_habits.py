@@ -19,6 +19,17 @@ def test_a_jetsons_python_3_8_can_read_it(path):
         ast.parse(file.read(), feature_version=(3, 8))
 
 
+def test_nothing_at_run_time_needs_more_than_python_3_8():
+    vermin = os.path.join(os.path.dirname(sys.executable), "vermin")
+    if not os.path.exists(vermin):
+        pytest.skip("vermin is not installed beside this Python")
+    runtime = [path for path in SOURCES if os.sep + "training" + os.sep not in path]
+    # `statistics` is a variable of ours, not Python's module.
+    done = subprocess.run([vermin, "--no-tips", "--violations", "--target=3.8-", "--exclude", "statistics.covariance",
+                           *runtime], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_ruff_is_content():
     ruff = os.path.join(os.path.dirname(sys.executable), "ruff")
     if not os.path.exists(ruff):

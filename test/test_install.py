@@ -84,3 +84,11 @@ def test_the_command_line_works_from_the_install_space(prefix):
         cwd=str(prefix), env=clean_environment(1), stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0
     assert "flow_night" in done.stdout and str(prefix / "lib") in done.stdout
+
+
+def test_the_bag_program_works_from_the_install_space(prefix):
+    done = subprocess.run(
+        ["bash", "-c", "source %s/setup.bash && exec rosrun ros_style_transfer stylize_bag --help" % prefix],
+        cwd=str(prefix), env=clean_environment(1), stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert "--topic" in done.stdout

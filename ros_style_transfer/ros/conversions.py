@@ -55,20 +55,19 @@ def to_rgb(message):
 
 
 def _decoded(message):
-    data = bytes(message.data)
+    data, reason = bytes(message.data), "it is damaged or of no known kind"
     try:
         with Picture.open(io.BytesIO(data)):
             pass  # it reads the header alone, and refuses a size that would fill the memory
         # EXIF's orientation is for pictures that people look at: a camera's geometry is in its camera_info.
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError, cv2.error) as error:
-        reason = str(error).split("<_io")[0]
-    else:
         if bgr is not None:
             return np.ascontiguousarray(bgr[:, :, ::-1])
-        reason = "the data is damaged"
-    raise ImageError("cannot decode a compressed image (format %r, %d bytes): %s"
-                     % (message.format, len(data), reason or "no known kind of picture"))
+    except Picture.DecompressionBombError as error:
+        reason = str(error)
+    except (OSError, ValueError, SyntaxError, cv2.error):
+        pass
+    raise ImageError("cannot decode a compressed image (format %r, %d bytes): %s" % (message.format, len(data), reason))
 
 
 def to_labels(message):

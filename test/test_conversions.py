@@ -1,0 +1,99 @@
+"""Messages of any kind, also such as no honest camera sends, to pictures and back."""
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("cv_bridge", reason="ROS is not installed")
+pytest.importorskip("hypothesis", reason="hypothesis is not installed")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from ros_style_transfer.errors import ImageError  # noqa: E402
+from ros_style_transfer.ros import conversions  # noqa: E402
+
+ENCODINGS = sorted(conversions._BYTES) + ["", "8UC2", "16UC1", "32FC1", "64FC4", "8SC3", "yuv422_yuy2", "nv21", "jpeg",
+                                          "mono8; x", "RGB8", "8UC", "8UC99", "\0", "bayer_", "bgr8 "]
+PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+FILES = [cv2.imencode(ending, PICTURE)[1].tobytes() for ending in (".png", ".jpg", ".bmp", ".tiff", ".webp")]
+
+
+def converted(message):
+    """The picture of a message, or None where it is refused in a sentence."""
+    try:
+        rgb = conversions.to_rgb(message)
+    except ImageError as error:
+        assert str(error)
+        return None
+    assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.flags.c_contiguous
+    return rgb
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
+    encoding = data.draw(st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=12)))
+    width, height = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
+    row = width * conversions._BYTES.get(encoding, 1)
+    step = data.draw(st.one_of(st.just(row), st.integers(0, 200), st.just(2**32 - 1)))
+    size = data.draw(st.one_of(st.just(min(step * height, 10000)), st.integers(0, 400)))
+    message = Image(Header(), height, width, encoding, data.draw(st.integers(0, 255)), step,
+                    data.draw(st.binary(min_size=size, max_size=size)))
+    rgb = converted(message)
+    if rgb is not None:
+        assert rgb.shape[:2] == (height, width)
+    try:
+        assert conversions.to_labels(message).shape == (height, width)
+    except ImageError as error:
+        assert str(error)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(FILES), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=20),
+       st.integers(0, 10**6), st.binary(max_size=30), st.text(max_size=10))
+def test_any_compressed_data_is_a_picture_or_is_refused(whole, changes, cut, tail, said):
+    data = bytearray(whole)
+    for at, value in changes:
+        data[at % len(data)] = value
+    converted(CompressedImage(Header(), said, bytes(data[: cut % (2 * len(data))]) + tail))
+    converted(CompressedImage(Header(), said, tail))
+
+
+@pytest.mark.parametrize("data", FILES, ids=("png", "jpeg", "bmp", "tiff", "webp"))
+def test_whole_files_are_read(data):
+    rgb = converted(CompressedImage(Header(), "", data))
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    np.testing.assert_array_equal(rgb, expected)
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header():
+    # A PNG of 20000 x 10000 pixels: its header, and no data.
+    import struct
+    import zlib
+
+    chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    size = struct.pack(">IIBBBBB", 20000, 10000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IEND", b"")
+    with pytest.raises(ImageError, match="200000000 pixels"):
+        conversions.to_rgb(CompressedImage(Header(), "png", data))
+    with pytest.raises(ImageError, match="60000x60000 rgb8 .* needs 10800000000 bytes, got 5"):
+        conversions.to_rgb(Image(Header(), 60000, 60000, "rgb8", 0, 180000, b"12345"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_there_and_back_is_the_same_picture(width, height, seed):
+    rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    header = Header(frame_id="lens")
+    np.testing.assert_array_equal(converted(conversions.to_message(rgb, header)), rgb)
+    np.testing.assert_array_equal(converted(conversions.to_compressed(rgb, header, "png")), rgb)
+    jpeg = conversions.to_compressed(rgb, header, "jpeg", 100)
+    assert jpeg.header is header and converted(jpeg).shape == rgb.shape
+
+
+def test_an_uncalibrated_cameras_info_stays_so():
+    info = conversions.scaled_info(CameraInfo(), Header(frame_id="lens"), 0.5, 0.25)
+    assert (info.width, info.height, info.header.frame_id) == (0, 0, "lens")
+    assert not any(info.K) and not any(info.P)
