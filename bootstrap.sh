@@ -115,7 +115,7 @@ build() {
   say "building the catkin workspace .ws"
   # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.
   rm -rf "$WORKSPACE"/{build,devel} "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
-  ln -s "$ROOT"/{bootstrap.sh,package.xml,CMakeLists.txt,setup.py,action,cfg,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
+  ln -s "$ROOT"/{bootstrap.sh,package.xml,plugin.xml,CMakeLists.txt,setup.py,action,cfg,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
   (cd "$WORKSPACE" && source_ros && catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
     || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; the whole log is $WORKSPACE/build.log"; }
   echo "$wanted" >"$WORKSPACE/.built"

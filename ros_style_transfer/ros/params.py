@@ -161,8 +161,10 @@ def _level_strength(value):
     return value
 
 
-# What YAML makes of a text, back into that text; it also reads `no` as False.
-_UNLIKE_YAML = {"level_strength": _level_strength, "keep_colours": lambda value: "no" if value is False else value}
+# What YAML makes of a text, back into that text; it also reads `no` as False.  And what dynamic_reconfigure
+# leaves on the parameter server, where a node that is started again finds it: 0 for the model's own swap level.
+_UNLIKE_YAML = {"level_strength": _level_strength, "keep_colours": lambda value: "no" if value is False else value,
+                "swap_level": lambda value: "" if value == 0 else value}
 
 
 def _folders(value):

@@ -1,0 +1,491 @@
+#!/usr/bin/env python3
+"""The panel as people use it: a real window on a screen of its own, clicked and dragged, and a real node."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import numpy as np
+import rosgraph
+import rospy
+import rostest
+from diagnostic_msgs.msg import KeyValue
+from dynamic_reconfigure.msg import BoolParameter, Config, DoubleParameter, StrParameter
+from PIL import Image as Picture
+from python_qt_binding.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
+from python_qt_binding.QtGui import QImage, QMouseEvent
+from python_qt_binding.QtTest import QTest
+from python_qt_binding.QtWidgets import QApplication, QDialogButtonBox, QFileDialog
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool
+
+from ros_style_transfer import images
+from ros_style_transfer.msg import StyleStatus
+from ros_style_transfer.ros.conversions import to_rgb
+from ros_style_transfer.ros.panel import StylePanel
+from ros_style_transfer.ros.panel_client import PanelClient
+from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
+from ros_style_transfer.style_library import SHIPPED
+
+NODE = "/style_transfer"
+STALL = 0.5  # seconds for which a window may stand still before people notice
+
+# A panel in a process of its own, whose window is closed 2 s after its start.
+CLOSED = """
+import threading, time
+from python_qt_binding.QtCore import QMetaObject, Qt
+from python_qt_binding.QtWidgets import QApplication
+from ros_style_transfer.ros import panel
+def close():
+    print(time.time(), flush=True)
+    QMetaObject.invokeMethod(QApplication.instance(), "closeAllWindows", Qt.QueuedConnection)
+threading.Timer(2, close).start()
+panel.main()
+"""
+
+
+def screen():
+    """A screen: the process of an Xvfb, on whichever number is free."""
+    reading, writing = os.pipe()
+    process = subprocess.Popen(["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x1024x24"],
+                               pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        os.environ["DISPLAY"] = ":" + told.readline().strip()
+    os.environ.update(QT_QPA_PLATFORM="xcb", QT_X11_NO_MITSHM="1")
+    return process
+
+
+def pump(condition, timeout=30.0):
+    """Let the window live until ``condition``; whether it came true."""
+    until = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        QApplication.processEvents()
+        time.sleep(0.005)
+    return True
+
+
+def click(button):
+    QTest.mouseClick(button, Qt.LeftButton)
+
+
+def drag(slider, share):
+    """Drag a slider's handle to ``share`` of its length."""
+    half = 7  # pixels of the handle on each side of its middle
+    place = lambda value: QPoint(round(half + value * (slider.width() - 2 * half)), slider.height() // 2)
+    start = slider.share()
+    QTest.mousePress(slider, Qt.LeftButton, Qt.NoModifier, place(start))
+    for step in range(1, 9):  # QTest.mouseMove holds no button down
+        QApplication.sendEvent(slider, QMouseEvent(
+            QEvent.MouseMove, QPointF(place(start + (share - start) * step / 8)), Qt.NoButton, Qt.LeftButton,
+            Qt.NoModifier))
+        pump(lambda: False, 0.02)
+    QTest.mouseRelease(slider, Qt.LeftButton, Qt.NoModifier, place(share))
+
+
+def choose(box, text):
+    """Choose an item of a combo box by its keys, as far down as it is."""
+    box.setFocus()
+    QTest.keyClick(box, Qt.Key_Home)
+    while box.currentText() != text:
+        before = box.currentIndex()
+        QTest.keyClick(box, Qt.Key_Down)
+        assert box.currentIndex() > before, text
+
+
+def array(pixmap):
+    image = pixmap.toImage().convertToFormat(QImage.Format_RGB888)
+    data = image.bits().asstring(image.byteCount())
+    rows = np.frombuffer(data, np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+
+
+class Listener:
+    """The newest of what a topic brought, and all pictures of the last seconds."""
+
+    def __init__(self, topic, kind):
+        self.messages = []
+        self._subscriber = rospy.Subscriber(topic, kind, self._store, queue_size=10, buff_size=2**24)
+
+    def _store(self, message):
+        self.messages = self.messages[-30:] + [message]
+
+    def newest(self):
+        return self.messages[-1] if self.messages else None
+
+
+class Heartbeat:
+    """How long the window stood still at most, while this was watched."""
+
+    def __enter__(self):
+        self.longest, self._last = 0.0, time.monotonic()
+        self._timer = QTimer()
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(20)
+        return self
+
+    def _beat(self):
+        now = time.monotonic()
+        self.longest, self._last = max(self.longest, now - self._last), now
+
+    def __exit__(self, *_):
+        self._beat()
+        self._timer.stop()
+
+
+class FakeNode:
+    """A node whose answers the test decides: styles on no disk of ours, requests that take their time."""
+
+    def __init__(self, name):
+        self.let_go, self.requests = threading.Event(), []
+        self.refuse = False
+        self.status = rospy.Publisher(name + "/status", StyleStatus, queue_size=1, latch=True)
+        self.parameters = rospy.Publisher(name + "/parameter_updates", Config, queue_size=1, latch=True)
+        rospy.Service(name + "/list_styles", ListStyles, lambda _: ListStylesResponse(
+            ["far", "near"], ["/no/such/far.jpg", os.path.join(SHIPPED, "mosaic.jpg")], "far"))
+        rospy.Service(name + "/set_style", SetStyle, self._on_set_style)
+        self.tell()
+
+    def tell(self, **fields):
+        self.status.publish(StyleStatus(**dict(
+            dict(state="ready", model="cascade", style="near", strength=0.7, message="fake"), **fields)))
+
+    def _on_set_style(self, request):
+        self.requests.append(request)
+        self.let_go.wait(30)
+        return SetStyleResponse(not self.refuse, "no, for a reason" if self.refuse else "done", "near", 1.0)
+
+
+class PanelTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.screen = screen()
+        rospy.init_node("panel_test")
+        cls.folder = os.path.realpath(tempfile.mkdtemp(prefix="panel-test-"))
+        cls.styles, cls.output = os.path.join(cls.folder, "styles"), os.path.join(cls.folder, "output")
+        os.mkdir(cls.styles)
+        os.mkdir(cls.output)
+        cls.start_node()
+        cls.application = QApplication(["panel_test"])
+        cls.panel = StylePanel(PanelClient())
+        cls.panel.show()
+        cls.status, cls.painted = Listener(NODE + "/status", StyleStatus), Listener(NODE + "/image", Image)
+        cls.camera = Listener(rospy.resolve_name("image"), Image)
+        ready = pump(lambda: cls.status.newest() and cls.status.newest().state == "ready", 60)
+        assert ready, cls.panel.state.text()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.panel.shutdown()
+        cls.panel.close()
+        cls.process.send_signal(signal.SIGINT)
+        cls.process.wait(20)
+        cls.screen.terminate()
+        cls.screen.wait(10)
+        shutil.rmtree(cls.folder)
+
+    @classmethod
+    def start_node(cls):
+        cls.process = subprocess.Popen(
+            ["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=" + NODE[1:],
+             "image:=" + rospy.resolve_name("image"), "_style:=mosaic", "_max_side:=256",
+             "_style_dirs:=" + cls.styles, "_output_dir:=" + cls.output])
+
+    def wait(self, condition, timeout=30.0):
+        self.assertTrue(pump(condition, timeout), "%s | %s | %s" % (
+            self.panel.state.text(), self.panel.message.text(), self.status.newest()))
+
+    def wait_for_status(self, condition, timeout=30.0):
+        self.wait(lambda: condition(self.status.newest()), timeout)
+
+    def click_style(self, name, panel=None):
+        styles = (panel or self.panel).styles
+        self.wait(lambda: styles.findItems(name, Qt.MatchExactly))
+        item = styles.findItems(name, Qt.MatchExactly)[0]
+        styles.scrollToItem(item)
+        QTest.mouseClick(styles.viewport(), Qt.LeftButton, Qt.NoModifier, styles.visualItemRect(item).center())
+
+    def call(self, service, kind, *args, **fields):
+        """Ask the node as others do, while the window lives."""
+        thread = threading.Thread(target=lambda: rospy.ServiceProxy(NODE + service, kind)(*args, **fields), daemon=True)
+        thread.start()
+        self.wait(lambda: not thread.is_alive())
+
+    def test_it_shows_the_camera_and_the_painted_frames(self):
+        def shown(picture, listener):
+            if picture.shown is None:
+                return False
+            seen, side = array(picture.shown), max(picture.width(), picture.height())
+            return any(np.array_equal(seen, images.limit(to_rgb(message), side))
+                       for message in list(listener.messages) if message.width)
+
+        self.wait(lambda: shown(self.panel.camera, self.camera))
+        self.wait(lambda: shown(self.panel.painted, self.painted))
+        self.assertEqual(self.panel.painted.shown.width(), 256)
+        # What the window itself has on it: the picture is there, not the group's grey.
+        grabbed = array(self.panel.painted.grab())
+        self.assertGreater(grabbed.reshape(-1, 3).std(0).min(), 10)
+        self.assertIn("ready", self.panel.state.text())
+        self.assertIn("live", self.panel.state.text())
+
+    def test_a_click_chooses_a_style(self):
+        for name in ("woodcut", "mosaic"):
+            self.click_style(name)
+            self.wait_for_status(lambda status: status.style == name and not status.weights)
+        self.wait(lambda: not self.panel._unread)
+        for row in range(self.panel.styles.count()):  # each has its picture, and all are different
+            thumbnail = array(self.panel.styles.item(row).icon().pixmap(96, 96))
+            self.assertGreater(thumbnail.std(), 5, self.panel.styles.item(row).text())
+
+    def test_several_styles_are_weighed(self):
+        self.click_style("chalk")
+        click(self.panel.mix)
+        self.click_style("mosaic")
+        self.wait_for_status(lambda status: status.style == "chalk,mosaic" and list(status.weights) == [1, 1])
+        drag(self.panel.weights["chalk"], 0.25)
+        self.wait_for_status(lambda status: len(status.weights) == 2 and abs(status.weights[0] - 0.25) < 0.1)
+        self.assertEqual(self.status.newest().weights[1], 1)
+        click(self.panel.mix)
+        self.wait_for_status(lambda status: status.style == "chalk")
+        self.assertFalse(self.panel._weights_area.isVisible())
+
+    def test_sliders_and_switches_change_the_painting(self):
+        panel = self.panel
+        drag(panel.strength, 0.5)
+        self.wait_for_status(lambda status: abs(status.strength - panel.strength.share()) < 1e-6)
+        self.assertAlmostEqual(panel.strength.share(), 0.5, delta=0.05)
+        panel.strength.setFocus()
+        QTest.keyClick(panel.strength, Qt.Key_End)
+        self.wait_for_status(lambda status: status.strength == 1)
+        # live has three levels, and so has the panel.
+        self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [3, 2, 1])
+        drag(panel.levels[2], 0.3)
+        self.wait_for_status(lambda status: "level_strength 2:%g" % panel.levels[2].share() in status.controls)
+        panel.levels[2].setFocus()
+        QTest.keyClick(panel.levels[2], Qt.Key_End)
+        self.wait_for_status(lambda status: "level_strength" not in status.controls)
+        choose(panel.method, "adain")
+        self.wait_for_status(lambda status: "method adain" in status.controls)
+        choose(panel.keep_colours, "luminance")
+        self.wait_for_status(lambda status: "keep_colours luminance" in status.controls)
+        choose(panel.keep_colours, "no")
+        choose(panel.method, "wct")
+        drag(panel.swap, 0.4)
+        choose(panel.swap_level, "2")
+        self.wait_for_status(lambda status: "swap %g, swap_level 2" % panel.swap.share() in status.controls)
+        # The node refuses, the panel says so in the node's words.
+        choose(panel.method, "ot")
+        self.wait(lambda: "it needs the method wct, not ot" in panel.message.text())
+        panel.swap.setFocus()
+        QTest.keyClick(panel.swap, Qt.Key_Home)
+        choose(panel.swap_level, "the model's own (3)")
+        choose(panel.method, "the model's own (ot)")
+        self.wait_for_status(lambda status: status.controls == "")
+        # What others change is followed.
+        controls = dict(level_strength="3:0.4", method="wct", swap="0.2", swap_level="2", keep_colours="coral")
+        self.call("/set_style", SetStyle, set_strength=True, strength=0.6,
+                  controls=[KeyValue(*item) for item in controls.items()])
+        shown = lambda: (panel.strength.share(), panel.levels[3].share(), panel.levels[2].share(),
+                         panel.method.currentText(), panel.swap.share(), panel.swap_level.currentText(),
+                         panel.keep_colours.currentText())
+        self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "2", "coral"))
+        self.call("/set_style", SetStyle, set_strength=True, strength=1.0,
+                  controls=[KeyValue(name, "") for name in controls])
+        self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (3)", "no"))
+
+    def test_a_render_shows_its_progress_and_its_picture(self):
+        panel = self.panel
+        panel.rendered.shown = None
+        panel.render_size.setValue(128)
+        panel.iterations.setValue(5)
+        QTest.keyClicks(panel.save_as, "rendered.png")
+        texts, previews = set(), set()
+
+        def watched():
+            texts.add(panel.progress_text.text())
+            if panel.rendered.shown is not None:
+                previews.add(array(panel.rendered.shown).tobytes())
+            return panel._render is None
+
+        click(panel.render_button)
+        self.wait(panel.cancel.isEnabled, 2)
+        with Heartbeat() as heart:
+            self.wait(watched, 60)
+        self.assertTrue(any("of 5" in text for text in texts), texts)
+        self.assertIn("rendered 128x96", panel.message.text())
+        self.assertGreater(len(previews), 1, "it is seen growing")
+        path = os.path.join(self.output, "rendered.png")
+        self.wait(lambda: np.array_equal(array(panel.rendered.shown), images.read(path)))
+        self.assertEqual(panel.progress.value(), panel.progress.maximum())
+        self.wait(panel.render_button.isEnabled)
+        # The same name again is refused before anything is rendered.
+        click(panel.render_button)
+        self.wait(lambda: panel._render is None)
+        self.assertIn("rendered.png", panel.message.text())
+        self.assertEqual(panel.progress.value(), 0)
+        panel.save_as.clear()
+        self.assertLess(heart.longest, STALL)
+
+    def test_a_render_is_cancelled(self):
+        panel = self.panel
+        panel.render_size.setValue(128)
+        panel.iterations.setValue(100000)
+        click(panel.render_button)
+        self.wait(lambda: "to go" in panel.progress_text.text())
+        click(panel.cancel)
+        self.wait(lambda: panel._render is None, 10)
+        self.assertIn("cancelled", panel.message.text())
+        self.wait(lambda: panel.render_button.isEnabled() and not panel.cancel.isEnabled())
+
+    def test_a_file_becomes_a_style(self):
+        path = os.path.join(self.folder, "my.own.style.png")
+        picture = np.zeros((300, 200, 3), np.uint8)
+        picture[::7], picture[:, ::5] = (250, 40, 40), (40, 40, 250)
+        Picture.fromarray(picture).save(path)
+        click(self.panel.add)
+        self.wait(lambda: self.panel.findChildren(QFileDialog))
+        dialog = self.panel.findChild(QFileDialog)
+        dialog.selectFile(path)
+        button = dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.Open)
+        self.wait(button.isEnabled)
+        click(button)
+        self.wait_for_status(lambda status: status.style == "my_own_style")
+        self.wait(lambda: self.panel.styles.findItems("my_own_style", Qt.MatchExactly))
+        item = self.panel.styles.findItems("my_own_style", Qt.MatchExactly)[0]
+        self.wait(item.isSelected)
+        self.wait(lambda: array(item.icon().pixmap(96, 96)).std() > 20)
+        # A file that is no picture is told of, too.
+        self.panel._add(os.path.abspath(__file__))
+        self.wait(lambda: "panel_rostest.py" in self.panel.message.text() and "adding" not in self.panel.message.text())
+        self.click_style("mosaic")
+        self.wait_for_status(lambda status: status.style == "mosaic")
+
+    def test_frames_are_saved_and_the_node_rests(self):
+        self.wait(self.painted.newest)
+        click(self.panel.save)
+        self.wait(lambda: self.panel.message.text().endswith("_painted.png"))
+        self.assertEqual(images.read(self.panel.message.text()).shape, (192, 256, 3))
+        for paused in (True, False):
+            click(self.panel.pause)
+            self.wait_for_status(lambda status: (status.state == "paused") == paused)
+            self.assertEqual(self.panel.pause.isChecked(), paused)
+        for paused in (True, False):  # somebody else does it
+            self.call("/pause", SetBool, paused)
+            self.wait(lambda: self.panel.pause.isChecked() == paused)
+
+    def test_it_lives_through_the_nodes_end_and_start(self):
+        panel = self.panel
+        self.click_style("chalk")
+        drag(panel.levels[3], 0.4)
+        self.wait_for_status(lambda status: status.style == "chalk" and "level_strength" in status.controls)
+        with Heartbeat() as heart:
+            self.process.kill()
+            self.process.wait()
+            self.wait(lambda: "waiting for <b>%s</b>" % NODE in panel.state.text() and "silent" in panel.state.text())
+            self.assertFalse(panel.strength.isEnabled())
+            self.status.messages, self.painted.messages = [], []
+            self.start_node()
+            self.wait(lambda: "loading" in panel.state.text() or "ready" in panel.state.text(), 40)
+            self.wait(lambda: self.status.newest() and self.status.newest().state == "ready", 60)
+            self.wait(self.painted.newest)
+        self.assertLess(heart.longest, STALL)
+        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[3].share() == 1)
+        self.click_style("woodcut")
+        self.wait_for_status(lambda status: status.style == "woodcut")
+        panel.render_size.setValue(64)
+        panel.iterations.setValue(2)
+        click(panel.render_button)
+        self.wait(lambda: panel._render is None, 60)
+        self.assertIn("rendered 64x48", panel.message.text())
+
+    def test_a_slow_node_holds_up_nothing(self):
+        rospy.set_param("~image_transport", "compressed")
+        self.addCleanup(rospy.delete_param, "~image_transport")
+        node = FakeNode("fake")
+        panel = StylePanel(PanelClient("fake", "nothing"))
+        self.addCleanup(panel.shutdown)
+        panel.show()
+        self.wait(lambda: panel.strength.isEnabled() and panel.strength.share() == 0.7)
+        self.wait(lambda: panel.styles.count() == 2 and not panel._unread)
+        camera = rospy.Publisher("nothing/compressed", CompressedImage, queue_size=1, latch=True)
+        with open(os.path.join(SHIPPED, "mosaic.jpg"), "rb") as file:
+            camera.publish(CompressedImage(format="jpeg", data=file.read()))
+        self.wait(lambda: panel.camera.shown is not None and array(panel.camera.shown).std() > 20)
+        self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [5, 4, 3, 2, 1])
+        blank, thumbnail = (array(panel.styles.item(row).icon().pixmap(96, 96)) for row in (0, 1))
+        self.assertLess(blank.std(), 1, "a picture on the node's disk alone has no thumbnail")
+        self.assertGreater(thumbnail.std(), 20)
+        with Heartbeat() as heart:
+            drag(panel.strength, 0.2)
+            drag(panel.levels[5], 0.5)
+            self.click_style("far", panel)
+            self.wait(lambda: node.requests)
+            pump(lambda: node.tell(strength=0.7), 1)  # statuses of before the request
+            self.assertAlmostEqual(panel.strength.share(), 0.2, delta=0.05)
+            self.assertEqual(len(node.requests), 1, "one request at a time")
+            node.let_go.set()
+            self.wait(lambda: len(node.requests) == 2)
+        self.assertLess(heart.longest, STALL)
+        last = node.requests[-1]
+        self.assertEqual((last.styles, last.strength), (["far"], np.float32(panel.strength.share())))
+        self.assertEqual([(item.key, item.value) for item in last.controls],
+                         [("level_strength", "5:%g" % panel.levels[5].share())])
+        # What others change is followed, and what is refused is taken back.
+        node.parameters.publish(Config(
+            bools=[BoolParameter("paused", True)], strs=[StrParameter("method", "adain")],
+            doubles=[DoubleParameter("level_strength_5", 0.9), DoubleParameter("swap", 0.3)]))
+        node.tell(strength=0.35, style="far,near", weights=[1, 3])
+        self.wait(lambda: panel.levels[5].share() == 0.9 and panel.strength.share() == 0.35)
+        self.assertEqual((panel.method.currentText(), panel.swap.share()), ("adain", 0.3))
+        self.assertTrue(panel.pause.isChecked())
+        self.assertEqual({name: slider.share() for name, slider in panel.weights.items()}, {"far": 0.33, "near": 1})
+        node.refuse = True
+        panel.levels[5].setFocus()
+        QTest.keyClick(panel.levels[5], Qt.Key_Home)
+        self.wait(lambda: panel.message.text() == "no, for a reason")
+        self.wait(lambda: panel.levels[5].share() == 0.9)
+
+    def test_it_ends_at_once(self):
+        environment = dict(os.environ)
+        closed = subprocess.Popen([sys.executable, "-c", CLOSED, "image:=" + rospy.resolve_name("image")],
+                                  stdout=subprocess.PIPE, text=True)
+        # One whose master is not there yet, and comes, and goes again.
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        environment["ROS_MASTER_URI"] = "http://localhost:%d" % port
+        early = subprocess.Popen(["rosrun", "ros_style_transfer", "style_panel"], env=environment)
+        self.addCleanup(early.kill)
+        began = float(closed.stdout.readline())
+        self.assertEqual(closed.wait(10), 0)
+        self.assertLess(time.time() - began, 2)
+        master = subprocess.Popen(["rosmaster", "--core", "-p", str(port)], env=environment,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(master.wait)
+        self.addCleanup(master.kill)
+
+        def subscribed():
+            try:
+                topics = rosgraph.Master("/panel_test", environment["ROS_MASTER_URI"]).getSystemState()[1]
+            except OSError:
+                return False
+            return any(topic == "/style_transfer/render/preview" for topic, _ in topics)
+
+        self.wait(subscribed)
+        master.send_signal(signal.SIGSTOP)  # worse than gone: it takes calls and does not answer
+        began = time.time()
+        early.send_signal(signal.SIGINT)
+        self.assertEqual(early.wait(10), 0)
+        self.assertLess(time.time() - began, 2)
+
+
+if __name__ == "__main__":
+    rostest.rosrun("ros_style_transfer", "panel", PanelTest)
