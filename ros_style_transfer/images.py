@@ -264,3 +264,12 @@ def pad(rgb, multiple=16, smallest=32):
     # A side of one pixel has nothing to reflect; numpy repeats it.
     mode = "reflect" if min(height, width) > 1 else "edge"
     return np.pad(rgb, ((0, bottom), (0, right), (0, 0)), mode)
+
+
+def available_memory():
+    """Bytes that this machine could still give."""
+    try:
+        with open("/proc/meminfo") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

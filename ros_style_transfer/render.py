@@ -9,7 +9,6 @@ Data flow of one size::
 """
 import itertools
 import math
-import os
 import time
 from typing import Any, Mapping, NamedTuple
 
@@ -191,7 +190,7 @@ class Renderer:
     def _fit(self, objective, height, width):
         """What is evaluated at once (None: everything) and how many pairs L-BFGS keeps, within `max_memory`."""
         o, pixels = self._options, height * width
-        memory = o.max_memory * 1e6 if o.max_memory else 0.8 * available_memory()
+        memory = o.max_memory * 1e6 if o.max_memory else 0.8 * images.available_memory()
         memory -= LEAST_MEMORY * 1e6
         pair = 2 * 12 * pixels  # bytes: a step and a gradient's change
         history = int(min(HISTORY, max(FEWEST, 0.3 * memory / pair)))
@@ -247,15 +246,6 @@ def enlarged(x, small):
     up = lambda rgb: cv2.resize(rgb, (width, height), interpolation=cv2.INTER_CUBIC)
     seen = cv2.resize(small, x.shape[1::-1], interpolation=cv2.INTER_AREA)
     return up(x) + np.float32(DETAIL) * (small - up(seen))
-
-
-def available_memory():
-    """Bytes that this machine could still give."""
-    try:
-        with open("/proc/meminfo") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _as_float(rgb):

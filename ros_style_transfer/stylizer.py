@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from . import colours, images, masks, weights
 from .cascade import Cascade
-from .errors import OptionError, WeightsError
+from .errors import ImageError, OptionError, WeightsError
 from .live import Live
 from .options import Controls, check_model, within
 from .painter import Painter, Region, blend
@@ -17,6 +17,8 @@ from .steady import Steady
 
 # Styles whose statistics are kept, a few hundred kilobytes each.
 CACHED = 32
+# Bytes of memory that a pixel takes while it is painted, in float32, measured at 4 megapixels (resident set).
+BYTES_PER_PIXEL = {"live": 150, "cascade": 350}
 
 
 def load_painter(model, dtype="float32", weights_dir=None):
@@ -121,7 +123,7 @@ class Stylizer:
             stream: which video this is a frame of, for ``smoothing``.
 
         Raises:
-            ImageError: ``rgb`` or ``mask`` is not a picture.
+            ImageError: ``rgb`` or ``mask`` is not a picture, or there is not the memory to paint it.
             OptionError: a control is out of range, or no style was set.
         """
         images.check(rgb)
@@ -132,6 +134,7 @@ class Stylizer:
         if not stripped and not self._mix:
             raise OptionError("no style is set; call set_style first")
         height, width = rgb.shape[:2]
+        self._check_memory(height, width)
         labels = None if mask is None else masks.check(mask, height, width, len(self._order))
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
@@ -149,6 +152,13 @@ class Stylizer:
             unpainted = shares[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
         return painted
+
+    def _check_memory(self, height, width):
+        """Refuse what cannot be painted while it can still be refused."""
+        needed, free = height * width * BYTES_PER_PIXEL[self.model], images.available_memory()
+        if needed > free:
+            raise ImageError("painting %dx%d with %s takes about %d MB, and %d MB are free; make it smaller "
+                             "(max_side), or free some memory" % (width, height, self.model, needed / 1e6, free / 1e6))
 
     def reset(self):
         """Forget the frames before, which ``smoothing`` holds on to: another video begins."""

@@ -1,5 +1,8 @@
 """Painting with the shipped weights: what a user gets for a picture."""
 import functools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -276,3 +279,34 @@ def test_wrong_strength_is_named(stylizer, styles, scene, strength):
     with pytest.raises(OptionError, match="0 to 1") as error:
         stylizer.stylize(scene, Controls(strength=strength))
     assert repr(strength) in str(error.value)
+
+
+def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, styles, monkeypatch):
+    stylizer.set_style(styles["mosaic"])
+    monkeypatch.setattr(images, "available_memory", lambda: 300e6)
+    with pytest.raises(ImageError, match="painting 1000x1000 with cascade takes about 350 MB, and 300 MB are free"):
+        stylizer.stylize(np.zeros((1000, 1000, 3), np.uint8))
+    assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
+
+
+MEASURE = """
+import resource, sys
+import numpy as np
+from ros_style_transfer.stylizer import BYTES_PER_PIXEL, Stylizer
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+picture = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8)
+stylizer = Stylizer(sys.argv[1])
+stylizer.set_style(picture[:256, :256])
+stylizer.warm_up(256, 256)
+before = peak()
+stylizer.stylize(picture)
+print((peak() - before) / 1400**2, BYTES_PER_PIXEL[sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("model", ["live", "cascade"])
+def test_a_pixel_takes_the_memory_that_is_reckoned_with(model):
+    done = subprocess.run([sys.executable, "-c", MEASURE, model], stdout=subprocess.PIPE, text=True, check=True,
+                          env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    measured, reckoned = map(float, done.stdout.split())
+    assert 0.4 * reckoned < measured < reckoned

@@ -119,7 +119,7 @@ class StyleTransferNode:
         self._master, self._master_due = None, 0.0
         self._renders = Renders(parameters, self._library, self._named, lambda: self._look.styles,
                                 self._cameras[0].topic)
-        self._reconfigure = Reconfigure(self._fields, self._on_reconfigure)
+        self._reconfigure = Reconfigure(self._fields, self._on_reconfigure, self._lasting_fields)
         self._diagnostics = Diagnostics(self._cameras, parameters.expected_rate, lambda: (
             self._state_now(), self._message, parameters.model, self._device, parameters.dtype),
             lambda: self._last_error)
@@ -311,6 +311,14 @@ class StyleTransferNode:
         return dict(fields_of(look.controls), style=",".join(look.styles),
                     style_weights=",".join("%g" % weight for weight in look.weights), fade=float(self._fade),
                     mask=look.mask, max_side=look.max_side, paused=self._paused)
+
+    def _lasting_fields(self):
+        """What of that a node that is started again, and has lost the added styles, can begin with."""
+        added = os.listdir(self._added)
+        if not any(style + ".png" in added for style in self._look.styles):
+            return {}
+        return {"style": ",".join(self._parameters.style), "mask": self._parameters.mask, "style_weights": ",".join(
+            "%g" % weight for weight in self._parameters.style_weights)}
 
     # --- the worker: the only thread that touches TensorFlow ---------------------------------
 

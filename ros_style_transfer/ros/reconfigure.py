@@ -23,10 +23,11 @@ class Reconfigure:
     Args:
         now: () to what is in force, by the names of `cfg/StyleTransfer.cfg`.
         change: (what is to be otherwise, by name), raises `StyleTransferError`.
+        lasting: () to those parameters that are to be otherwise for a node that is started again.
     """
 
-    def __init__(self, now, change):
-        self._now, self._change = now, change
+    def __init__(self, now, change, lasting):
+        self._now, self._change, self._lasting = now, change, lasting
         self._telling = threading.local()
         self._news, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._tell, name="reconfigure", daemon=True)
@@ -60,6 +61,8 @@ class Reconfigure:
                 return
             try:
                 self._server.update_configuration(self._now())
+                for name, value in self._lasting().items():
+                    rospy.set_param("~" + name, value)
             except Exception as error:  # the master may be away for a moment
                 if not rospy.is_shutdown():
                     rospy.logwarn_throttle(10, "dynamic_reconfigure: %s" % error)

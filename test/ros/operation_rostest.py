@@ -205,6 +205,8 @@ class Operation(unittest.TestCase):
         rendered = rospy.ServiceProxy(NODE + "/render", Render)(
             content=to_message(picture, Header()), styles=["window"], size=64, iterations=1)
         self.assertTrue(rendered.success, rendered.message)
+        # A node that is started again has lost it, and must not be told to begin with it.
+        self.assertTrue(wait_until(lambda: rospy.get_param(NODE + "/style") == "mosaic,woodcut"))
         # The same name again is another picture.
         self.assertTrue(self.call("add_style", AddStyle, "window", to_message(picture[:100], Header()), False).success)
         listed = self.call("list_styles", ListStyles)
