@@ -45,7 +45,7 @@ def test_catkin_lint_is_content():
     assert "checked 1 packages and found 0 problems" in done.stdout, done.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "doc/tutorials.md", "weights/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "doc/quality.md", "doc/tutorials.md", "weights/README.md"])
 def test_what_a_page_links_to_is_there(page):
     with open(os.path.join(ROOT, page)) as file:
         text = file.read()

@@ -203,6 +203,16 @@ class Cameras(unittest.TestCase):
         with Topic("several/rear/image", Image):
             self.assertTrue(wait_until(lambda: rear.get_num_connections() == 1 and front.get_num_connections() == 0))
 
+    def test_stamps_that_are_zero_or_go_backwards_are_kept_and_painted(self):
+        rear = rospy.Publisher("rear/image", Image, queue_size=1)
+        self.ask(style="mosaic", mask="none")
+        with Topic("several/rear/image", Image) as painted:
+            self.assertTrue(wait_until(rear.get_num_connections))
+            for seconds in (500.25, 0, 300, 0, 500.25):
+                count = len(painted.messages)
+                rear.publish(to_message(SCENE, header(seconds)))
+                self.assertEqual(painted.wait(seen=count).header.stamp, rospy.Time.from_sec(seconds))
+
     # --- masks and styles as topics ---------------------------------------------------------------
 
     def test_masks_come_beside_the_frames_and_may_stop_and_come_again(self):

@@ -270,7 +270,28 @@ class Operation(unittest.TestCase):
             publisher.unregister()
         self.assertEqual(output.count("no frame came on"), 1, output)
 
-    # --- the master -------------------------------------------------------------------------------------
+    # --- the camera and the master -------------------------------------------------------------------------------------
+
+    def test_a_camera_that_vanishes_and_comes_back_is_painted_again(self):
+        clip = os.path.join(os.environ.get("DEMO_MEDIA", "/usr/share/doc/opencv-doc/examples/data"), "vtest.avi")
+        camera = lambda: subprocess.Popen(["rosrun", "image_publisher", "image_publisher", clip, "__name:=fickle"])
+        node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=patient",
+                                 "image:=/fickle/image_raw", "_max_side:=64"])
+        first = camera()
+        try:
+            with Topic("patient/image", Image) as painted, Topic("patient/status", StyleStatus) as status:
+                painted.wait()
+                first.send_signal(signal.SIGKILL)  # it says no goodbye
+                first.wait()
+                status.wait(lambda s: s.input_rate == 0)
+                count = len(painted.messages)
+                first = camera()
+                painted.wait(seen=count)
+                self.assertEqual(status.wait(lambda s: s.output_rate > 0).failed, 0)
+        finally:
+            first.kill()
+            node.send_signal(signal.SIGINT)
+            node.wait(20)
 
     def test_the_node_ends_cleanly_when_the_master_was_restarted(self):
         with socket.socket() as free:
