@@ -270,7 +270,7 @@ class Operation(unittest.TestCase):
             publisher.unregister()
         self.assertEqual(output.count("no frame came on"), 1, output)
 
-    # --- the camera and the master -------------------------------------------------------------------------------------
+    # --- the camera and the master -----------------------------------------------------------------------
 
     def test_a_camera_that_vanishes_and_comes_back_is_painted_again(self):
         clip = os.path.join(os.environ.get("DEMO_MEDIA", "/usr/share/doc/opencv-doc/examples/data"), "vtest.avi")
