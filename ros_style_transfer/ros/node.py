@@ -19,6 +19,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -127,8 +128,12 @@ class StyleTransferNode:
             lambda: self._last_error)
         self._threads = []
 
-    def setup(self):
-        """Advertise everything and start working; the model loads in the background."""
+    def setup(self, is_ending=lambda: False):
+        """Advertise everything and start working; the model loads in the background.
+
+        Args:
+            is_ending: () to whether the rest need not be done any more.
+        """
         listener = _PeerListener(self._peers_changed)
         for camera in self._cameras:
             camera.advertise(listener)
@@ -140,8 +145,14 @@ class StyleTransferNode:
                 ("add_style", AddStyle, self._on_add_style), ("pause", SetBool, self._on_pause),
                 ("save", Trigger, self._on_save)):
             rospy.Service("~" + name, kind, answer)
+        if is_ending():
+            return
         self._renders.setup()
+        if is_ending():
+            return
         self._reconfigure.setup()
+        if is_ending():
+            return
         for target in (self._work, self._keep_house):
             thread = threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             thread.start()
@@ -614,16 +625,23 @@ def main():
     _share_one_heap()
     # TensorFlow would import Keras 3, a quarter of the time until the first frame, and nothing needs it.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    rospy.init_node("style_transfer")
+    rospy.init_node("style_transfer", disable_signals=True)
+    # rospy's own handler talks to the master from wherever the signal finds us, and in the middle of another
+    # call waits for that one's lock for ever.
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
     try:
         node = StyleTransferNode(params.read())
     except StyleTransferError as error:
         rospy.logfatal("style_transfer: %s", error)
         raise SystemExit(1) from None
     rospy.on_shutdown(node.shutdown)
-    node.setup()
-    rospy.spin()
-    node.shutdown()  # a signal may have come in the middle of the setup
+    node.setup(ending.is_set)
+    while not ending.wait(0.1) and not rospy.is_shutdown():
+        pass
+    rospy.signal_shutdown("a signal came")
+    node.shutdown()  # the hook is not called again if the master had begun to end us
     # The worker may be in TensorFlow's import, which nothing interrupts and Python would wait for.
     logging.shutdown()
     sys.stdout.flush()

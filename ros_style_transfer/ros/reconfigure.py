@@ -34,8 +34,10 @@ class Reconfigure:
 
     def setup(self):
         # The server starts from the parameters, which may be lists, or names that were chosen at random.
+        known = rospy.get_param("~", {})
         for name, value in self._now().items():
-            rospy.set_param("~" + name, value)
+            if name in known and known[name] != value:
+                rospy.set_param("~" + name, value)
         self._telling.active = True
         self._server = Server(StyleTransferConfig, self._on_request)
         self._telling.active = False

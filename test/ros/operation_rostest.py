@@ -317,8 +317,18 @@ class Operation(unittest.TestCase):
         self.assertIn("the ROS master was restarted", output)
         self.assertNotIn("Traceback", output)
 
+    def status_then_interrupt(self, folder):
+        """In the middle of the setup, which talks to the master all the time."""
+        with Topic("hasty/status", StyleStatus) as status:
+            node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=hasty"],
+                                    env=dict(os.environ, TMPDIR=folder))
+            status.wait(seen=0)
+            node.send_signal(signal.SIGINT)
+            node.wait(10)
+
     def test_a_signal_at_any_moment_ends_the_node_soon_and_quietly(self):
         with tempfile.TemporaryDirectory() as folder:
+            self.status_then_interrupt(folder)
             for moment, number in ((0.1, signal.SIGINT), (0.6, signal.SIGTERM), (1.0, signal.SIGINT),
                                    (1.5, signal.SIGTERM), (2.0, signal.SIGINT), (2.7, signal.SIGTERM)):
                 node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=brief"],
