@@ -12,13 +12,10 @@ from .. import colours
 
 # Any picture is to be a style, and paintings are few: a network trained on 204 in their own colours
 # had a fifth less style error on them than on others.  So they are shown in many crops and palettes,
-# turned, stretched and joined by twos, and photographs are styles, too.
-PHOTOGRAPHS = 0.1  # share of the styles that are photographs
+# and photographs are styles, too.
+PHOTOGRAPHS = 0.05  # share of the styles that are photographs
 RECOLOURED = 0.6  # share of the paintings' crops that take another picture's palette
 STYLE_SCALES = (0.35, 1.0)
-TURNED = 0.5  # share of the paintings' crops that lie on their side
-STRETCH = 1.4  # most that a painting's width is stretched and its height squeezed, or the other way round
-JOINED = 0.3  # share of the paintings' crops with patches of another painting in them
 CONTENT_SCALES = (0.6, 1.2)
 CLEAN = 0.5  # share of the contents whose even places are freed of the camera's and the JPEG's grain
 MARGIN = 8  # pixels around the contents of pairs, for a second view of the same scene
@@ -58,24 +55,6 @@ def random_crop(rng, picture, size, scales=(0.6, 1.0)):
     y, x = rng.integers(0, h - size + 1), rng.integers(0, w - size + 1)
     crop = picture[y : y + size, x : x + size]
     return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-
-def style_crop(rng, painting, paintings, size):
-    """A crop of a painting, stretched and turned at random, now and then with patches of another one."""
-    crop = _stretched_crop(rng, painting, size)
-    if rng.random() >= JOINED:
-        return crop
-    other = _stretched_crop(rng, paintings[rng.integers(len(paintings))], size)
-    hills = cv2.resize(rng.standard_normal((5, 5)), (size, size), interpolation=cv2.INTER_CUBIC)
-    share = np.clip(0.5 + 4 * hills, 0, 1)[..., None]
-    return np.uint8(share * crop + (1 - share) * other + 0.5)
-
-
-def _stretched_crop(rng, painting, size):
-    stretch = STRETCH ** (rng.uniform(-1, 1) / 2)
-    painting = cv2.resize(painting, None, fx=stretch, fy=1 / stretch, interpolation=cv2.INTER_AREA)
-    crop = random_crop(rng, painting, size, STYLE_SCALES)
-    return crop.swapaxes(0, 1) if rng.random() < TURNED else crop
 
 
 def recoloured(rng, crop, pictures):
@@ -148,7 +127,7 @@ def pairs(teacher, stage, args, photos, paintings):
                               for photo in photos for _ in range(args.content_variants)]),
                     teacher.describe, cache, MARGIN, "photographs")
     rng, palettes = np.random.default_rng((args.seed, 1)), photos + paintings
-    styles = Bank(np.stack([recoloured(rng, style_crop(rng, painting, paintings, stage.size), palettes)
+    styles = Bank(np.stack([recoloured(rng, random_crop(rng, painting, stage.size, STYLE_SCALES), palettes)
                             for painting in paintings for _ in range(args.variants)]),
                   teacher.grams, cache, name="paintings")
 

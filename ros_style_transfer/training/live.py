@@ -37,7 +37,7 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.026,
+    "content": 0.03,
     "twin": 15.0,
     "same": 1.0,
     "range": 10.0,
