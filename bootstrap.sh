@@ -112,7 +112,7 @@ build() {
   # Python files are used where they lie; only these make a build necessary.
   local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
-  say "building the catkin workspace .ws"
+  say "building the catkin workspace ${WORKSPACE##*/}"
   # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.
   rm -rf "$WORKSPACE"/{build,devel} "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
   ln -s "$ROOT"/{bootstrap.sh,package.xml,plugin.xml,CMakeLists.txt,setup.py,action,cfg,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"

@@ -30,6 +30,7 @@ MODELS = {
     "cascade": Model((5, 4, 3, 2, 1), True, "wct", (5, 4)),
     "live": Model((3, 2, 1), False, "ot", (3, 2)),
 }
+HIGHEST_LEVEL = max(level for model in MODELS.values() for level in model.levels)
 
 
 class Controls(NamedTuple):

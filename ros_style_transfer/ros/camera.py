@@ -150,5 +150,5 @@ class Camera:
         """Publish what `encode` made, and the camera_info, if one has come, scaled by these factors."""
         for publisher, message in messages:
             publisher.publish(message)
-        if self._info is not None:
+        if self._info is not None and self._camera_info.get_num_connections():
             self._camera_info.publish(conversions.scaled_info(self._info, header, across, down))

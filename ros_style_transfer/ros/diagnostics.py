@@ -18,13 +18,11 @@ class Diagnostics:
     Args:
         cameras: `camera.Camera` each.
         expected_rate: painted frames a second; 0: none is expected.
-        status: () to (state, message, model, device, dtype).
-        last_error: () to a text.
+        status: () to (state, message, last error, model, device, dtype).
     """
 
-    def __init__(self, cameras, expected_rate, status, last_error):
-        self._cameras, self._expected = cameras, expected_rate
-        self._status, self._last_error = status, last_error
+    def __init__(self, cameras, expected_rate, status):
+        self._cameras, self._expected, self._status = cameras, expected_rate, status
 
     def setup(self):
         self._updater = Updater()
@@ -39,7 +37,7 @@ class Diagnostics:
         self._updater.force_update()
 
     def _model(self, status):
-        state, message, model, device, dtype = self._status()
+        state, message, last_error, model, device, dtype = self._status()
         status.summary(DiagnosticStatus.ERROR if state == StyleStatus.ERROR else DiagnosticStatus.OK,
                        message if state == StyleStatus.ERROR else state)
         status.add("model", model)
@@ -47,7 +45,7 @@ class Diagnostics:
         status.add("precision", dtype)
         status.add("memory of the process", "%.0f MB" % (resident_bytes() / 1e6))
         status.add("last event", message)
-        status.add("last error", self._last_error() or "none")
+        status.add("last error", last_error or "none")
         return status
 
     def _stream(self, status, camera):

@@ -124,8 +124,7 @@ class StyleTransferNode:
                                 self._cameras[0].topic)
         self._reconfigure = Reconfigure(self._fields, self._on_reconfigure, self._lasting_fields)
         self._diagnostics = Diagnostics(self._cameras, parameters.expected_rate, lambda: (
-            self._state_now(), self._message, parameters.model, self._device, parameters.dtype),
-            lambda: self._last_error)
+            self._state_now(), self._message, self._last_error, parameters.model, self._device, parameters.dtype))
         self._threads = []
 
     def setup(self, is_ending=lambda: False):
@@ -196,9 +195,8 @@ class StyleTransferNode:
             rospy.logwarn("add_style: %s", error)
             return AddStyleResponse(False, str(error))
         if request.use:
-            look = lambda: self._look._replace(styles=(request.name,), weights=())
-            return AddStyleResponse(*self._ask("add_style", lambda: Change(
-                self._checked(look()), [rgb], 0.0, concurrent.futures.Future())))
+            return AddStyleResponse(*self._ask(
+                "add_style", lambda: self._changed(self._look, [request.name], (), 0.0, "")))
         return AddStyleResponse(True, "added the style %s, %dx%d" % (request.name, rgb.shape[1], rgb.shape[0]))
 
     def _on_pause(self, request):
@@ -296,7 +294,8 @@ class StyleTransferNode:
         if mask:
             mask = "" if mask == "none" else mask
             look = look._replace(mask=mask, labels=self._labels(mask))
-        return Change(self._checked(look), pictures, fade, concurrent.futures.Future())
+        self._check(look)
+        return Change(look, pictures, fade, concurrent.futures.Future())
 
     def _named(self, names):
         return tuple(self._library.random(self._random) if name == "random" else name for name in names)
@@ -306,10 +305,6 @@ class StyleTransferNode:
 
     def _labels(self, mask):
         return self._library.read_mask(mask) if mask not in ("", TOPIC) else None
-
-    def _checked(self, look):
-        self._check(look)
-        return look
 
     def _check(self, look):
         options.check(look.controls, self._parameters.model)

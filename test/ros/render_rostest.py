@@ -6,7 +6,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 import actionlib
@@ -18,6 +17,7 @@ from diagnostic_msgs.msg import KeyValue
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
+from topics import Topic, wait_until
 
 from ros_style_transfer import images
 from ros_style_transfer.msg import RenderAction, RenderGoal, RenderProgress
@@ -37,39 +37,6 @@ BRIEF = dict(ENDLESS, iterations=3)
 def start(name, *arguments):
     """A node as users start it."""
     return subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=" + name, *arguments])
-
-
-class Topic:
-    """Keeps what a topic brings."""
-
-    def __init__(self, name, kind):
-        self.messages, self._came = [], threading.Condition()
-        self._subscriber = rospy.Subscriber(name, kind, self._store, queue_size=100, buff_size=2**24)
-
-    def _store(self, message):
-        with self._came:
-            self.messages.append(message)
-            self._came.notify_all()
-
-    def wait(self, count=1, timeout=60.0):
-        """Until ``count`` more messages have come; the last."""
-        with self._came:
-            wanted = len(self.messages) + count
-            assert self._came.wait_for(lambda: len(self.messages) >= wanted, timeout), "nothing came"
-            return self.messages[-1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._subscriber.unregister()
-
-
-def wait_until(condition, timeout=30.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true within %g s" % timeout
-        time.sleep(0.05)
 
 
 def renders_of(process):
@@ -108,13 +75,13 @@ class RenderTest(unittest.TestCase):
         with Topic(NODE + "/render/progress", RenderProgress) as progress:
             thread = threading.Thread(target=lambda: answers.append(self.render(**ENDLESS)), daemon=True)
             thread.start()
-            progress.wait()
+            progress.wait_for(1)
         return thread, answers
 
     def test_a_render_paints_what_was_sent_and_says_how(self):
         with Topic(NODE + "/render/progress", RenderProgress) as topic, Topic(NODE + "/render/preview", Image) as seen:
             answer = self.render(**dict(BRIEF, iterations=6, size=64, return_image=True, preview_every=3))
-            wait_until(lambda: len(topic.messages) == 6 and len(seen.messages) == 2)
+            self.assertTrue(wait_until(lambda: len(topic.messages) == 6 and len(seen.messages) == 2))
         self.assertTrue(answer.success, answer.message)
         self.assertEqual((answer.image.header.frame_id, answer.image.header.stamp), ("somewhere", HEADER.stamp))
         painted = to_rgb(answer.image)
@@ -202,7 +169,8 @@ class RenderTest(unittest.TestCase):
             threads.append(threading.Thread(target=ask, daemon=True))
             threads[-1].start()
             with Topic(NODE + "/render/progress", RenderProgress) as progress:
-                wait_until(lambda n=n, progress=progress: progress.messages and progress.messages[-1].waiting == n + 1)
+                waiting = lambda n=n, seen=progress.messages: seen and seen[-1].waiting == n + 1
+                self.assertTrue(wait_until(waiting))
         refused = self.render(**BRIEF)
         self.assertFalse(refused.success)
         self.assertIn("4 renders wait already", refused.message)
@@ -220,7 +188,7 @@ class RenderTest(unittest.TestCase):
         goal = RenderGoal(**dict(BRIEF, iterations=4, preview_every=2, return_image=True))
         handle = self.client().send_goal(goal, lambda handle: states.append(handle.get_comm_state()),
                                          lambda _, feedback: told.append(feedback))
-        wait_until(lambda: handle.get_comm_state() == actionlib.CommState.DONE, 60)
+        self.assertTrue(wait_until(lambda: handle.get_comm_state() == actionlib.CommState.DONE, 60))
         self.assertEqual(handle.get_goal_status(), GoalStatus.SUCCEEDED)
         self.assertIn(actionlib.CommState.ACTIVE, states)
         self.assertEqual([feedback.progress.iteration for feedback in told], [1, 2, 3, 4])
@@ -232,30 +200,33 @@ class RenderTest(unittest.TestCase):
     def test_goals_queue_and_each_can_be_cancelled(self):
         client = self.client()
         first, second, third = (client.send_goal(RenderGoal(**fields)) for fields in (ENDLESS, BRIEF, BRIEF))
-        wait_until(lambda: first.get_comm_state() == actionlib.CommState.ACTIVE)
-        self.assertEqual({second.get_comm_state(), third.get_comm_state()}, {actionlib.CommState.PENDING})
+        self.assertTrue(wait_until(lambda: first.get_comm_state() == actionlib.CommState.ACTIVE))
+        states = lambda: {second.get_comm_state(), third.get_comm_state()}
+        # A client knows of its goal's state once the server has answered it.
+        self.assertTrue(wait_until(lambda: actionlib.CommState.WAITING_FOR_GOAL_ACK not in states()))
+        self.assertEqual(states(), {actionlib.CommState.PENDING})
         second.cancel()
-        wait_until(lambda: second.get_comm_state() == actionlib.CommState.DONE, 5)
+        self.assertTrue(wait_until(lambda: second.get_comm_state() == actionlib.CommState.DONE, 5))
         self.assertEqual(second.get_goal_status(), GoalStatus.RECALLED)
         self.assertEqual(first.get_comm_state(), actionlib.CommState.ACTIVE)
         first.cancel()
-        wait_until(lambda: first.get_comm_state() == actionlib.CommState.DONE, 5)
+        self.assertTrue(wait_until(lambda: first.get_comm_state() == actionlib.CommState.DONE, 5))
         self.assertEqual(first.get_goal_status(), GoalStatus.PREEMPTED)
-        wait_until(lambda: third.get_comm_state() == actionlib.CommState.DONE, 60)
+        self.assertTrue(wait_until(lambda: third.get_comm_state() == actionlib.CommState.DONE, 60))
         self.assertEqual(third.get_goal_status(), GoalStatus.SUCCEEDED)
         refused = client.send_goal(RenderGoal(**dict(BRIEF, preset="best")))
-        wait_until(lambda: refused.get_comm_state() == actionlib.CommState.DONE)
+        self.assertTrue(wait_until(lambda: refused.get_comm_state() == actionlib.CommState.DONE))
         self.assertEqual(refused.get_goal_status(), GoalStatus.REJECTED)
         self.assertIn("best", refused.get_goal_status_text())
 
     def test_the_stream_goes_on_while_a_render_runs(self):
         with Topic(NODE + "/image", Image) as output:
-            output.wait(3)
+            output.wait_for(3)
             thread, _ = self.begin_endless()
             child = renders_of(self.process)
             self.assertEqual(len(child), 1)
             self.assertEqual(os.getpriority(os.PRIO_PROCESS, child[0]), 15, "live_first")
-            output.wait(10, timeout=20)
+            output.wait_for(10, timeout=20)
             self.cancel()
             thread.join(10)
         self.assertEqual(renders_of(self.process), [])
@@ -274,7 +245,7 @@ class RenderTest(unittest.TestCase):
 
             with Topic("/ended/render/progress", RenderProgress) as progress:
                 threading.Thread(target=ask, daemon=True).start()
-                progress.wait()
+                progress.wait_for(1)
             children = renders_of(process)
             self.assertEqual(len(children), 1)
             self.assertEqual(os.getpriority(os.PRIO_PROCESS, children[0]), 0, "equal")

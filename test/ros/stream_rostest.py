@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """A camera's stream through the node, seen by a program that subscribes and calls services."""
 import os
-import threading
 import time
 import unittest
 
@@ -11,44 +10,13 @@ import rospy
 import rostest
 from PIL import Image as Picture
 from sensor_msgs.msg import Image
+from topics import Topic, wait_until
 
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_rgb
 from ros_style_transfer.srv import ListStyles, SetStyle
 
 NODE = "/style_transfer"
-
-
-class Listener:
-    """Keeps what a topic brings while it is open."""
-
-    def __init__(self, topic, kind):
-        self.messages, self._came = [], threading.Condition()
-        self._subscriber = rospy.Subscriber(topic, kind, self._store, queue_size=10, buff_size=2**24)
-
-    def _store(self, message):
-        with self._came:
-            self.messages.append(message)
-            self._came.notify_all()
-
-    def wait(self, wanted=lambda message: True, timeout=40.0):
-        """The first message from now on that is ``wanted``."""
-        deadline = time.monotonic() + timeout
-        with self._came:
-            seen = len(self.messages)
-            while True:
-                for message in self.messages[seen:]:
-                    if wanted(message):
-                        return message
-                seen = len(self.messages)
-                if not self._came.wait(max(0.0, deadline - time.monotonic())):
-                    raise AssertionError("nothing wanted came within %g s" % timeout)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._subscriber.unregister()
 
 
 def colours(rgb):
@@ -61,15 +29,6 @@ def node_listens():
     """Whether the master knows of a subscription of the node to the camera."""
     subscribers = dict(rosgraph.Master("/stream_test").getSystemState()[1])
     return NODE in subscribers.get("/camera/image_raw", [])
-
-
-def wait_until(condition, timeout=10.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 class Stream(unittest.TestCase):
@@ -85,7 +44,7 @@ class Stream(unittest.TestCase):
 
     def test_painted_frames_keep_header_and_shape_and_take_the_styles_colours(self):
         self.assertTrue(self.set_style(style="starry_night", set_strength=True, strength=1.0).success)
-        with Listener("camera/image_raw", Image) as camera, Listener(NODE + "/image", Image) as output:
+        with Topic("camera/image_raw", Image) as camera, Topic(NODE + "/image", Image) as output:
             painted = output.wait()
             pairs = []
             for _ in range(3):
@@ -106,7 +65,7 @@ class Stream(unittest.TestCase):
 
     def test_the_style_changes_while_streaming(self):
         self.assertTrue(self.set_style(style="woodcut", set_strength=True, strength=1.0).success)
-        with Listener(NODE + "/image", Image) as output, Listener(NODE + "/status", StyleStatus) as status:
+        with Topic(NODE + "/image", Image) as output, Topic(NODE + "/status", StyleStatus) as status:
             for _ in range(2):
                 woodcut = to_rgb(output.wait())
             answer = self.set_style(style="sunset_impasto")
@@ -118,7 +77,7 @@ class Stream(unittest.TestCase):
         self.assertGreater(np.linalg.norm(colours(woodcut) - colours(sunset)), 40)
 
     def test_strength_alone_changes_the_picture(self):
-        with Listener(NODE + "/image", Image) as output, Listener("camera/image_raw", Image) as camera:
+        with Topic(NODE + "/image", Image) as output, Topic("camera/image_raw", Image) as camera:
             self.assertTrue(self.set_style(style="flow_night", set_strength=True, strength=1.0).success)
             for _ in range(2):
                 full = to_rgb(output.wait())
@@ -135,7 +94,7 @@ class Stream(unittest.TestCase):
     def test_wrong_requests_are_refused_and_the_stream_goes_on(self):
         before = self.set_style(style="mosaic", set_strength=True, strength=1.0)
         self.assertTrue(before.success)
-        with Listener(NODE + "/image", Image) as output:
+        with Topic(NODE + "/image", Image) as output:
             output.wait()
             for request, word in (
                 (dict(style="no_such_style"), "flow_night"),  # the message lists what is known
@@ -160,22 +119,22 @@ class Stream(unittest.TestCase):
         self.assertTrue(all(os.path.isfile(path) for path in answer.paths))
 
     def test_it_subscribes_only_while_someone_listens(self):
-        self.assertTrue(wait_until(lambda: not node_listens()), "subscribed with no listener")
-        with Listener(NODE + "/status", StyleStatus) as status:
+        self.assertTrue(wait_until(lambda: not node_listens(), 10), "subscribed with no listener")
+        with Topic(NODE + "/status", StyleStatus) as status:
             status.wait(lambda message: message.state == StyleStatus.PAUSED)
-            with Listener(NODE + "/image", Image) as first:
+            with Topic(NODE + "/image", Image) as first:
                 first.wait()
                 self.assertTrue(node_listens())
                 status.wait(lambda message: message.state == StyleStatus.READY)
-                with Listener(NODE + "/image", Image) as second:
+                with Topic(NODE + "/image", Image) as second:
                     second.wait()
                 first.wait(timeout=5)  # the second client's leaving takes nothing from the first
-            self.assertTrue(wait_until(lambda: not node_listens()), "still subscribed after the last one left")
+            self.assertTrue(wait_until(lambda: not node_listens(), 10), "still subscribed after the last one left")
             status.wait(lambda message: message.state == StyleStatus.PAUSED)
 
     def test_frames_keep_coming_while_styles_are_switched(self):
         failed = rospy.wait_for_message(NODE + "/status", StyleStatus, 10).failed
-        with Listener(NODE + "/image", Image) as output:
+        with Topic(NODE + "/image", Image) as output:
             output.wait()
             for n in range(12):
                 answer = self.set_style(style=("mosaic", "ink_wash", "starry_night")[n % 3], fade=0.3 * (n % 2))
@@ -190,7 +149,7 @@ class Stream(unittest.TestCase):
         self.assertEqual(rospy.wait_for_message(NODE + "/status", StyleStatus, 10).failed, failed)
 
     def test_the_status_tells_rates_and_drops(self):
-        with Listener(NODE + "/image", Image) as output, Listener(NODE + "/status", StyleStatus) as status:
+        with Topic(NODE + "/image", Image) as output, Topic(NODE + "/status", StyleStatus) as status:
             output.wait()
             time.sleep(3)
             message = status.wait(lambda message: message.state == StyleStatus.READY)

@@ -30,6 +30,13 @@ class Topic:
                 if not self._came.wait(max(0.0, deadline - time.monotonic())):
                     raise AssertionError("nothing wanted came within %g s" % timeout)
 
+    def wait_for(self, count, timeout=60.0):
+        """Until ``count`` more messages have come; the last."""
+        with self._came:
+            wanted = len(self.messages) + count
+            assert self._came.wait_for(lambda: len(self.messages) >= wanted, timeout), "nothing came"
+            return self.messages[-1]
+
     def connected(self):
         return self._subscriber.get_num_connections() > 0
 
