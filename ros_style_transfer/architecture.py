@@ -63,10 +63,28 @@ def tap(level):
     return "block%d_conv1" % level
 
 
+def cascade_reach(level, backbone="vgg16"):
+    """Pixels that the encoder up to ``level`` sees around a position, and its decoder around a pixel."""
+    encoder, decoder, scale = 0, 0, 1
+    for name, _, _ in encoder_layers(backbone):
+        if name == tap(int(name[5])) and int(name[5]) > 1:
+            encoder, scale = encoder + scale, 2 * scale  # the pooling
+        encoder += scale
+        if name == tap(level):
+            break
+    for name, _, _ in decoder_layers(level, backbone):
+        decoder += scale
+        if upsampled(name):
+            scale //= 2
+            decoder += scale
+    return encoder, decoder
+
+
 # The live model: taps at a quarter, an eighth and a sixteenth of the picture's sides.
 LIVE_TAPS = (1, 2, 3)
 LIVE_WIDTHS = (16, 64, 96, 128)  # at a half, where there is no tap, and at the taps
-LIVE_PAIRS = {1: 2, 2: 2, 3: 1}  # residual pairs of the decoder at each tap
+LIVE_PAIRS = (2, 2, 1)  # residual pairs of the decoder at each tap
+LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
 CODE_WIDTH = 64  # the style code's hidden layer
 CANVAS_SIDE = 256  # pixels after which the canvas repeats
 EVEN = 0.15  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
@@ -91,20 +109,34 @@ def canvas():
     return (grain / grain.std()).astype(np.float32)
 
 
-def live_pairs():
+def live_levels(pairs=LIVE_PAIRS):
+    """The taps whose features the decoder takes, finest first: those down to the last with residual pairs."""
+    return tuple(tap for tap in LIVE_TAPS if any(pairs[tap - 1 :]))
+
+
+def live_pairs(pairs=LIVE_PAIRS):
     """The decoder's residual pairs in order: ``[(tap, first layer's name, second layer's name), ...]``."""
     return [(tap, "decoder%d%s" % (tap, "ac"[n]), "decoder%d%s" % (tap, "bd"[n]))
-            for tap in LIVE_TAPS[::-1] for n in range(LIVE_PAIRS[tap])]
+            for tap in live_levels(pairs)[::-1] for n in range(pairs[tap - 1])]
 
 
-def live_layers(widths=LIVE_WIDTHS):
+def live_reach(levels, pairs=LIVE_PAIRS):
+    """Pixels that the encoder down to the last of ``levels`` sees around a position, and the decoder around a pixel."""
+    deepest = max(levels)
+    # Two layers at each tap, one before and after a halving, and the halvings themselves.
+    encoder = 4 + sum(2 * 2 ** (tap + 1) for tap in LIVE_TAPS if tap <= deepest)
+    decoder = 4 + sum((2 * pairs[tap - 1] + 1) * 2 ** (tap + 1) for tap in live_levels(pairs))
+    return encoder, decoder
+
+
+def live_layers(widths=LIVE_WIDTHS, pairs=LIVE_PAIRS):
     """The live model's convolutions: ``{name: (side of the kernel, stride, channels in, channels out)}``.
 
     The encoder takes the picture and the `canvas` folded into half its sides (space to depth, 12
     and 4 channels) through ``encoder0`` to the taps: ``encoder1``, and ``encoder{n}a/b`` for the
     others; a tap's features are taken before the ReLU.  There is no tap at a half: fine detail is
-    for the decoder to paint.  The decoder starts with the third tap's features: at each tap
-    residual pairs (`live_pairs`), then ``up{n}`` narrows them for the tap above, where they are
+    for the decoder to paint.  The decoder starts with the deepest tap that has any ``pairs`` (`live_levels`):
+    at each tap residual pairs (`live_pairs`), then ``up{n}`` narrows them for the tap above, where they are
     upsampled (nearest) and its own features added.  ``up1`` unfolds to a half of the sides;
     ``decoder0`` and ``image`` end it, and 12 channels unfold to the picture.  ``code0`` and
     ``code`` turn the means and deviations of all taps' features, which after the transform are the
@@ -116,17 +148,17 @@ def live_layers(widths=LIVE_WIDTHS):
     for n in LIVE_TAPS[1:]:
         layers["encoder%da" % n] = (3, 2, taps[n - 2], taps[n - 1])
         layers["encoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
-    for n, first, second in live_pairs():
+    for n, first, second in live_pairs(pairs):
         layers[first] = layers[second] = (3, 1, taps[n - 1], taps[n - 1])
-    for n in LIVE_TAPS[::-1]:
+    for n in live_levels(pairs)[::-1]:
         layers["up%d" % n] = (1, 1, taps[n - 1], taps[n - 2] if n > 1 else 4 * half)
     layers["decoder0"] = (3, 1, half, half)
     layers["image"] = (3, 1, half, 12)
     layers["code0"] = (1, 1, 2 * sum(taps), CODE_WIDTH)
-    layers["code"] = (1, 1, CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated()))
+    layers["code"] = (1, 1, CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated(pairs)))
     return layers
 
 
-def live_modulated():
+def live_modulated(pairs=LIVE_PAIRS):
     """The decoder's layers whose channels the style's code drives, in the code's order."""
-    return [first for _, first, _ in live_pairs()] + ["decoder0"]
+    return [first for _, first, _ in live_pairs(pairs)] + ["decoder0"]

@@ -3,8 +3,7 @@ import functools
 
 import tensorflow as tf
 
-from . import wct
-from .architecture import LEVELS
+from .architecture import LEVELS, cascade_reach
 from .vgg import Decoder, Encoder, graph
 
 PICTURE = tf.TensorSpec((None, None, 3))
@@ -25,36 +24,50 @@ class Cascade(tf.Module):
         self.encoder = Encoder(arrays, backbone, widths, dtype)
         self.decoders = {level: Decoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
         self.dtype = self.encoder.dtype
+        self.levels = self.style_levels = LEVELS
+        self.code_levels = ()  # nothing but features drives a decoder
+        self._backbone = backbone
         # One graph for all sizes: a new camera, or a folder of pictures, never waits for tracing.
         self._encode, self._decode = {}, {}
         for level, width in zip(sorted(LEVELS), widths):
             features = tf.TensorSpec((None, None, width), self.encoder.dtype)
             self._encode[level] = graph(functools.partial(self._encoded, level=level), PICTURE)
             self._decode[level] = graph(functools.partial(self._decoded, level=level), features)
-        self._statistics = graph(self._statistics_of, PICTURE)
+        self._taps = graph(self._all_taps, PICTURE)
 
     def rounds(self, levels):
         """The levels that one encoding and decoding paints, in turn: each by itself."""
         return [(level,) for level in levels]
 
-    def encode(self, rgb, levels, canvas=None):
+    def stride(self, level):
+        """Pixels from one position of the level's features to the next."""
+        return 2 ** (level - 1)
+
+    def reach(self, levels):
+        """How many pixels around a position the encoder sees, and how many around a pixel the decoder."""
+        return max(cascade_reach(level, self._backbone) for level in levels)
+
+    def ground(self, rgb, canvas=None):
+        """None: the live model's."""
+
+    def encode(self, rgb, levels, ground=None):
         """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}`` of the one level asked for.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
-            canvas: not looked at; the live model's.
+            ground: not looked at; the live model's.
         """
         (level,) = levels
         return {level: self._encode[level](rgb)}
 
-    def decode(self, features):
+    def taps(self, rgb):
+        """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``."""
+        return self._taps(rgb)
+
+    def decode(self, features, moments=None):
         """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
         ((level, values),) = features.items()
         return self._decode[level](values)
-
-    def style_of(self, rgb):
-        """``{level: wct.Statistics}`` of a style picture, float32 ``[h, w, 3]``, all five levels."""
-        return self._statistics(rgb)
 
     def _encoded(self, rgb, level):
         return self.encoder.taps(rgb[None], level)[level][0]
@@ -62,5 +75,5 @@ class Cascade(tf.Module):
     def _decoded(self, features, level):
         return tf.cast(self.decoders[level].decode(features[None])[0], tf.float32)
 
-    def _statistics_of(self, rgb):
-        return {level: wct.statistics(features[0]) for level, features in self.encoder.taps(rgb[None]).items()}
+    def _all_taps(self, rgb):
+        return {level: features[0] for level, features in self.encoder.taps(rgb[None]).items()}

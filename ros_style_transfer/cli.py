@@ -81,6 +81,9 @@ def add_network(command, model):
                          help="shipped styles' names (see `styles`), any pictures, or `random`")
     command.add_argument("--model", default=model, help="%s (default: %%(default)s)" % ", ".join(MODELS))
     command.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
+    command.add_argument("--max-memory", type=float, default=0.0, metavar="MB",
+                         help="of the whole process; larger pictures are painted in tiles, with the same result "
+                              "(default: 0, what is free)")
     command.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
 
 
@@ -116,7 +119,7 @@ def stylize(args):
     from .stylizer import Stylizer  # TensorFlow's import takes seconds: what can be known to be wrong is said before
 
     clock = VideoClock()
-    stylizer = Stylizer(args.model, args.dtype, args.weights_dir, clock)
+    stylizer = Stylizer(args.model, args.dtype, args.weights_dir, clock, args.max_memory)
     failed = 0
     for job in tqdm(work, unit="picture", disable=len(work) < 2):
         try:
@@ -148,7 +151,8 @@ def paint(stylizer, job, styles, mask, controls, args, clock):
     else:
         rgb, alpha = images.read_with_alpha(job.content)
         alpha = None if alpha is None else images.scaled(alpha, job.side)
-        painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask)
+        with Progress(os.path.basename(job.output)) as progress:
+            painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask, progress=progress)
     if args.concat:
         width = painted.shape[1]
         painted = images.concat(styles, painted)
@@ -210,7 +214,8 @@ def gallery(args):
     from .gallery import draw
     from .stylizer import Stylizer
 
-    images.write(args.output, draw(content, styles, Stylizer(args.model, args.dtype, args.weights_dir)))
+    images.write(args.output, draw(content, styles, Stylizer(args.model, args.dtype, args.weights_dir,
+                                                            max_memory=args.max_memory)))
 
 
 def benchmark(args):
@@ -219,6 +224,20 @@ def benchmark(args):
 
     (style,) = jobs.find_styles([args.style])
     gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+
+
+class Progress:
+    """A bar for one picture, shown once it is known to take long."""
+
+    def __init__(self, name):
+        self._bar = tqdm(desc=name, total=100, unit="%", delay=2.0, leave=False,
+                         bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}<{remaining}")
+
+    def __enter__(self):
+        return lambda share: self._bar.update(100 * share - self._bar.n)
+
+    def __exit__(self, *_):
+        self._bar.close()
 
 
 def tell(message):

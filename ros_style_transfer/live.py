@@ -1,13 +1,27 @@
-"""The live model: one encoder, one decoder, whitening and colouring at three taps between them."""
+"""The live model: one encoder, one decoder, whitening and colouring at the taps between them."""
+import cv2
 import numpy as np
 import tensorflow as tf
 
-from . import wct
-from .architecture import CANVAS_SIDE, EVEN, EVEN_LEAST, LIVE_TAPS, canvas, live_layers, live_modulated, live_pairs
+from .architecture import (
+    CANVAS_SIDE,
+    EVEN,
+    EVEN_LEAST,
+    LIVE_PAIRS,
+    LIVE_TAPS,
+    canvas,
+    live_layers,
+    live_levels,
+    live_modulated,
+    live_pairs,
+    live_reach,
+)
 from .vgg import Convolutions, graph, postprocess, preprocess, upsample
 
 PICTURE = tf.TensorSpec((None, None, 3))
 PLANE = tf.TensorSpec((None, None))
+VECTOR = tf.TensorSpec((None,))
+STRIP = 1024  # rows, a multiple of 8
 
 
 class Live(tf.Module):
@@ -17,98 +31,133 @@ class Live(tf.Module):
     Args:
         arrays: the weights, as `weights.load` gives them.
         widths: the channels at a half and at the three levels, from the manifest.
+        pairs: the decoder's residual pairs at the three levels, from the manifest; where none are left
+            (`lite`), only the style is seen that deep, and drives the decoder by its statistics.
         dtype: what the convolutions compute in.
+
+    Attributes:
+        levels: the taps whose features are painted, finest first.
+        code_levels: those whose statistics drive the decoder.
+        style_levels: those that a style is known by.
     """
 
-    def __init__(self, arrays, widths, dtype=tf.float32):
+    def __init__(self, arrays, widths, pairs=LIVE_PAIRS, dtype=tf.float32):
         super().__init__(name="live")
-        self._layers = live_layers(widths)
+        self._layers, self._pairs = live_layers(widths, pairs), tuple(pairs)
+        self.levels = live_levels(pairs)
+        self.code_levels = self.style_levels = LIVE_TAPS
         layers = [(name, *shape) for name, shape in self._layers.items()]
         self._net = Convolutions(layers, arrays, "", dtype, "network")
         self.dtype = self._net.dtype
-        # One by one: TensorFlow before 2.14 takes no dictionary whose keys are numbers.
-        features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in LIVE_TAPS]
         self._canvas = canvas()
-        self._encode = graph(self._encoded, PICTURE, PLANE)
-        self._decode = graph(self._decoded, *features)
-        # A style brings no canvas: its own texture is to be met.
-        self._statistics = graph(lambda rgb: {
-            level: wct.statistics(f) for level, f in self._encoded(rgb, tf.zeros_like(rgb[..., 0])).items()}, PICTURE)
+        # One by one: TensorFlow before 2.14 takes no dictionary whose keys are numbers.
+        features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in self.levels]
+        self._encode = {last: graph(lambda rgb, ground, last=last: self._encoded(rgb, ground, last), PICTURE, PLANE)
+                        for last in LIVE_TAPS}
+        self._decode = graph(self._decoded, *features, *[VECTOR] * (2 * len(LIVE_TAPS)))
 
     def rounds(self, levels):
         """The levels that one encoding and decoding paints: all at once."""
         return [tuple(levels)]
 
-    def encode(self, rgb, levels, canvas=None):
-        """``{level: features [h / 2^(level+1), w / 2^(level+1), c]}`` of all three levels.
+    def stride(self, level):
+        """Pixels from one position of the level's features to the next."""
+        return 2 ** (level + 1)
+
+    def reach(self, levels):
+        """How many pixels around a position the encoder sees, and how many around a pixel the decoder."""
+        return live_reach({*levels, *self.levels}, self._pairs)
+
+    def ground(self, rgb, canvas=None):
+        """The `architecture.canvas` as far as it shows under a picture: float32 ``[h, w]``.
+
+        Args:
+            rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16.
+            canvas: float32 ``[h, w]``; None: `architecture.canvas`, repeated.
+        """
+        height, width = rgb.shape[:2]
+        shown = cv2.resize(evenness(rgb), (width, height), interpolation=cv2.INTER_NEAREST)
+        if canvas is None:
+            canvas = np.tile(self._canvas, (-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))[:height, :width]
+        return np.multiply(shown, canvas, out=shown)
+
+    def encode(self, rgb, levels, ground=None):
+        """``{level: features [h / 2^(level+1), w / 2^(level+1), c]}`` of all that are painted, and ``levels``.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
-            canvas: float32 ``[h, w]``, what lies under the picture; None: `architecture.canvas`, repeated.
+            ground: float32 ``[h, w]``, what lies under the picture, see `ground`; None: what does by itself.
         """
-        if canvas is None:
-            height, width = rgb.shape[:2]
-            canvas = np.tile(self._canvas, (-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))[:height, :width]
-        return self._encode(rgb, tf.constant(canvas))
+        ground = self.ground(np.asarray(rgb)) if ground is None else ground
+        return self._encode[max(*levels, *self.levels)](rgb, tf.convert_to_tensor(ground))
 
-    def decode(self, features):
-        """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
-        return self._decode(*(features[level] for level in LIVE_TAPS))
+    def taps(self, rgb):
+        """``{level: features}`` of all three levels of a style picture, float32 ``[h, w, 3]``.
 
-    def style_of(self, rgb):
-        """``{level: wct.Statistics}`` of a style picture, float32 ``[h, w, 3]``."""
-        return self._statistics(rgb)
+        A style brings no canvas: its own texture is to be met.
+        """
+        return self._encode[LIVE_TAPS[-1]](rgb, tf.zeros(rgb.shape[:2]))
 
-    def _encoded(self, rgb, canvas):
+    def decode(self, features, moments=None):
+        """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped.
+
+        Args:
+            moments: ``{level: (mean [c], variance [c])}`` of the whole picture's features at all three levels
+                after the transform, float32; None: as ``features`` have them.
+        """
+        if moments is None:
+            moments = {level: tf.nn.moments(tf.cast(features[level], tf.float32), (0, 1)) for level in LIVE_TAPS}
+        parts = [moments[level][part] for part in (0, 1) for level in LIVE_TAPS]
+        return self._decode(*(features[level] for level in self.levels), *parts)
+
+    def _encoded(self, rgb, ground, last):
         net = self._net
-        grain = tf.cast(canvas[None, ..., None], net.dtype)
-        picture, grain = (tf.nn.space_to_depth(x, 2) for x in (preprocess(rgb[None], net.dtype), grain))
-        x = net(tf.concat((picture, tf.cast(evenness(rgb), net.dtype) * grain), -1), "encoder0")
-        taps = {1: net(x, "encoder1", relu=False)}
-        for level in LIVE_TAPS[1:]:
+        planes = preprocess(rgb[None], net.dtype), tf.cast(ground[None, ..., None], net.dtype)
+        x = tf.concat([tf.nn.space_to_depth(plane, 2) for plane in planes], -1)
+        taps = {1: net(net(x, "encoder0"), "encoder1", relu=False)}
+        for level in range(2, last + 1):
             x = net(tf.nn.relu(taps[level - 1]), "encoder%da" % level)
             taps[level] = net(x, "encoder%db" % level, relu=False)
         return {level: x[0] for level, x in taps.items()}
 
-    def _decoded(self, *features):
-        features = dict(zip(LIVE_TAPS, features))
-        net, modulate = self._net, self._modulation(features)
-        x = features[LIVE_TAPS[-1]][None]
-        for level in LIVE_TAPS[::-1]:
-            for _, first, second in (pair for pair in live_pairs() if pair[0] == level):
-                x += net(modulate(net(tf.nn.relu(x), first, relu=False), first), second, relu=False)
-            x = net(tf.nn.relu(x), "up%d" % level, relu=False)
+    def _decoded(self, *given):
+        features = dict(zip(self.levels, given))
+        net, modulation = self._net, self._modulation(given[len(self.levels):])
+        x = features[self.levels[-1]][None]
+        for level in self.levels[::-1]:
+            for _, first, second in (pair for pair in live_pairs(self._pairs) if pair[0] == level):
+                x += net(net(tf.nn.relu(x), first, modulation=modulation[first]), second, relu=False)
+            x = net(tf.nn.relu(x), "up%d" % level, relu=level == 1)
             if level > 1:
                 x = upsample(x) + features[level - 1][None]
-        x = tf.nn.relu(tf.nn.depth_to_space(x, 2))
-        x = net(modulate(net(x, "decoder0", relu=False), "decoder0"), "image", relu=False)
+        x = net(tf.nn.depth_to_space(x, 2), "decoder0", modulation=modulation["decoder0"])
+        x = net(x, "image", relu=False)
         return postprocess(tf.nn.depth_to_space(tf.cast(x, tf.float32), 2))[0]
 
-    def _modulation(self, features):
-        """A function (x, layer) that gives each channel the style's gain and bias, and a ReLU."""
-        means, deviations = [], []
-        for level in LIVE_TAPS:
-            mean, variance = tf.nn.moments(tf.cast(features[level], tf.float32), (0, 1))
-            means.append(mean)
-            deviations.append(tf.sqrt(variance + 1e-5))
-        code = tf.cast(tf.concat(means + deviations, 0), self.dtype)[None, None, None]
-        values = iter(tf.split(self._net(self._net(code, "code0"), "code", relu=False),
-                               [self._layers[name][3] for name in live_modulated() for _ in range(2)], -1))
-        parts = {name: (next(values), next(values)) for name in live_modulated()}
-
-        def modulate(x, layer):
-            gain, bias = parts[layer]
-            return tf.nn.relu(x * (1.0 + gain) + bias)
-
-        return modulate
+    def _modulation(self, moments):
+        """``{layer: (gain, bias)}``, ``[c]`` each: how the style drives the decoder's channels."""
+        means, variances = moments[:len(LIVE_TAPS)], moments[len(LIVE_TAPS):]
+        code = tf.concat([*means, *(tf.sqrt(variance + 1e-5) for variance in variances)], 0)
+        code = tf.cast(code, self.dtype)[None, None, None]
+        names = live_modulated(self._pairs)
+        values = iter(tf.split(self._net(self._net(code, "code0"), "code", relu=False)[0, 0, 0],
+                               [self._layers[name][3] for name in names for _ in range(2)]))
+        return {name: (next(values), next(values)) for name in names}
 
 
 def evenness(rgb):
-    """How much of the canvas shows under ``rgb [h, w, 3]`` (`architecture.canvas`): ``[1, h/2, w/2, 1]``, 0..1."""
-    light = tf.reduce_mean(rgb, -1)[None, ..., None]
-    light -= tf.reduce_mean(light)  # squares lose fewer digits
-    blocks = tf.nn.avg_pool2d(tf.concat((light, light * light), -1), 8, 8, "VALID")
-    variance = lambda moments: tf.nn.relu(moments[..., 1:] - tf.square(moments[..., :1]))
-    here, whole = variance(tf.nn.avg_pool2d(blocks, 3, 1, "SAME")), variance(tf.reduce_mean(blocks, (1, 2)))
-    shown = 1.0 / (1.0 + here / tf.maximum(EVEN**2 * whole, EVEN_LEAST**2))
-    return tf.image.resize(shown, tf.shape(rgb)[:2] // 2)
+    """How much of the canvas shows under ``rgb [h, w, 3]`` (`architecture.canvas`): float32 ``[h/2, w/2]``, 0..1."""
+    height, width = rgb.shape[:2]
+    grey = np.full((1, 3), 1 / (3 * 255) if rgb.dtype == np.uint8 else 1 / 3)
+    blocks = [[], []]
+    for top in range(0, height, STRIP):  # a large picture's lightness need not be there at once
+        light = cv2.transform(np.float32(rgb[top : top + STRIP]), grey) - 0.5  # squares lose fewer digits
+        for rows, plane in zip(blocks, (light, light * light)):
+            rows.append(cv2.resize(plane, (width // 8, light.shape[0] // 8), interpolation=cv2.INTER_AREA))
+    blocks = [np.concatenate(rows) for rows in blocks]
+    variance = lambda mean, square: np.maximum(square - mean * mean, 0.0)
+    sums = [cv2.boxFilter(plane, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            for plane in (*blocks, np.ones_like(blocks[0]))]
+    here, whole = variance(sums[0] / sums[2], sums[1] / sums[2]), variance(*(plane.mean() for plane in blocks))
+    shown = 1.0 / (1.0 + here / max(EVEN**2 * whole, EVEN_LEAST**2))
+    return cv2.resize(shown, (width // 2, height // 2))

@@ -6,8 +6,13 @@ Data flow of one round, the same for the cascade (five rounds of a level each) a
     picture -> encode -> features -> statistics -> affine map (or patches swapped) -> decode -> picture
                                                         ^
     styles -> encode -> statistics, blended ------------+    one map for each region of a mask
+
+A large picture goes through in tiles, twice: first the statistics of all tiles are gathered, then
+every tile is painted with the maps that follow from them.  Tiles are read with as much around them
+as the networks see, so the picture is the same as in one piece (`tiles`).
 """
-from typing import Mapping, NamedTuple, Optional, Tuple
+import functools
+from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -15,11 +20,11 @@ import tensorflow as tf
 
 from . import wct
 from .errors import OptionError
+from .tiles import UNIT, merge, tiles
 from .vgg import graph
 
-MATRIX = tf.TensorSpec((None, None))
 VECTOR = tf.TensorSpec((None,))
-STATISTICS = wct.Statistics(VECTOR, MATRIX)
+STATISTICS = wct.Statistics(VECTOR, tf.TensorSpec((None, None)))
 # A region with fewer positions than this at some level takes the whole picture's statistics there.
 SMALLEST_REGION = 64
 # Numbers that a swap's table of likenesses may have: 2 GB.
@@ -51,6 +56,20 @@ class Region(NamedTuple):
     share: Optional[np.ndarray] = None
 
 
+class Part(NamedTuple):
+    """What happens to one region's features at one level.
+
+    Attributes:
+        share: float32 ``[h, w]`` at the level's resolution; None: all of it.
+        transform: features to features; None: they stay.
+        moments: mean and variance ``[c]`` of the features after it.
+    """
+
+    share: Optional[np.ndarray]
+    transform: Optional[Callable]
+    moments: Tuple[tf.Tensor, tf.Tensor]
+
+
 def blend(styles, weights):
     """One `Style` out of several: their statistics' weighted mean, and what each swaps in by its share.
 
@@ -76,72 +95,210 @@ class Painter:
 
     def __init__(self, network, ridge=wct.RIDGE):
         self.network, self.ridge = network, ridge
-        self._maps = {}
+        # What is read around a tile at most.
+        self.largest_margin = max(sum(network.reach((level,))) for level in network.levels) + UNIT
+        self._maps, self._rounds = {}, {}
         features = tf.TensorSpec((None, None, None), network.dtype)
         # Small graphs for features of any size: nothing is traced anew for another camera or another control.
         self._statistics = graph(wct.statistics, features)
         self._statistics_within = graph(wct.statistics, features, tf.TensorSpec((None, None)))
-        self._apply = graph(wct.apply, wct.AffineMap(VECTOR, MATRIX, VECTOR), features)
+        self._apply = graph(wct.apply, wct.AffineMap(VECTOR, STATISTICS.covariance, VECTOR), features)
 
-    def style_of(self, rgb, swap_level=None):
-        """The `Style` of a picture as `paint` takes it; with the features of ``swap_level`` unless that is None."""
-        statistics, features = self.network.style_of(rgb), ()
+    def style_of(self, rgb, swap_level=None, side=None):
+        """The `Style` of a picture as `paint` takes it.
+
+        Args:
+            rgb: as `paint` takes it.
+            swap_level: whose features are kept for swapping patches; None: none.
+            side: of the tiles; None: the picture in one piece.
+        """
+        network, gathered, swapped = self.network, {}, ()
+        # What is swapped in must be there in one piece.
+        side = side if swap_level is None else None
+        for tile in tiles(*rgb.shape[:2], side, network.reach(network.style_levels)[0]):
+            features = network.taps(_floats(tile.read(rgb)))
+            for level, values in features.items():
+                part = self._statistics(tile.core(values, network.stride(level)))
+                gathered.setdefault(level, []).append((part, tile.area))
+        statistics = {level: merge(parts) for level, parts in gathered.items()}
         if swap_level is not None:
-            white = _whiten(self.network.encode(rgb, (swap_level,))[swap_level], statistics[swap_level], self.ridge)
-            features = ((1.0, white),)
-        return Style(statistics, features)
+            swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
+        return Style(statistics, swapped)
 
-    def paint(self, rgb, regions, controls, canvas=None):
+    def paint(self, rgb, regions, controls, canvas=None, side=None, progress=None):
         """``rgb`` painted, float32 ``[h, w, 3]``, about 0..1, unclipped.
 
         Args:
-            rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
+            rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16 and 32 at least.
             regions: `Region` each; their shares sum to 1 at every pixel.
             controls: `options.Controls`, resolved.
             canvas: float32 ``[h, w]``, what the live model paints on; None: the canvas as it stands.
+            side: of the tiles, without what is read around them; None: the picture in one piece.
+            progress: called with the share of the work that is done, 0..1, after each tile.
         """
-        image = rgb
-        for _ in range(controls.passes):
-            for levels in self.network.rounds(controls.levels):
-                if not any(_strength(level, controls) for level in levels):
-                    continue  # the network would only blur the picture
-                features = dict(self.network.encode(image, levels, canvas))
-                for level in levels:
-                    features[level] = self._transform(features[level], level, regions, controls)
-                image = self.network.decode(features)
-        return image
+        rounds = [levels for _ in range(controls.passes) for levels in self.network.rounds(controls.levels)
+                  if any(_strength(level, controls) for level in levels)]  # else the network would only blur
+        picture = rgb
+        for number, levels in enumerate(rounds):
+            report = lambda done, before=number: progress and progress((before + done) / len(rounds))
+            picture = self._round(picture, levels, regions, controls, canvas, side, report)
+        return picture if rounds else _floats(rgb).numpy()
 
-    def _transform(self, features, level, regions, controls):
-        """One level's features with every region's statistics changed to its style's."""
-        strength = _strength(level, controls)
-        whole = None
-        painted = 0.0
-        for region in regions:
-            share = None if region.share is None else _shrink(region.share, features.shape)
-            if region.style is None and controls.method != "whiten":
-                result = features
-            else:
-                if share is None or share.sum() < SMALLEST_REGION:
-                    whole = content = whole or self._statistics(features)
-                else:
-                    content = self._statistics_within(features, share)
-                result = self._restyle(features, content, level, region.style, strength, controls)
-            if share is None:
+    def _round(self, picture, levels, regions, controls, canvas, side, report):
+        """``picture`` encoded, transformed and decoded once."""
+        network, (height, width) = self.network, picture.shape[:2]
+        # Levels whose statistics drive the decoder although it never sees their features (`lite`) need to be
+        # encoded only if there is less than all of the style in them.
+        hidden = [level for level in network.code_levels if level not in network.levels]
+        style_alone = all(region.style is not None and _strength(level, controls) == 1
+                          for region in regions for level in hidden) and controls.method != "whiten"
+        wanted = tuple(levels) if style_alone else tuple(levels) + tuple(hidden)
+        shares = {level: [None if region.share is None else _shrink(region.share, network.stride(level))
+                          for region in regions] for level in {*wanted, *network.code_levels}}
+        ground = network.ground(picture, canvas)
+        style, share = regions[0]
+        # The cascade's five graphs would take longer to trace than they save in many frames.
+        graphed = network.code_levels and style_alone and style is not None and not controls.swap
+        if graphed and side is None and share is None:
+            return self._in_one_piece(picture, ground, levels, style, controls)
+        def encode(tile):
+            return network.encode(_floats(tile.read(picture)), wanted, tile.read(ground))
+
+        eye, hand = network.reach(wanted)
+        if controls.swap:
+            hand += UNIT * controls.swap_patch
+
+        plan, gathered, features = tiles(height, width, side, eye), {}, None
+        paint_plan = tiles(height, width, side, eye + hand)
+        for number, tile in enumerate(plan):
+            features = encode(tile)
+            for level, values in features.items():
+                self._gather(gathered.setdefault(level, {}), tile, values, shares[level], network.stride(level))
+            report((number + 1) / (len(plan) + len(paint_plan)))
+        contents = {level: {key: merge(parts) for key, parts in found.items()} for level, found in gathered.items()}
+
+        parts = {}
+        for level in {*contents, *network.code_levels}:
+            parts[level] = [self._part(level, region, share, contents.get(level, {}).get(_whose(number, share)),
+                                       levels, controls)
+                            for number, (region, share) in enumerate(zip(regions, shares[level]))]
+        moments = {level: _together(parts[level]) for level in network.code_levels}
+
+        painted = None if len(plan) == 1 else np.empty((height, width, 3), np.float32)
+        for number, tile in enumerate(paint_plan):
+            features = dict(features if painted is None else encode(tile))
+            for level in set(levels) & set(features):
+                features[level] = _changed(features[level], parts[level], tile, network.stride(level))
+            result = network.decode(features, moments).numpy()
+            report((len(plan) + number + 1) / (len(plan) + len(paint_plan)))
+            if painted is None:
                 return result
-            painted += tf.cast(share[..., None], features.dtype) * result
+            tile.inner(painted, 1)[:] = tile.core(result, 1)
         return painted
 
-    def _restyle(self, features, content, level, style, strength, controls):
-        target = content if controls.method == "whiten" else style.statistics[level]
+    def _in_one_piece(self, picture, ground, levels, style, controls):
+        """The same for a whole picture in one style, as one graph: no operation waits for Python."""
+        known = self.network.code_levels
+        if (levels, controls.method) not in self._rounds:
+            self._rounds[levels, controls.method] = graph(
+                functools.partial(self._painted, levels=levels, method=controls.method),
+                tf.TensorSpec((None, None, 3)), tf.TensorSpec((None, None)), VECTOR, *[STATISTICS] * len(known))
+        strengths = tf.constant([_strength(level, controls) for level in levels], tf.float32)
+        return self._rounds[levels, controls.method](
+            _floats(picture), ground, strengths, *(style.statistics[level] for level in known)).numpy()
+
+    def _painted(self, rgb, ground, strengths, *styles, levels, method):
+        network = self.network
+        styles = dict(zip(network.code_levels, styles))
+        features = dict(network.encode(rgb, levels, ground))
+        moments = {level: _moments(styles[level]) for level in network.code_levels}
+        for level in features:
+            content = wct.statistics(features[level])
+            moments[level] = _moments(content)
+            if level in levels:
+                affine, moments[level] = _planned(content, styles[level], method, strengths[levels.index(level)],
+                                                  self.ridge)
+                features[level] = wct.apply(affine, features[level])
+        return network.decode(features, moments)
+
+    def _gather(self, found, tile, features, shares, stride):
+        """Add a tile's statistics at one level to ``found``: ``{region's number, or None for the whole picture:
+        [(statistics, weight), ...]}``."""
+        features = tile.core(features, stride)
+        for key in dict.fromkeys(_whose(number, share) for number, share in enumerate(shares)):
+            share = None if key is None else tile.inner(shares[key], stride)
+            if share is None:
+                found.setdefault(key, []).append((self._statistics(features), tile.area))
+            elif share.any():
+                found.setdefault(key, []).append((self._statistics_within(features, share), float(share.sum())))
+
+    def _part(self, level, region, share, content, levels, controls):
+        """The `Part` of a region at a level; ``content`` are the statistics there, None if the style's are enough."""
+        style = None if region.style is None else region.style.statistics[level]
+        strength = _strength(level, controls)
+        if content is None:
+            return Part(share, None, _moments(style))
+        if level not in levels:
+            # Left as it is; where the decoder never sees it, what it is told of it goes with the strength.
+            told = strength if style is not None and level not in self.network.levels else 0.0
+            mixed = [told * a + (1.0 - told) * b for a, b in zip(_moments(style or content), _moments(content))]
+            return Part(share, None, tuple(mixed))
+        if controls.method == "whiten":
+            style = content
+        elif style is None:
+            return Part(share, None, _moments(content))
         if controls.swap and level == controls.swap_level:
-            return tf.cast(_swapped(features, content, style.features, target, strength, controls, self.ridge),
-                           features.dtype)
+            return Part(share, lambda features: tf.cast(_swapped(
+                features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
+                _moments(style))
         if controls.method not in self._maps:
             # Traced once for each method that is used, whatever the number of channels.
             self._maps[controls.method] = graph(
-                lambda c, s, a, method=controls.method: wct.affine_map(c, s, method, a, self.ridge),
+                lambda c, s, a, method=controls.method: _planned(c, s, method, a, self.ridge),
                 STATISTICS, STATISTICS, tf.TensorSpec(()))
-        return self._apply(self._maps[controls.method](content, target, tf.constant(strength, tf.float32)), features)
+        affine, moments = self._maps[controls.method](content, style, tf.constant(strength, tf.float32))
+        return Part(share, lambda features: self._apply(affine, features), moments)
+
+
+def _planned(content, style, method, strength, ridge):
+    affine = wct.affine_map(content, style, method, strength, ridge)
+    return affine, wct.moved(content, affine)
+
+
+def _moments(statistics):
+    return statistics.mean, tf.linalg.diag_part(statistics.covariance)
+
+
+def _together(parts):
+    """Mean and variance ``[c]`` of the features of all parts of a picture."""
+    if len(parts) == 1:
+        return parts[0].moments
+    weights = np.array([part.share.sum() for part in parts], np.float64)
+    weights = np.float32(weights / weights.sum())
+    mean = sum(weight * part.moments[0] for weight, part in zip(weights, parts))
+    square = sum(weight * (part.moments[1] + tf.square(part.moments[0])) for weight, part in zip(weights, parts))
+    return mean, tf.nn.relu(square - tf.square(mean))
+
+
+def _changed(features, parts, tile, stride):
+    """One level's features of a tile with every region's statistics changed to its style's."""
+    changed = 0.0
+    for part in parts:
+        result = features if part.transform is None else part.transform(features)
+        if part.share is None:
+            return result
+        changed += tf.cast(tile.outer(part.share, stride)[..., None], features.dtype) * result
+    return changed
+
+
+def _whose(number, share):
+    """Whose statistics the region with this ``share`` takes: its own, by its number, or None, the whole picture's."""
+    return None if share is None or share.sum() < SMALLEST_REGION else number
+
+
+def _floats(rgb):
+    """uint8 as float32 in 0..1, floats as they are; as a tensor."""
+    return tf.constant(rgb, tf.float32) / 255.0 if rgb.dtype == np.uint8 else tf.convert_to_tensor(rgb, tf.float32)
 
 
 def _strength(level, controls):
@@ -176,6 +333,7 @@ def _whiten(features, statistics, ridge):
     return tf.tensordot(tf.cast(features, tf.float32) - statistics.mean, white, 1)
 
 
-def _shrink(share, shape):
-    """A region's share of each position, at a level's resolution, by area."""
-    return cv2.resize(share, (shape[1], shape[0]), interpolation=cv2.INTER_AREA).reshape(shape[0], shape[1])
+def _shrink(share, stride):
+    """A region's share of each position, at a ``stride``-th of the picture's sides, by area."""
+    height, width = share.shape
+    return cv2.resize(share, (width // stride, height // stride), interpolation=cv2.INTER_AREA)

@@ -8,17 +8,24 @@ import numpy as np
 import tensorflow as tf
 
 from . import colours, images, masks, weights
+from .architecture import LIVE_PAIRS
 from .cascade import Cascade
 from .errors import ImageError, OptionError, WeightsError
 from .live import Live
-from .options import Controls, check_model, within
+from .options import Controls, check_model, whole, within
 from .painter import Painter, Region, blend
 from .steady import Steady
+from .vgg import fastest_dtype
 
 # Styles whose statistics are kept, a few hundred kilobytes each.
 CACHED = 32
 # Bytes of memory that a pixel takes while it is painted, in float32, measured at 4 megapixels (resident set).
-BYTES_PER_PIXEL = {"live": 150, "cascade": 350}
+BYTES_PER_PIXEL = {"live": 150, "lite": 150, "cascade": 400}
+# Those that it takes all the time while a picture is painted in tiles: as bytes, and as floats before and after.
+BYTES_KEPT = 36
+LARGEST_TILE = 2048  # pixels a side; larger ones gain nothing
+STRIP = 256  # rows
+SMALLEST_TILE = 128  # pixels a side; below it nearly all work would be what is read around tiles
 
 
 def load_painter(model, dtype="float32", weights_dir=None):
@@ -35,8 +42,8 @@ def load_painter(model, dtype="float32", weights_dir=None):
     if lacking:
         raise WeightsError("the manifest says nothing of %s of %r; train or export it anew"
                            % (", ".join(sorted(lacking)), model))
-    if model == "live":
-        network = Live(arrays, entry["widths"], tf.as_dtype(dtype))
+    if model != "cascade":
+        network = Live(arrays, entry["widths"], entry.get("pairs", LIVE_PAIRS), tf.as_dtype(dtype))
     else:
         network = Cascade(arrays, entry["widths"], entry["backbone"], tf.as_dtype(dtype))
     return Painter(network, entry["ridge"])
@@ -47,31 +54,45 @@ class Stylizer:
 
     Args:
         model: its name in the weights' manifest.
-        dtype: what convolutions compute in: ``float32``, ``bfloat16`` or ``float16``.
+        dtype: what convolutions compute in: ``float32``, ``bfloat16``, ``float16``, or ``auto``
+            (`vgg.fastest_dtype`).
         weights_dir: a folder with weights of your own training; ours when None.
         clock: () to seconds, what cross-fades go by.
+        max_memory: megabytes of this process; what does not fit is painted in tiles; 0: what is free.
+        gpu_memory_mb: megabytes of a GPU's memory that TensorFlow may take; 0: as it needs them.
 
     Attributes:
         device: what it paints on, for people.
+        dtype: what convolutions compute in.
 
     Raises:
         OptionError: an argument is not allowed.
         WeightsError: the weights are missing or damaged.
     """
 
-    def __init__(self, model="cascade", dtype="float32", weights_dir=None, clock=time.monotonic):
+    def __init__(self, model="cascade", dtype="float32", weights_dir=None, clock=time.monotonic, max_memory=0,
+                 gpu_memory_mb=0):
         check_model(model, dtype)
+        within("max_memory", max_memory, 0, 1e7)
+        whole("gpu_memory_mb", gpu_memory_mb, 0, 10**7)
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             # TensorFlow would take all memory, which a Jetson's GPU shares with everything else.
             try:
-                tf.config.experimental.set_memory_growth(gpu, True)
+                if gpu_memory_mb:
+                    limit = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_memory_mb)
+                    tf.config.set_logical_device_configuration(gpu, [limit])
+                else:
+                    tf.config.experimental.set_memory_growth(gpu, True)
             except RuntimeError:
                 pass  # a second model in one process: the first has seen to it
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
             tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
         self.model, self._clock = model, clock
-        self._painter = load_painter(model, dtype, weights_dir)
+        self.dtype = fastest_dtype(bool(gpus)) if dtype == "auto" else dtype
+        self._painter = load_painter(model, self.dtype, weights_dir)
+        # What is taken already counts; later, memory that was given back would count as taken.
+        self._memory = max_memory * 1e6 - images.own_memory() if max_memory else None
         self._pictures = {}  # {digest: rgb} of the styles in use
         self._order = ()  # the styles' digests as they were set, for masks
         self._mix = self._mix_before = {}  # {digest: weight}, the weights sum to 1
@@ -114,16 +135,17 @@ class Stylizer:
         if not fade:
             self.reset()  # a new style is to be seen at once
 
-    def stylize(self, rgb, controls=Controls(), mask=None, stream=""):
+    def stylize(self, rgb, controls=Controls(), mask=None, stream="", progress=None):
         """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
 
         Args:
             controls: `options.Controls`.
             mask: uint8 ``[h,w]`` labels, see `masks.check`; None: the styles' mixture everywhere.
             stream: which video this is a frame of, for ``smoothing``.
+            progress: called with the share that is done, 0..1, now and then.
 
         Raises:
-            ImageError: ``rgb`` or ``mask`` is not a picture, or there is not the memory to paint it.
+            ImageError: ``rgb`` or ``mask`` is not a picture, or there is not the memory for it even in tiles.
             OptionError: a control is out of range, or no style was set.
         """
         images.check(rgb)
@@ -134,7 +156,7 @@ class Stylizer:
         if not stripped and not self._mix:
             raise OptionError("no style is set; call set_style first")
         height, width = rgb.shape[:2]
-        self._check_memory(height, width)
+        side = self._tile_side(height, width)
         labels = None if mask is None else masks.check(mask, height, width, len(self._order))
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
@@ -142,9 +164,14 @@ class Stylizer:
         steady = self._steady(stream, controls, mask is not None)
         canvas = None if steady is None else steady.see(rgb)
         canvas = None if canvas is None else images.pad(canvas[..., None])[..., 0]
-        painted = self._painter.paint(tf.constant(images.pad(rgb), tf.float32) / 255.0,
-                                      self._regions(rgb, controls, shares), controls, canvas)
-        painted = np.uint8(np.clip(painted.numpy()[:height, :width], 0, 1) * 255.0 + 0.5)
+        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, shares), controls, canvas, side,
+                                      progress)
+        for top in range(0, height, STRIP):  # in place: a large picture's floats fill the memory as it is
+            strip = painted[top : top + STRIP]
+            np.clip(strip, 0, 1, out=strip)
+            strip *= 255.0
+            strip += 0.5
+        painted = painted[:height, :width].astype(np.uint8)
         if controls.keep_colours == "luminance":
             painted = colours.keep_luminance(rgb, painted)
         painted = painted if steady is None else steady.keep(painted)
@@ -153,12 +180,19 @@ class Stylizer:
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
         return painted
 
-    def _check_memory(self, height, width):
-        """Refuse what cannot be painted while it can still be refused."""
-        needed, free = height * width * BYTES_PER_PIXEL[self.model], images.available_memory()
-        if needed > free:
-            raise ImageError("painting %dx%d with %s takes about %d MB, and %d MB are free; make it smaller "
-                             "(max_side), or free some memory" % (width, height, self.model, needed / 1e6, free / 1e6))
+    def _tile_side(self, height, width):
+        """The side of the largest tiles that there is memory for; None if the whole picture fits."""
+        free = min(images.available_memory(), self._memory or np.inf)
+        each = BYTES_PER_PIXEL[self.model]
+        if height * width * each <= free:
+            return None
+        side = int(np.sqrt(max(0, free - height * width * BYTES_KEPT) / each)) - 2 * self._painter.largest_margin
+        if side < SMALLEST_TILE:
+            needed = height * width * BYTES_KEPT + (SMALLEST_TILE + 2 * self._painter.largest_margin) ** 2 * each
+            raise ImageError("painting %dx%d with %s takes at least %d MB, and there are %d MB; make it smaller "
+                             "(max_side), or allow or free some memory (max_memory)"
+                             % (width, height, self.model, needed / 1e6, max(0, free) / 1e6))
+        return min(side // 16 * 16, LARGEST_TILE)
 
     def reset(self):
         """Forget the frames before, which ``smoothing`` holds on to: another video begins."""
@@ -225,8 +259,8 @@ class Stylizer:
             scaled = images.resize(rgb, *images.scaled_size(width, height, longest))
             if controls.keep_colours == "coral":
                 scaled = colours.coral(scaled, mean, covariance)
-            scaled = tf.constant(images.pad(scaled), tf.float32) / 255.0
-            self._known[key] = self._painter.style_of(scaled, swap_level)
+            self._known[key] = self._painter.style_of(images.pad(scaled), swap_level,
+                                                      self._tile_side(*scaled.shape[:2]))
         self._known.move_to_end(key)
         while len(self._known) > CACHED:
             self._known.popitem(last=False)

@@ -11,7 +11,7 @@ affine map ``F' = (F - m_c) M + m_s`` (row vectors):
 ``adain``   ``M`` is diagonal: each channel's own deviation only (Huang & Belongie 2017)
 ``whiten``  no style: ``M = s S_c^(-1/2)`` with ``s^2`` the mean variance, around the content's mean
 
-Roots come from symmetric eigendecompositions, in float32.  With the strength ``a`` (the paper's
+Roots come from symmetric eigendecompositions.  With the strength ``a`` (the paper's
 alpha) the blend ``a F' + (1 - a) F`` is again affine in ``F``: one map for each level is all.
 """
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def blend(styles, weights):
 
 
 def root(covariance, exponent, ridge=0.0):
-    """``(S + ridge * mean eigenvalue * I) ** exponent`` of a symmetric ``[c, c]`` matrix, float32.
+    """``(S + ridge * mean eigenvalue * I) ** exponent`` of a symmetric ``[c, c]`` matrix, float32 or float64.
 
     Eigenvalues below zero, which rounding makes, count as zero.
     """
@@ -85,28 +85,35 @@ def affine_map(content, style, method="wct", strength=1.0, ridge=RIDGE):
         strength: 0 (nothing happens) to 1 (the full transform), a scalar.
         ridge: see `RIDGE`.
     """
-    mean, covariance = content
-    identity = tf.eye(tf.shape(covariance)[0])
-    variance = tf.linalg.trace(covariance) / tf.cast(tf.shape(covariance)[0], tf.float32)
-    target = style.mean
+    (mean, covariance), target = content, style.mean
+    # The map of a nearly flat direction hangs on small differences: in float32 its rounding would be seen.
+    covariance, style_covariance = (tf.cast(c, tf.float64) for c in (covariance, style.covariance))
+    identity = tf.eye(tf.shape(covariance)[0], dtype=tf.float64)
+    variance = tf.linalg.trace(covariance) / tf.cast(tf.shape(covariance)[0], tf.float64)
     if method == "wct":
-        matrix = tf.matmul(root(covariance, -0.5, ridge), root(style.covariance, 0.5))
+        matrix = tf.matmul(root(covariance, -0.5, ridge), root(style_covariance, 0.5))
     elif method == "ot":
         # A Cholesky factor is as good as the symmetric root, at a fraction of the cost.
         lower = tf.linalg.cholesky(covariance + (ridge * variance + TINY) * identity)
-        middle = root(tf.matmul(lower, tf.matmul(style.covariance, lower), transpose_a=True), 0.5)
+        middle = root(tf.matmul(lower, tf.matmul(style_covariance, lower), transpose_a=True), 0.5)
         half = tf.linalg.triangular_solve(lower, middle, adjoint=True)
         matrix = tf.linalg.triangular_solve(lower, tf.transpose(half), adjoint=True)
     elif method == "adain":
-        ratio = (tf.linalg.diag_part(style.covariance) + TINY) / (
+        ratio = (tf.linalg.diag_part(style_covariance) + TINY) / (
             tf.linalg.diag_part(covariance) + ridge * variance + TINY)
         matrix = tf.linalg.diag(tf.sqrt(tf.maximum(ratio, 0.0)))
     elif method == "whiten":
         matrix, target = tf.sqrt(variance) * root(covariance, -0.5, ridge), mean
     else:
         raise ValueError(method)
-    return AffineMap(mean, strength * matrix + (1.0 - strength) * identity,
+    share = tf.cast(strength, tf.float64)
+    return AffineMap(mean, tf.cast(share * matrix + (1.0 - share) * identity, tf.float32),
                      strength * target + (1.0 - strength) * mean)
+
+
+def moved(content, affine):
+    """Mean and variance ``[c]`` that features with the statistics ``content`` have after an `AffineMap` of theirs."""
+    return affine.offset, tf.reduce_sum(affine.matrix * tf.matmul(content.covariance, affine.matrix), 0)
 
 
 def apply(affine, features):

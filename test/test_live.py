@@ -6,30 +6,36 @@ import tensorflow as tf
 from ros_style_transfer import architecture, wct
 from ros_style_transfer.errors import WeightsError
 from ros_style_transfer.live import Live
+from ros_style_transfer.painter import Painter
 
 MEAN = np.array([123.68, 116.779, 103.939]) / 255
 WIDTHS = (6, 8, 10, 12)
 CANVAS_BEGINS = (-0.68772, -0.77367, -1.10434, -1.52541)
 
 
-def random_arrays(widths=WIDTHS, seed=0):
+def random_arrays(widths=WIDTHS, seed=0, pairs=architecture.LIVE_PAIRS):
     """Weights that let everything through at about its own scale; no bias is zero."""
     rng, arrays = np.random.default_rng(seed), {}
-    for name, (side, _, channels, width) in architecture.live_layers(widths).items():
+    for name, (side, _, channels, width) in architecture.live_layers(widths, pairs).items():
         shape = (side, side, channels, width)
         arrays[name + "_kernel"] = np.float32(rng.normal(0, np.sqrt(2 / (side * side * channels)), shape))
         arrays[name + "_bias"] = np.float32(rng.normal(0, 0.1, width))
     return arrays
 
 
-@pytest.fixture(scope="module")
-def arrays():
-    return random_arrays()
+@pytest.fixture(scope="module", params=[architecture.LIVE_PAIRS, architecture.LITE_PAIRS], ids=["live", "lite"])
+def pairs(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def network(arrays):
-    return Live(arrays, WIDTHS)
+def arrays(pairs):
+    return random_arrays(pairs=pairs)
+
+
+@pytest.fixture(scope="module")
+def network(arrays, pairs):
+    return Live(arrays, WIDTHS, pairs)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +102,7 @@ def unfold(x):
     return rgb
 
 
-def decode(taps, arrays):
+def decode(taps, arrays, pairs=architecture.LIVE_PAIRS):
     taps = {n: f.astype(np.float64) for n, f in taps.items()}
     code = np.concatenate([f.mean((0, 1)) for _, f in sorted(taps.items())]
                           + [np.sqrt(f.var((0, 1)) + 1e-5) for _, f in sorted(taps.items())])
@@ -108,9 +114,11 @@ def decode(taps, arrays):
         gain, bias, driven = np.split(driven, [x.shape[-1], 2 * x.shape[-1]])
         return relu(convolve(x, arrays, layer) * (1 + gain) + bias)
 
-    x = taps[3]
-    for n, pairs in ((3, ("ab",)), (2, ("ab", "cd")), (1, ("ab", "cd"))):
-        for first, second in pairs:
+    layers = {architecture.LIVE_PAIRS: ((3, ("ab",)), (2, ("ab", "cd")), (1, ("ab", "cd"))),
+              architecture.LITE_PAIRS: ((1, ("ab",)),)}[pairs]
+    x = taps[layers[0][0]]
+    for n, names in layers:
+        for first, second in names:
             inner = modulated(relu(x), "decoder%d%s" % (n, first))
             x = x + convolve(inner, arrays, "decoder%d%s" % (n, second))
         x = convolve(relu(x), arrays, "up%d" % n)
@@ -124,7 +132,7 @@ def decode(taps, arrays):
 @pytest.mark.parametrize("repeats", [1, 6], ids=["small", "larger than the canvas"])
 def test_encoder_sees_what_numpy_sees(network, arrays, picture, repeats):
     picture = np.tile(picture, (repeats, repeats, 1))
-    ours, expected = network.encode(tf.constant(picture), network.rounds((3, 2, 1))[0]), encode(picture, arrays)
+    ours, expected = network.encode(tf.constant(picture), (3, 2, 1)), encode(picture, arrays)
     assert sorted(ours) == [1, 2, 3]
     for level, features in ours.items():
         side = 2 ** (level + 1)
@@ -132,24 +140,36 @@ def test_encoder_sees_what_numpy_sees(network, arrays, picture, repeats):
         assert relative(features, expected[level]) < 1e-4, level  # a variance from squares
 
 
-def test_decoder_gives_the_picture_that_numpy_gives(network, arrays):
+def test_encoder_goes_no_deeper_than_it_must(network, pairs, picture):
+    """What only the style is looked at for (`lite`) costs nothing in a frame."""
+    found = network.encode(tf.constant(picture), (1,))
+    assert sorted(found) == {architecture.LIVE_PAIRS: [1, 2, 3], architecture.LITE_PAIRS: [1]}[pairs]
+    assert all(np.array_equal(found[level], network.encode(tf.constant(picture), (3,))[level]) for level in found)
+
+
+def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, pairs):
     rng = np.random.default_rng(1)
     taps = {n: np.float32(rng.normal(rng.normal(), 0.5 + rng.random(), (24 // 2**n, 32 // 2**n, WIDTHS[n])))
             for n in architecture.LIVE_TAPS}
     ours = network.decode({n: tf.constant(f) for n, f in taps.items()})
     assert ours.dtype == tf.float32
-    assert relative(ours, decode(taps, arrays)) < 1e-5
+    assert relative(ours, decode(taps, arrays, pairs)) < 1e-5
+    # The statistics of the whole picture, of which these may be a piece.
+    moments = {n: (f.mean((0, 1)) + 1, 2 * f.var((0, 1))) for n, f in taps.items()}
+    driven = network.decode({n: tf.constant(f) for n, f in taps.items()},
+                            {n: tuple(map(tf.constant, each)) for n, each in moments.items()})
+    assert relative(driven, ours) > 1e-3
 
 
-def test_network_agrees_with_the_one_that_is_trained(picture):
+def test_network_agrees_with_the_one_that_is_trained(picture, pairs):
     pytest.importorskip("keras", minversion="3.0", reason="the training's networks need Keras 3")
     from ros_style_transfer.training import live as training
 
     rng = np.random.default_rng(3)
-    arrays = training.live_arrays(rng)
+    arrays = training.live_arrays(rng, pairs=pairs)
     for name in arrays:  # to begin with, the code drives little and no bias does anything
         arrays[name] = arrays[name] + np.float32(rng.normal(0, 0.05, arrays[name].shape))
-    network, trained = Live(arrays, architecture.LIVE_WIDTHS), training.LiveNetwork(arrays)
+    network, trained = Live(arrays, architecture.LIVE_WIDTHS, pairs), training.LiveNetwork(arrays, pairs)
     grain = architecture.canvas()[None, :48, :64, None]
     ours, taps = network.encode(tf.constant(picture), (3, 2, 1)), trained.encode(picture[None], grain)
     for level, features in enumerate(taps, 1):
@@ -158,7 +178,7 @@ def test_network_agrees_with_the_one_that_is_trained(picture):
 
 
 def test_styles_statistics_are_those_of_its_features(network, arrays, picture):
-    found = network.style_of(tf.constant(picture))
+    found = Painter(network).style_of(picture).statistics
     assert sorted(found) == [1, 2, 3]
     for level, features in encode(picture, arrays, canvas=False).items():
         flat = features.reshape(-1, features.shape[-1])
@@ -196,8 +216,8 @@ def test_sides_of_sixteens_come_back_as_they_were(network, height, width):
 
 
 @pytest.mark.parametrize("dtype, bound", [(tf.bfloat16, 0.05), (tf.float16, 0.005)], ids=["bfloat16", "float16"])
-def test_half_precision_computes_nearly_the_same(arrays, network, picture, dtype, bound):
-    half = Live(arrays, WIDTHS, dtype)
+def test_half_precision_computes_nearly_the_same(arrays, network, pairs, picture, dtype, bound):
+    half = Live(arrays, WIDTHS, pairs, dtype)
     features = half.encode(tf.constant(picture), (3,))
     assert {f.dtype for f in features.values()} == {dtype}
     found, expected = half.decode(features), network.decode(network.encode(tf.constant(picture), (3,)))
@@ -208,7 +228,8 @@ def test_half_precision_computes_nearly_the_same(arrays, network, picture, dtype
 @pytest.mark.parametrize("name", [
     "encoder0_kernel", "encoder3a_bias", "decoder3b_kernel", "decoder1d_kernel", "up2_kernel", "code0_kernel",
     "image_bias"])
-def test_missing_and_misshapen_arrays_are_named(arrays, name):
+def test_missing_and_misshapen_arrays_are_named(name):
+    arrays = random_arrays()
     with pytest.raises(WeightsError, match=name + ".* nothing"):
         Live({key: value for key, value in arrays.items() if key != name}, WIDTHS)
     cut = arrays[name][..., :-1]

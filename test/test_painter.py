@@ -40,7 +40,7 @@ def pictures(styles):
 
 def paint(painter, rgb, regions, model="cascade", **controls):
     regions = [Region(regions)] if isinstance(regions, Style) else regions
-    return painter.paint(rgb, regions, Controls(**controls).resolved(model)).numpy()
+    return painter.paint(rgb, regions, Controls(**controls).resolved(model))
 
 
 def features_of(painter, rgb, level):

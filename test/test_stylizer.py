@@ -144,13 +144,13 @@ def test_same_picture_gives_the_same_painting(stylizer, styles, scene):
 def encoded(stylizer, monkeypatch):
     """The sizes of the style pictures that the network is asked to encode from now on."""
     network = stylizer._painter.network
-    sizes, style_of = [], network.style_of
+    sizes, taps = [], network.taps
 
     def counting(rgb):
         sizes.append((int(rgb.shape[1]), int(rgb.shape[0])))
-        return style_of(rgb)
+        return taps(rgb)
 
-    monkeypatch.setattr(network, "style_of", counting)
+    monkeypatch.setattr(network, "taps", counting)
     return sizes
 
 
@@ -281,12 +281,53 @@ def test_wrong_strength_is_named(stylizer, styles, scene, strength):
     assert repr(strength) in str(error.value)
 
 
+@pytest.mark.parametrize("model", ["live", "lite", "cascade"])
+@pytest.mark.parametrize("look", [{}, {"method": "adain"}, {"method": "wct", "strength": 0.6}, {"method": "whiten"},
+                                  {"method": "ot", "passes": 2}, {"swap": 0.7}, "mask", "mixture"], ids=str)
+def test_what_does_not_fit_is_painted_in_tiles_and_looks_the_same(model, look, styles, monkeypatch):
+    """Seams, other statistics, another canvas: anything that a tile does not share with the whole would show."""
+    stylizer = Stylizer(model)
+    controls = Controls(**({} if isinstance(look, str) else look))
+    stylizer.set_styles([styles["mosaic"], styles["ink_wash"]][: 2 if isinstance(look, str) else 1])
+    rgb, mask = draw_scene(430, 330), None
+    if look == "mask":
+        mask = np.zeros((330, 430), np.uint8)
+        mask[100:, :200], mask[40:230, 250:] = 1, 2
+    whole, told = stylizer.stylize(rgb, controls, mask), []
+    monkeypatch.setattr(stylizer, "_tile_side", lambda height, width: 128)
+    tiled = stylizer.stylize(rgb, controls, mask, progress=told.append)
+    assert 10 * np.log10(255**2 / max(1e-9, np.mean((np.float64(tiled) - whole) ** 2))) > 50
+    assert len(told) >= 24 and told == sorted(told) and told[-1] == 1
+
+
+def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
+    stylizer.set_style(styles["mosaic"])
+    megapixels = lambda number: (1000, 1000 * number)
+    sides = []
+    for free in (1e9, 300e6, 200e6):
+        monkeypatch.setattr(images, "available_memory", lambda free=free: free)
+        sides.append(stylizer._tile_side(*megapixels(1)))
+    assert sides[0] is None and sides[1] > sides[2] >= 128 and sides[1] % 16 == 0
+    assert stylizer._tile_side(*megapixels(2)) < sides[2]
+
+
 def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, styles, monkeypatch):
     stylizer.set_style(styles["mosaic"])
-    monkeypatch.setattr(images, "available_memory", lambda: 300e6)
-    with pytest.raises(ImageError, match="painting 1000x1000 with cascade takes about 350 MB, and 300 MB are free"):
+    monkeypatch.setattr(images, "available_memory", lambda: 60e6)
+    with pytest.raises(ImageError, match="painting 1000x1000 with cascade takes at least 1.. MB, and there are 60 MB"):
         stylizer.stylize(np.zeros((1000, 1000, 3), np.uint8))
     assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
+
+
+def test_memory_that_a_process_is_allowed_counts_what_it_has_taken():
+    taken = images.own_memory() / 1e6
+    assert 100 < taken < 20000
+    allowed = Stylizer("live", max_memory=taken + 400)
+    assert allowed._tile_side(1000, 1000) is None and allowed._tile_side(2000, 2000) is not None
+    with pytest.raises(ImageError, match="max_memory"):
+        Stylizer("live", max_memory=10)._tile_side(1000, 1000)
+    with pytest.raises(OptionError, match="max_memory"):
+        Stylizer("live", max_memory=-1)
 
 
 MEASURE = """
@@ -305,7 +346,7 @@ print((peak() - before) / 1400**2, BYTES_PER_PIXEL[sys.argv[1]])
 """
 
 
-@pytest.mark.parametrize("model", ["live", "cascade"])
+@pytest.mark.parametrize("model", ["live", "lite", "cascade"])
 def test_a_pixel_takes_the_memory_that_is_reckoned_with(model):
     done = subprocess.run([sys.executable, "-c", MEASURE, model], stdout=subprocess.PIPE, text=True, check=True,
                           env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))

@@ -322,7 +322,7 @@ def paint(network, model, content, style, ridge=wct.RIDGE):
     """What the runtime paints, float32, unclipped; whole pictures uint8."""
     content, style = (tf.constant(rgb, tf.float32) / 255.0 for rgb in (content, style))
     region = Region(Style(network.style_of(style)))
-    return Painter(network, ridge).paint(content, [region], Controls().resolved(model)).numpy()
+    return Painter(network, ridge).paint(content, [region], Controls().resolved(model))
 
 
 def test_training_paints_what_the_runtime_paints(scene, styles):

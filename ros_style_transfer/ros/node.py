@@ -108,7 +108,8 @@ class StyleTransferNode:
         self._fade = 0.0
         self._check(self._look)
         self._state, self._message = StyleStatus.LOADING, "loading %s" % parameters.model
-        self._device, self._last_error = "not known yet", ""
+        self._device = self._dtype = "not known yet"
+        self._last_error = ""
         self._slots, self._requests = LatestSlots(), queue.Queue()
         self._cameras = [Camera(name, parameters, self._slots) for name in parameters.cameras or ("",)]
         self._style_message, self._style_taken = None, 0.0  # the style topic's newest, and when one was taken last
@@ -124,7 +125,7 @@ class StyleTransferNode:
                                 self._cameras[0].topic)
         self._reconfigure = Reconfigure(self._fields, self._on_reconfigure, self._lasting_fields)
         self._diagnostics = Diagnostics(self._cameras, parameters.expected_rate, lambda: (
-            self._state_now(), self._message, self._last_error, parameters.model, self._device, parameters.dtype))
+            self._state_now(), self._message, self._last_error, parameters.model, self._device, self._dtype))
         self._threads = []
 
     def setup(self, is_ending=lambda: False):
@@ -358,13 +359,15 @@ class StyleTransferNode:
         from ..stylizer import Stylizer  # TensorFlow's import takes seconds; the node is up meanwhile
 
         p = self._parameters
-        stylizer = Stylizer(p.model, p.dtype, p.weights_dir or None)
-        self._device = stylizer.device
+        stylizer = Stylizer(p.model, p.dtype, p.weights_dir or None, max_memory=p.max_memory,
+                            gpu_memory_mb=p.gpu_memory_mb)
+        self._device, self._dtype = stylizer.device, stylizer.dtype
         self._set_pictures(stylizer)
         # Without swapping: the little picture that warms up may be smaller than a patch.
         controls = self._look.controls._replace(swap=0.0)
         stylizer.warm_up(controls=controls if _complete(self._pictures) else controls._replace(method="whiten"))
-        self._say(StyleStatus.READY, "%s loaded in %.1f s" % (p.model, time.monotonic() - started))
+        self._say(StyleStatus.READY, "%s loaded in %.1f s, computes in %s%s" % (
+            p.model, time.monotonic() - started, stylizer.dtype, ", the fastest here" if p.dtype == "auto" else ""))
         return stylizer
 
     def _set_pictures(self, stylizer, fade=0.0):

@@ -8,7 +8,7 @@ import rospy
 
 from .. import masks, options, weights
 from ..errors import OptionError, StyleTransferError
-from ..options import DTYPES, Controls
+from ..options import Controls
 from ..render_queue import SHARES
 from ..style_library import StyleLibrary
 from .camera import TRANSPORTS
@@ -35,6 +35,8 @@ class Parameters(NamedTuple):
     mask_tolerance: float
     model: str
     dtype: str
+    max_memory: float
+    gpu_memory_mb: int
     style_dirs: List[str]
     weights_dir: str
     output_dir: str
@@ -46,7 +48,7 @@ class Parameters(NamedTuple):
 DEFAULTS = Parameters(
     style=("flow_night",), style_weights=(), mask="", max_side=0, cameras=(), image_transport="raw",
     compressed_format="jpeg", jpeg_quality=80, always_subscribe=False, expected_rate=0.0, mask_tolerance=0.1,
-    model="live", dtype=DTYPES[0],
+    model="live", dtype="auto", max_memory=0.0, gpu_memory_mb=0,
     style_dirs=[], weights_dir="", output_dir="", frame_timeout=5.0, render_share="live_first", controls=Controls())
 
 
@@ -69,6 +71,8 @@ def read():
 
     get("model", _string, options.check_model)
     get("dtype", _string, lambda value: options.check_model(DEFAULTS.model, value))
+    get("max_memory", _number, lambda value: options.within("max_memory", value, 0, 1e7))
+    get("gpu_memory_mb", _number, lambda value: options.whole("gpu_memory_mb", value, 0, 10**7))
     get("max_side", _number, check_max_side)
     get("cameras", _cameras)
     get("image_transport", _string, lambda value: options.among("image_transport", value, TRANSPORTS))

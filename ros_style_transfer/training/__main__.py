@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from .. import weights
-from ..architecture import CONVOLUTIONS, LIVE_WIDTHS
+from ..architecture import CONVOLUTIONS, LITE_PAIRS, LIVE_PAIRS, LIVE_WIDTHS
 from . import data, networks, sheets
 from .cascade import CascadeTrainer
 from .live import LiveTrainer, live_arrays
@@ -43,7 +43,9 @@ STAGES = {
         Stage("stylize", steps=12000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
     ),
 }
-WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS}
+STAGES["lite"] = STAGES["live"]
+WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS, "lite": LIVE_WIDTHS}
+PAIRS = {"live": LIVE_PAIRS, "lite": LITE_PAIRS}
 WARM_UP = 100  # steps
 IMAGE_LAYERS = "image_kernel|level._block1_conv1_kernel"  # the layers that give the picture
 AVERAGED = 0.1  # share of a stage's steps that the weights' running average goes back over
@@ -75,7 +77,7 @@ def parse(argv=None):
                             help="instead of each stage's own (%s)" % own)
     parser.add_argument("--variants", type=int, default=24, help="crops of each painting (default: %(default)s)")
     parser.add_argument("--content-variants", type=int, default=2,
-                        help="crops of each photograph, for live's stylize (default: %(default)s)")
+                        help="crops of each photograph, for stylize (default: %(default)s)")
     parser.add_argument("--ridge", type=float, default=1e-3,
                         help="whitening's ridge, share of the mean eigenvalue (default: %(default)s)")
     parser.add_argument("--every", type=int, default=100, help="steps between checkpoints (default: %(default)s)")
@@ -100,8 +102,9 @@ def build(args, photos, rng, resuming):
     print("convolutions in %s" % computes)
     teacher = networks.Encoder(arrays, args.backbone, padding="zero", dtype=computes)
     own = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[computes]
-    if args.model == "live":
-        trainer = LiveTrainer(teacher, rms, live_arrays(rng, args.widths), args.widths, args.ridge, own)
+    if args.model in PAIRS:
+        pairs = PAIRS[args.model]
+        trainer = LiveTrainer(teacher, rms, live_arrays(rng, args.widths, pairs), args.widths, args.ridge, own, pairs)
     else:
         if args.start or resuming:
             encoder, heads = networks.blank(args.backbone, args.widths)  # about to be replaced
@@ -194,8 +197,9 @@ def main(argv=None):
         given = {field: getattr(args, field) for field in ("steps", "batch", "size", "learning_rate")}
         stage = stage._replace(**{key: value for key, value in given.items() if value is not None})
         run(args, stage, trainer, photos, paintings)
+    facts = {"pairs": list(PAIRS[args.model])} if args.model in PAIRS else {}
     weights.save(args.model, trainer.arrays(), args.output, backbone=args.backbone, widths=list(args.widths),
-                 ridge=args.ridge)
+                 ridge=args.ridge, **facts)
     print("exported %s to %s" % (args.model, args.output))
 
 

@@ -18,12 +18,14 @@ from ..architecture import (
     EVEN,
     EVEN_LEAST,
     LEVELS,
+    LIVE_PAIRS,
     LIVE_TAPS,
     LIVE_WIDTHS,
     MEAN_RGB,
     VGG_WIDTHS,
     canvas,
     live_layers,
+    live_levels,
     live_modulated,
     live_pairs,
 )
@@ -37,8 +39,8 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.03,
-    "twin": 15.0,
+    "content": 0.026,
+    "twin": 10.0,
     "same": 1.0,
     "range": 10.0,
 }
@@ -46,6 +48,11 @@ WEIGHTS = {
 
 class LiveNetwork(Convolutions):
     """Encoder and decoder of the live model (`architecture.live_layers`)."""
+
+    def __init__(self, arrays, pairs=LIVE_PAIRS, **options):
+        super().__init__(arrays, **options)
+        self.pairs = tuple(pairs)
+        self.levels = live_levels(pairs)
 
     def encode(self, rgb, grain=None):
         """``rgb [b,h,w,3]``, sides multiples of 16, to the three taps' features, finest first.
@@ -63,11 +70,12 @@ class LiveNetwork(Convolutions):
         return taps
 
     def decode(self, taps):
-        """Three taps' features to RGB ``[b,h,w,3]``, float32, unclipped."""
+        """Three taps' features to RGB ``[b,h,w,3]``, float32, unclipped; where the decoder has no pairs
+        (`architecture.live_levels`), only their means and deviations count."""
         modulate = self.modulation(taps)
-        x = taps[-1]
-        for n in LIVE_TAPS[::-1]:
-            for _, first, second in (pair for pair in live_pairs() if pair[0] == n):
+        x = taps[self.levels[-1] - 1]
+        for n in self.levels[::-1]:
+            for _, first, second in (pair for pair in live_pairs(self.pairs) if pair[0] == n):
                 x = x + self.convolve(modulate(self.convolve(ops.relu(x), first), first), second)
             x = self.convolve(ops.relu(x), "up%d" % n, "none")
             if n > 1:
@@ -83,7 +91,7 @@ class LiveNetwork(Convolutions):
         code = ops.relu(self.convolve(ops.cast(code, self.compute_dtype)[:, None, None], "code0", "none"))
         values = self.convolve(code, "code", "none")
         parts, at = {}, 0
-        for name in live_modulated():
+        for name in live_modulated(self.pairs):
             width = self.arrays[name + "_bias"].shape[0]
             parts[name] = values[..., at : at + width], values[..., at + width : at + 2 * width]
             at += 2 * width
@@ -118,11 +126,11 @@ def unfold(x):
     return ops.reshape(x, (b, 2 * h, 2 * w, c // 4))
 
 
-def live_arrays(rng, widths=LIVE_WIDTHS):
+def live_arrays(rng, widths=LIVE_WIDTHS, pairs=LIVE_PAIRS):
     """A start: He initialisation, residual branches, the code and the picture small."""
     arrays = {}
-    for name, (side, _, channels, width) in live_layers(widths).items():
-        quiet = 0.3 if name == "image" or name in [second for _, _, second in live_pairs()] else 1.0
+    for name, (side, _, channels, width) in live_layers(widths, pairs).items():
+        quiet = 0.3 if name == "image" or name in [second for _, _, second in live_pairs(pairs)] else 1.0
         quiet = 0.1 if name == "code" else quiet
         arrays[name + "_kernel"] = quiet * he_normal(rng, (side, side, channels, width))
         arrays[name + "_bias"] = np.zeros(width, np.float32)
@@ -141,12 +149,13 @@ class LiveTrainer(keras.Model):
         teacher_rms: {level: root mean square of the teacher's features}.
         arrays: the network's, to start from.
         ridge: the whitening's ridge, a share of the mean eigenvalue.
+        pairs: the decoder's residual pairs at each tap.
     """
 
-    def __init__(self, teacher, teacher_rms, arrays, widths, ridge, dtype="float32"):
+    def __init__(self, teacher, teacher_rms, arrays, widths, ridge, dtype="float32", pairs=LIVE_PAIRS):
         super().__init__()
         self.teacher, self.ridge = Teacher(teacher, teacher_rms), ridge
-        self.network = LiveNetwork(arrays, dtype=dtype)
+        self.network = LiveNetwork(arrays, pairs, dtype=dtype)
         self.heads = [keras.layers.Dense(VGG_WIDTHS[n - 1], dtype="float32", name="head%d" % n) for n in (3, 4, 5)]
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
@@ -176,7 +185,8 @@ class LiveTrainer(keras.Model):
                 "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),
                 "canvas": crops_of_canvas(rng),
                 # Most often every tap is there.
-                "depth": rng.choice(LIVE_TAPS, stage.batch, p=(0.6, 0.2, 0.2)).astype(np.int32)}
+                "depth": np.where(rng.random(stage.batch) < 0.6, 1,
+                                  rng.choice(self.network.levels[1:] or (1,), stage.batch)).astype(np.int32)}
         draw_pairs = pairs(self.teacher, stage, args, photos, paintings)
 
         def draw(rng):
@@ -191,8 +201,12 @@ class LiveTrainer(keras.Model):
     def paint(self, content, style, grain):
         """``content`` in the style of ``style``, strength 1, unclipped."""
         taps = self.network.encode(content, grain)
-        styles = self.network.encode(style)
-        return self.network.decode([transport(f, *statistics(s), self.ridge) for f, s in zip(taps, styles)])
+        return self.network.decode(self.styled(taps, self.network.encode(style)))
+
+    def styled(self, taps, styles):
+        """The taps' features with the styles' statistics; where the decoder looks at nothing else, the styles' own."""
+        return [transport(own, *statistics(style), self.ridge) if n in self.network.levels else style
+                for n, own, style in zip(LIVE_TAPS, taps, styles)]
 
     def rebuild(self, content, grain, depth=None):
         """``content`` encoded and decoded, with the taps finer than each picture's ``depth [b]`` left out."""
@@ -232,10 +246,8 @@ class LiveTrainer(keras.Model):
         # The canvas goes with the scene: where the camera stands still, so does what it adds.
         taps = self.network.encode(ops.concatenate([content, twin]),
                                    ops.concatenate([grain, shifted(inputs["canvas"])]))
-        features = []
-        for own, style in zip(taps, self.network.encode(inputs["style"])):
-            wanted = [ops.concatenate([part, part[:some]]) for part in statistics(style)]
-            features.append(ops.concatenate([transport(own, *wanted, self.ridge), own[:some]]))
+        styles = [ops.concatenate([style, style[:some]]) for style in self.network.encode(inputs["style"])]
+        features = [ops.concatenate([painted, own[:some]]) for painted, own in zip(self.styled(taps, styles), taps)]
         output = self.network.decode(features)
         painted, other, same = output[:count], output[count : count + some], output[count + some :]
         shown = ops.clip(painted, 0.0, 1.0)
@@ -258,7 +270,7 @@ class LiveTrainer(keras.Model):
 
     def sheet(self, content, style):
         """The columns to look at: content, rebuilt from the deepest tap alone and from all, style, painted."""
-        deepest = ops.full((content.shape[0],), LIVE_TAPS[-1])
+        deepest = ops.full((content.shape[0],), self.network.levels[-1])
         side = content.shape[1]
         grain = ops.broadcast_to(canvas()[:side, :side, None], (content.shape[0], side, side, 1))
         return [content, self.rebuild(content, grain, deepest), self.rebuild(content, grain), style,

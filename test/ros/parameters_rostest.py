@@ -97,7 +97,7 @@ class ParametersTest(unittest.TestCase):
         self.assert_refused(
             ("_model:=picasso", "_strength:=2", "_max_side:=7", "_dtype:=int8", "_style:=nope", "_mask:=nowhere",
              "_weights_dir:=/no/such"),
-            "~model: model must be one of cascade, live, not 'picasso'",
+            "~model: model must be one of cascade, live, lite, not 'picasso'",
             "~strength: strength must be a number from 0 to 1, not 2", "~max_side: must be 0",
             "~dtype: dtype must be one of", "~style: unknown style 'nope'; known: chalk, ",
             "~mask: unknown style 'nowhere'", "~weights_dir: cannot read /no/such/manifest.json")
