@@ -85,6 +85,7 @@ LIVE_TAPS = (1, 2, 3)
 LIVE_WIDTHS = (16, 64, 96, 128)  # at a half, where there is no tap, and at the taps
 LIVE_PAIRS = (2, 2, 1)  # residual pairs of the decoder at each tap
 LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
+DRAWN = 0  # what the decoder has drawn at a quarter, a level as the taps are: it is given the style's statistics, too
 CODE_WIDTH = 64  # the style code's hidden layer
 CANVAS_SIDE = 256  # pixels after which the canvas repeats
 EVEN = 0.15  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
@@ -157,6 +158,37 @@ def live_layers(widths=LIVE_WIDTHS, pairs=LIVE_PAIRS):
     layers["code0"] = (1, 1, 2 * sum(taps), CODE_WIDTH)
     layers["code"] = (1, 1, CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated(pairs)))
     return layers
+
+
+def live_multiply_adds(widths, pairs, width, height):
+    """``{layer: multiply-adds}`` of a picture of ``width`` x ``height`` pixels, painted at full strength.
+
+    ``code`` and the layers of the encoder that only a style goes through are none of a picture's.
+    """
+    last, counts = live_levels(pairs)[-1], {}
+    for name, (side, _, channels, out) in live_layers(widths, pairs).items():
+        tap = int(name.rstrip("abcd")[-1]) if name[-1] != "e" else 0
+        if name.startswith("code") or (name.startswith("encoder") and tap > last):
+            continue
+        stride = 2 ** (tap + 1)
+        counts[name] = side * side * channels * out * width * height / stride**2
+    return counts
+
+
+def cascade_multiply_adds(backbone, widths, width, height):
+    """``{layer: multiply-adds}`` of a picture of ``width`` x ``height`` pixels, all five levels."""
+    counts = {}
+    for level in LEVELS:
+        scale = 1
+        for name, channels, out in encoder_layers(backbone, widths):
+            scale = 2 ** (int(name[5]) - 1)
+            counts["level%d_encoder_%s" % (level, name)] = 9 * channels * out * width * height / scale**2
+            if name == tap(level):
+                break
+        for name, channels, out in decoder_layers(level, backbone, widths):
+            counts["%s_decoder" % name] = 9 * channels * out * width * height / scale**2
+            scale = scale // 2 if upsampled(name) else scale
+    return counts
 
 
 def live_modulated(pairs=LIVE_PAIRS):

@@ -64,7 +64,11 @@ class Cascade(tf.Module):
         """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``."""
         return self._taps(rgb)
 
-    def decode(self, features, moments=None):
+    def draw(self, features, moments=None):
+        """The features as they are: a decoder here is one, from its level to the picture."""
+        return features
+
+    def finish(self, features, moments=None):
         """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
         ((level, values),) = features.items()
         return self._decode[level](values)

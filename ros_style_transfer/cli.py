@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from . import imagenet, images, jobs, render_job, video, weights
 from .errors import OptionError, StyleTransferError
-from .options import DESCRIPTIONS, DTYPES, MODELS, Controls, check, check_model, controls_from
+from .options import DESCRIPTIONS, DTYPES, MODELS, Controls, check, check_model, controls_from, whole, within
 from .style_library import StyleLibrary
 
 TEXTURE_PASSES = 3  # what it takes until noise has become texture
@@ -62,13 +62,12 @@ def parser():
     add_look(stylize)
     render_job.add_to(commands)
     commands.add_parser("styles", help="list the shipped styles")
-    timed = commands.add_parser("benchmark", help="measure how fast this machine paints")
-    timed.add_argument("what", choices=["gatys"])
-    timed.add_argument("content", metavar="CONTENT", help="a picture")
-    timed.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
-    timed.add_argument("--network-weights", metavar="FILE", help="VGG16's weights (default: the fetched)")
-    timed.add_argument("--json", metavar="FILE", help="write the figures there")
-    timed.add_argument("--plot", metavar="FILE", help="draw both curves there, .png or .jpg (needs matplotlib)")
+    add_benchmarks(commands)
+    exported = commands.add_parser("export", help="write a model as a TensorFlow SavedModel")
+    exported.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    exported.add_argument("--model", default="live", help="%s (default: %%(default)s)" % ", ".join(MODELS))
+    exported.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
+    exported.add_argument("--dtype", default=DTYPES[0], help="%s (default: %%(default)s)" % ", ".join(DTYPES[:-1]))
     fetched = commands.add_parser("weights", help="fetch VGG's official weights, for `render`")
     fetched.add_argument("action", choices=["fetch"])
     fetched.add_argument("network", choices=sorted(imagenet.SOURCES), nargs="+")
@@ -103,6 +102,7 @@ def add_look(command):
 def stylize(args):
     """Paint all that the command line names."""
     check_model(args.model, args.dtype)
+    within("--max-memory", args.max_memory, 0, 1e7)
     controls = controls_from({name: getattr(args, name) for name in DESCRIPTIONS})
     check(controls, args.model)
     work = jobs.find(args)
@@ -147,7 +147,7 @@ def paint(stylizer, job, styles, mask, controls, args, clock):
     if job.content is None:
         if args.passes is None:
             controls = controls._replace(passes=TEXTURE_PASSES)
-        painted = stylizer.texture(*jobs.texture_size(args.texture), args.seed or 0, controls)
+        painted = stylizer.texture(*jobs.size(args.texture, "--texture"), args.seed or 0, controls)
     else:
         rgb, alpha = images.read_with_alpha(job.content)
         alpha = None if alpha is None else images.scaled(alpha, job.side)
@@ -203,6 +203,7 @@ class VideoClock:
 def gallery(args):
     """Draw one picture through all the controls on a sheet."""
     check_model(args.model, args.dtype)
+    within("--max-memory", args.max_memory, 0, 1e7)
     names = args.style or []
     if len(names) > 2:
         raise OptionError("a sheet shows two styles, not %d" % len(names))
@@ -218,12 +219,68 @@ def gallery(args):
                                                             max_memory=args.max_memory)))
 
 
-def benchmark(args):
-    """Time our render against the ancestor's procedure."""
-    from .benchmark import gatys
+def add_benchmarks(commands):
+    """Add ``benchmark live|image|ros|gatys``."""
+    measures = commands.add_parser("benchmark", help="measure how fast this machine paints").add_subparsers(
+        dest="what", required=True, metavar="live|image|ros|gatys")
+    live = measures.add_parser("live", help="frames, one after the other, without ROS")
+    image = measures.add_parser("image", help="pictures of growing size")
+    ros = measures.add_parser("ros", help="the node on a ROS graph of its own, from stamp to arrival")
+    gatys = measures.add_parser("gatys", help="a full render against the study that this package grew from")
+    for one in (live, image, ros):
+        one.add_argument("--model", nargs="+", default=["live"] if one is ros else list(MODELS), metavar="M",
+                         help="%s (default: %%(default)s)" % ", ".join(MODELS))
+        one.add_argument("--dtype", nargs="+", default=["auto"] if one is ros else ["float32", "bfloat16"],
+                         metavar="D", help="%s (default: %%(default)s)" % ", ".join(DTYPES))
+        one.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
+        one.add_argument("--plot", metavar="DIR", help="draw the figures there (needs matplotlib)")
+    for one in (live, ros):
+        one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="of the frames")
+    live.add_argument("--layers", action="store_true", help="time each convolution by itself, too")
+    live.add_argument("--no-reference", action="store_true", help="leave out what published implementations do")
+    image.add_argument("--side", nargs="+", type=int, metavar="N", help="longer sides (default: 128 to 3840)")
+    image.add_argument("--max-memory", type=float, default=0.0, metavar="MB", help="see stylize")
+    ros.add_argument("--rate", nargs="+", type=float, default=[30.0], metavar="HZ",
+                     help="frames a second of the camera (default: %(default)s)")
+    ros.add_argument("--seconds", type=float, default=10.0, metavar="S", help="how long (default: %(default)s)")
+    gatys.add_argument("content", metavar="CONTENT", help="a picture")
+    gatys.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
+    gatys.add_argument("--network-weights", metavar="FILE", help="VGG16's weights (default: the fetched)")
+    gatys.add_argument("--plot", metavar="FILE", help="draw both curves there, .png or .jpg (needs matplotlib)")
+    for one in (live, image, ros, gatys):
+        one.add_argument("--json", metavar="FILE", help="write the figures there")
 
-    (style,) = jobs.find_styles([args.style])
-    gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+
+def benchmark(args):
+    """Measure this machine."""
+    if args.what == "gatys":
+        from .benchmark.gatys import gatys
+
+        (style,) = jobs.find_styles([args.style])
+        gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+        return
+    for model, dtype in itertools.product(args.model, args.dtype):
+        check_model(model, dtype)
+    if args.what != "ros" and "auto" in args.dtype:
+        raise OptionError("name the precisions to measure; auto would choose one")
+    if args.what == "image":
+        for side in args.side or ():
+            whole("--side", side, 32, 32768)
+        from .benchmark.painting import SIDES, image, write
+
+        write(image(args.model, args.dtype, args.side or SIDES, args.weights_dir, args.max_memory),
+              args.json, args.plot)
+        return
+    sizes = [jobs.size(text, "--size") for text in args.size]
+    if args.what == "ros":
+        from .ros.benchmark import measure, write
+
+        write(measure(args.model, args.dtype, sizes, args.rate, args.seconds, args.weights_dir), args.json, args.plot)
+        return
+    from .benchmark.painting import live, write
+
+    write(live(args.model, args.dtype, sizes, args.weights_dir, args.layers, not args.no_reference),
+          args.json, args.plot)
 
 
 class Progress:
@@ -258,6 +315,13 @@ def command(args):
     elif args.command == "weights":
         for name in args.network:
             print(imagenet.fetch(name))
+    elif args.command == "export":
+        check_model(args.model, args.dtype)
+        if args.dtype == "auto":
+            raise OptionError("name the precision to export, one of %s" % ", ".join(DTYPES[:-1]))
+        from .export import export
+
+        export(args.model, args.output, args.dtype, args.weights_dir)
     elif args.command == "benchmark":
         benchmark(args)
     elif args.command == "render":

@@ -143,7 +143,7 @@ def _check_numbers(args):
     if args.size is not None:
         within("--size", args.size, SMALLEST, LARGEST)
     if args.texture:
-        texture_size(args.texture)
+        size(args.texture, "--texture")
     if args.cycle is not None:
         within("--cycle", args.cycle, 0.1, 3600.0)
         if args.fade is not None:
@@ -247,14 +247,14 @@ def length(args, reader):
     return min(filter(None, (args.frames, reader.count)), default=None)
 
 
-def texture_size(text):
-    """``"640x480"`` as ``(640, 480)``."""
+def size(text, option):
+    """``"640x480"``, what was said to ``option``, as ``(640, 480)``."""
     try:
         width, height = (int(side) for side in text.lower().split("x"))
     except ValueError:
-        raise OptionError("--texture must be WIDTHxHEIGHT, such as 512x512, not %r" % text) from None
+        raise OptionError("%s must be WIDTHxHEIGHT, such as 512x512, not %r" % (option, text)) from None
     for side in (width, height):
-        within("a side of --texture", side, 1, LARGEST)
+        within("a side of %s" % option, side, 1, LARGEST)
     return width, height
 
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from .architecture import (
     CANVAS_SIDE,
+    DRAWN,
     EVEN,
     EVEN_LEAST,
     LIVE_PAIRS,
@@ -39,22 +40,27 @@ class Live(tf.Module):
         levels: the taps whose features are painted, finest first.
         code_levels: those whose statistics drive the decoder.
         style_levels: those that a style is known by.
+        net: the convolutions, `vgg.Convolutions`.
     """
 
     def __init__(self, arrays, widths, pairs=LIVE_PAIRS, dtype=tf.float32):
         super().__init__(name="live")
         self._layers, self._pairs = live_layers(widths, pairs), tuple(pairs)
-        self.levels = live_levels(pairs)
-        self.code_levels = self.style_levels = LIVE_TAPS
+        self.taps_decoded = live_levels(pairs)
+        self.levels = (DRAWN, *self.taps_decoded)
+        self.code_levels = LIVE_TAPS
+        self.style_levels = (DRAWN, *LIVE_TAPS)
         layers = [(name, *shape) for name, shape in self._layers.items()]
-        self._net = Convolutions(layers, arrays, "", dtype, "network")
-        self.dtype = self._net.dtype
+        self.net = Convolutions(layers, arrays, "", dtype, "network")
+        self.dtype = self.net.dtype
         self._canvas = canvas()
         # One by one: TensorFlow before 2.14 takes no dictionary whose keys are numbers.
-        features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in self.levels]
+        features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in self.taps_decoded]
         self._encode = {last: graph(lambda rgb, ground, last=last: self._encoded(rgb, ground, last), PICTURE, PLANE)
                         for last in LIVE_TAPS}
-        self._decode = graph(self._decoded, *features, *[VECTOR] * (2 * len(LIVE_TAPS)))
+        moments = [VECTOR] * (2 * len(LIVE_TAPS))
+        self._draw = graph(self._drawn, *features, *moments)
+        self._finish = graph(self._finished, tf.TensorSpec((None, None, widths[1]), self.dtype), *moments)
 
     def rounds(self, levels):
         """The levels that one encoding and decoding paints: all at once."""
@@ -62,11 +68,11 @@ class Live(tf.Module):
 
     def stride(self, level):
         """Pixels from one position of the level's features to the next."""
-        return 2 ** (level + 1)
+        return 4 if level == DRAWN else 2 ** (level + 1)
 
     def reach(self, levels):
         """How many pixels around a position the encoder sees, and how many around a pixel the decoder."""
-        return live_reach({*levels, *self.levels}, self._pairs)
+        return live_reach({*levels, *self.taps_decoded}, self._pairs)
 
     def ground(self, rgb, canvas=None):
         """The `architecture.canvas` as far as it shows under a picture: float32 ``[h, w]``.
@@ -89,29 +95,30 @@ class Live(tf.Module):
             ground: float32 ``[h, w]``, what lies under the picture, see `ground`; None: what does by itself.
         """
         ground = self.ground(np.asarray(rgb)) if ground is None else ground
-        return self._encode[max(*levels, *self.levels)](rgb, tf.convert_to_tensor(ground))
+        return self._encode[max(*levels, *self.taps_decoded)](rgb, tf.convert_to_tensor(ground))
 
     def taps(self, rgb):
         """``{level: features}`` of all three levels of a style picture, float32 ``[h, w, 3]``.
 
         A style brings no canvas: its own texture is to be met.
         """
-        return self._encode[LIVE_TAPS[-1]](rgb, tf.zeros(rgb.shape[:2]))
+        return self._encode[LIVE_TAPS[-1]](rgb, tf.zeros(tf.shape(rgb)[:2]))
 
-    def decode(self, features, moments=None):
-        """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped.
+    def draw(self, features, moments):
+        """What `encode` gave, transformed, to what the decoder draws of it: features at the level `DRAWN`.
 
         Args:
-            moments: ``{level: (mean [c], variance [c])}`` of the whole picture's features at all three levels
-                after the transform, float32; None: as ``features`` have them.
+            moments: ``{level: (mean [c], variance [c])}`` of the whole picture's features at all three taps
+                after the transform, float32.
         """
-        if moments is None:
-            moments = {level: tf.nn.moments(tf.cast(features[level], tf.float32), (0, 1)) for level in LIVE_TAPS}
-        parts = [moments[level][part] for part in (0, 1) for level in LIVE_TAPS]
-        return self._decode(*(features[level] for level in self.levels), *parts)
+        return self._draw(*(features[level] for level in self.taps_decoded), *_flat(moments))
+
+    def finish(self, drawn, moments):
+        """What `draw` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
+        return self._finish(drawn, *_flat(moments))
 
     def _encoded(self, rgb, ground, last):
-        net = self._net
+        net = self.net
         planes = preprocess(rgb[None], net.dtype), tf.cast(ground[None, ..., None], net.dtype)
         x = tf.concat([tf.nn.space_to_depth(plane, 2) for plane in planes], -1)
         taps = {1: net(net(x, "encoder0"), "encoder1", relu=False)}
@@ -120,17 +127,21 @@ class Live(tf.Module):
             taps[level] = net(x, "encoder%db" % level, relu=False)
         return {level: x[0] for level, x in taps.items()}
 
-    def _decoded(self, *given):
-        features = dict(zip(self.levels, given))
-        net, modulation = self._net, self._modulation(given[len(self.levels):])
-        x = features[self.levels[-1]][None]
-        for level in self.levels[::-1]:
+    def _drawn(self, *given):
+        features = dict(zip(self.taps_decoded, given))
+        net, modulation = self.net, self._modulation(given[len(self.taps_decoded):])
+        x = features[self.taps_decoded[-1]][None]
+        for level in self.taps_decoded[::-1]:
             for _, first, second in (pair for pair in live_pairs(self._pairs) if pair[0] == level):
                 x += net(net(tf.nn.relu(x), first, modulation=modulation[first]), second, relu=False)
-            x = net(tf.nn.relu(x), "up%d" % level, relu=level == 1)
             if level > 1:
-                x = upsample(x) + features[level - 1][None]
-        x = net(tf.nn.depth_to_space(x, 2), "decoder0", modulation=modulation["decoder0"])
+                x = upsample(net(tf.nn.relu(x), "up%d" % level, relu=False)) + features[level - 1][None]
+        return x[0]
+
+    def _finished(self, drawn, *moments):
+        net, modulation = self.net, self._modulation(moments)
+        x = tf.nn.depth_to_space(net(tf.nn.relu(drawn[None]), "up1"), 2)
+        x = net(x, "decoder0", modulation=modulation["decoder0"])
         x = net(x, "image", relu=False)
         return postprocess(tf.nn.depth_to_space(tf.cast(x, tf.float32), 2))[0]
 
@@ -140,9 +151,13 @@ class Live(tf.Module):
         code = tf.concat([*means, *(tf.sqrt(variance + 1e-5) for variance in variances)], 0)
         code = tf.cast(code, self.dtype)[None, None, None]
         names = live_modulated(self._pairs)
-        values = iter(tf.split(self._net(self._net(code, "code0"), "code", relu=False)[0, 0, 0],
+        values = iter(tf.split(self.net(self.net(code, "code0"), "code", relu=False)[0, 0, 0],
                                [self._layers[name][3] for name in names for _ in range(2)]))
         return {name: (next(values), next(values)) for name in names}
+
+
+def _flat(moments):
+    return [moments[level][part] for part in (0, 1) for level in LIVE_TAPS]
 
 
 def evenness(rgb):

@@ -28,10 +28,11 @@ class Model(NamedTuple):
 
 MODELS = {
     "cascade": Model((5, 4, 3, 2, 1), True, "wct", (5, 4)),
-    "live": Model((3, 2, 1), False, "ot", (3, 2)),
-    "lite": Model((1,), False, "ot", (1,)),
+    "live": Model((3, 2, 1, 0), False, "ot", (3, 2)),
+    "lite": Model((1, 0), False, "ot", (1,)),
 }
-HIGHEST_LEVEL = max(level for model in MODELS.values() for level in model.levels)
+# Of all models, coarse to fine; 0 is what a live model's decoder draws.
+ALL_LEVELS = sorted({level for model in MODELS.values() for level in model.levels}, reverse=True)
 
 
 class Controls(NamedTuple):

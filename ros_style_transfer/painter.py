@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import wct
+from .architecture import DRAWN
 from .errors import OptionError
 from .tiles import UNIT, merge, tiles
 from .vgg import graph
@@ -115,14 +116,20 @@ class Painter:
         network, gathered, swapped = self.network, {}, ()
         # What is swapped in must be there in one piece.
         side = side if swap_level is None else None
-        for tile in tiles(*rgb.shape[:2], side, network.reach(network.style_levels)[0]):
+        eye, hand = network.reach(network.style_levels)
+        for tile in tiles(*rgb.shape[:2], side, eye):
             features = network.taps(_floats(tile.read(rgb)))
             for level, values in features.items():
-                part = self._statistics(tile.core(values, network.stride(level)))
-                gathered.setdefault(level, []).append((part, tile.area))
-        statistics = {level: merge(parts) for level, parts in gathered.items()}
+                self._gather(gathered.setdefault(level, {}), tile, values, [None], network.stride(level))
+        statistics = {level: merge(found[None]) for level, found in gathered.items()}
         if swap_level is not None:
             swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
+        if DRAWN in network.style_levels:
+            moments, found = {level: _moments(statistics[level]) for level in network.code_levels}, {}
+            for tile in tiles(*rgb.shape[:2], side, eye + hand):
+                features = features if tile.is_all(rgb) else network.taps(_floats(tile.read(rgb)))
+                self._gather(found, tile, network.draw(features, moments), [None], network.stride(DRAWN))
+            statistics[DRAWN] = merge(found[None])
         return Style(statistics, swapped)
 
     def paint(self, rgb, regions, controls, canvas=None, side=None, progress=None):
@@ -161,6 +168,7 @@ class Painter:
         graphed = network.code_levels and style_alone and style is not None and not controls.swap
         if graphed and side is None and share is None:
             return self._in_one_piece(picture, ground, levels, style, controls)
+
         def encode(tile):
             return network.encode(_floats(tile.read(picture)), wanted, tile.read(ground))
 
@@ -168,58 +176,95 @@ class Painter:
         if controls.swap:
             hand += UNIT * controls.swap_patch
 
-        plan, gathered, features = tiles(height, width, side, eye), {}, None
-        paint_plan = tiles(height, width, side, eye + hand)
+        plan, paint_plan = tiles(height, width, side, eye), tiles(height, width, side, eye + hand)
+        redrawn = DRAWN in levels and _strength(DRAWN, controls) > 0
+        count = len(plan) + (1 + redrawn) * len(paint_plan)
+        gathered, features = {}, None
         for number, tile in enumerate(plan):
             features = encode(tile)
             for level, values in features.items():
                 self._gather(gathered.setdefault(level, {}), tile, values, shares[level], network.stride(level))
-            report((number + 1) / (len(plan) + len(paint_plan)))
-        contents = {level: {key: merge(parts) for key, parts in found.items()} for level, found in gathered.items()}
-
-        parts = {}
-        for level in {*contents, *network.code_levels}:
-            parts[level] = [self._part(level, region, share, contents.get(level, {}).get(_whose(number, share)),
-                                       levels, controls)
-                            for number, (region, share) in enumerate(zip(regions, shares[level]))]
+            report((number + 1) / count)
+        parts = {level: self._parts(level, gathered.get(level), regions, shares[level], levels, controls)
+                 for level in {*gathered, *network.code_levels}}
         moments = {level: _together(parts[level]) for level in network.code_levels}
 
-        painted = None if len(plan) == 1 else np.empty((height, width, 3), np.float32)
-        for number, tile in enumerate(paint_plan):
-            features = dict(features if painted is None else encode(tile))
+        def draw(tile, features=None):
+            features = dict(features or encode(tile))
             for level in set(levels) & set(features):
                 features[level] = _changed(features[level], parts[level], tile, network.stride(level))
-            result = network.decode(features, moments).numpy()
-            report((len(plan) + number + 1) / (len(plan) + len(paint_plan)))
-            if painted is None:
+            return network.draw(features, moments)
+
+        one, drawn = len(plan) == 1, None
+        if redrawn:
+            gathered = {}
+            for number, tile in enumerate(paint_plan):
+                drawn = draw(tile, features if one else None)
+                self._gather(gathered, tile, drawn, shares[DRAWN], network.stride(DRAWN))
+                report((len(plan) + number + 1) / count)
+            parts[DRAWN] = self._parts(DRAWN, gathered, regions, shares[DRAWN], levels, controls)
+
+        painted = None if one else np.empty((height, width, 3), np.float32)
+        for number, tile in enumerate(paint_plan):
+            if not one or drawn is None:
+                drawn = draw(tile, features if one else None)
+            if redrawn:
+                drawn = _changed(drawn, parts[DRAWN], tile, network.stride(DRAWN))
+            result = network.finish(drawn, moments).numpy()
+            report((count - len(paint_plan) + number + 1) / count)
+            if one:
                 return result
             tile.inner(painted, 1)[:] = tile.core(result, 1)
         return painted
 
     def _in_one_piece(self, picture, ground, levels, style, controls):
         """The same for a whole picture in one style, as one graph: no operation waits for Python."""
-        known = self.network.code_levels
+        known = self.network.style_levels
         if (levels, controls.method) not in self._rounds:
             self._rounds[levels, controls.method] = graph(
-                functools.partial(self._painted, levels=levels, method=controls.method),
+                functools.partial(self.graphed, levels=levels, method=controls.method),
                 tf.TensorSpec((None, None, 3)), tf.TensorSpec((None, None)), VECTOR, *[STATISTICS] * len(known))
         strengths = tf.constant([_strength(level, controls) for level in levels], tf.float32)
         return self._rounds[levels, controls.method](
             _floats(picture), ground, strengths, *(style.statistics[level] for level in known)).numpy()
 
-    def _painted(self, rgb, ground, strengths, *styles, levels, method):
+    def graphed(self, rgb, ground, strengths, *styles, levels, method, seen=()):
+        """One round as operations of a graph.
+
+        Args:
+            rgb, ground: see `live.Live.encode`.
+            strengths: ``[len(levels)]``.
+            styles: `wct.Statistics` of each of the network's ``style_levels``.
+            seen: levels beside those to be painted, of which the content is looked at, too.
+        """
         network = self.network
-        styles = dict(zip(network.code_levels, styles))
-        features = dict(network.encode(rgb, levels, ground))
+        styles = dict(zip(network.style_levels, styles))
+        features = dict(network.encode(rgb, (*levels, *seen), ground))
         moments = {level: _moments(styles[level]) for level in network.code_levels}
         for level in features:
             content = wct.statistics(features[level])
-            moments[level] = _moments(content)
             if level in levels:
                 affine, moments[level] = _planned(content, styles[level], method, strengths[levels.index(level)],
                                                   self.ridge)
                 features[level] = wct.apply(affine, features[level])
-        return network.decode(features, moments)
+            else:
+                moments[level] = _mixed(styles[level], content, 0.0 if level in network.levels else strengths[0])
+        drawn = network.draw(features, moments)
+        if DRAWN in levels:
+            affine, _ = _planned(wct.statistics(drawn), styles[DRAWN], method, strengths[levels.index(DRAWN)],
+                                 self.ridge)
+            drawn = wct.apply(affine, drawn)
+        return network.finish(drawn, moments)
+
+    def graphed_style(self, rgb):
+        """`style_of` as operations of a graph: ``{level: wct.Statistics}`` of ``rgb [h, w, 3]``, float32."""
+        network = self.network
+        features = network.taps(rgb)
+        statistics = {level: wct.statistics(values) for level, values in features.items()}
+        if DRAWN in network.style_levels:
+            moments = {level: _moments(statistics[level]) for level in network.code_levels}
+            statistics[DRAWN] = wct.statistics(network.draw(features, moments))
+        return statistics
 
     def _gather(self, found, tile, features, shares, stride):
         """Add a tile's statistics at one level to ``found``: ``{region's number, or None for the whole picture:
@@ -232,6 +277,12 @@ class Painter:
             elif share.any():
                 found.setdefault(key, []).append((self._statistics_within(features, share), float(share.sum())))
 
+    def _parts(self, level, gathered, regions, shares, levels, controls):
+        """Every region's `Part` at a level; ``gathered`` as `_gather` leaves it, None: the styles are enough."""
+        contents = {key: merge(parts) for key, parts in (gathered or {}).items()}
+        return [self._part(level, region, share, contents.get(_whose(number, share)), levels, controls)
+                for number, (region, share) in enumerate(zip(regions, shares))]
+
     def _part(self, level, region, share, content, levels, controls):
         """The `Part` of a region at a level; ``content`` are the statistics there, None if the style's are enough."""
         style = None if region.style is None else region.style.statistics[level]
@@ -241,8 +292,7 @@ class Painter:
         if level not in levels:
             # Left as it is; where the decoder never sees it, what it is told of it goes with the strength.
             told = strength if style is not None and level not in self.network.levels else 0.0
-            mixed = [told * a + (1.0 - told) * b for a, b in zip(_moments(style or content), _moments(content))]
-            return Part(share, None, tuple(mixed))
+            return Part(share, None, _mixed(style or content, content, told))
         if controls.method == "whiten":
             style = content
         elif style is None:
@@ -267,6 +317,11 @@ def _planned(content, style, method, strength, ridge):
 
 def _moments(statistics):
     return statistics.mean, tf.linalg.diag_part(statistics.covariance)
+
+
+def _mixed(style, content, share):
+    """Moments on the way from the content's to the style's."""
+    return tuple(share * a + (1.0 - share) * b for a, b in zip(_moments(style), _moments(content)))
 
 
 def _together(parts):

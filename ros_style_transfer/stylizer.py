@@ -20,7 +20,7 @@ from .vgg import fastest_dtype
 # Styles whose statistics are kept, a few hundred kilobytes each.
 CACHED = 32
 # Bytes of memory that a pixel takes while it is painted, in float32, measured at 4 megapixels (resident set).
-BYTES_PER_PIXEL = {"live": 150, "lite": 150, "cascade": 400}
+BYTES_PER_PIXEL = {"live": 150, "lite": 150, "cascade": 450}
 # Those that it takes all the time while a picture is painted in tiles: as bytes, and as floats before and after.
 BYTES_KEPT = 36
 LARGEST_TILE = 2048  # pixels a side; larger ones gain nothing

@@ -30,6 +30,10 @@ class Tile(NamedTuple):
     def area(self):
         return float((self.bottom - self.top) * (self.right - self.left))
 
+    def is_all(self, picture):
+        """Whether the tile is all of ``picture [h, w, ...]``."""
+        return self.area == picture.shape[0] * picture.shape[1]
+
     def read(self, picture):
         """The part of ``picture [h, w, ...]`` that is read; None stays None."""
         if picture is None:

@@ -16,6 +16,9 @@ class Convolutions(tf.Module):
         dtype: what the convolutions compute in.
         padding: ``reflect``, or ``zero`` as ImageNet's networks have it.
 
+    Attributes:
+        shapes: ``{name: (side of the kernel, stride, channels in, channels out)}``.
+
     Raises:
         WeightsError: an array is missing or has another shape.
     """
@@ -23,9 +26,9 @@ class Convolutions(tf.Module):
     def __init__(self, layers, arrays, prefix, dtype, name, padding="reflect"):
         super().__init__(name=name)
         self.dtype, self._padding = tf.as_dtype(dtype), "SAME" if padding == "zero" else "VALID"
-        self._weights, self._shapes = {}, {}
+        self._weights, self.shapes = {}, {}
         for layer, side, stride, channels, width in layers:
-            self._shapes[layer] = (side, stride)
+            self.shapes[layer] = (side, stride, channels, width)
             for part, shape in (("_kernel", (side, side, channels, width)), ("_bias", (width,))):
                 key = prefix + layer + part
                 if key not in arrays or arrays[key].shape != shape:
@@ -39,7 +42,7 @@ class Convolutions(tf.Module):
         Args:
             modulation: (gain, bias), ``[out]`` each: channels are multiplied by 1 + gain, the bias is added.
         """
-        side, stride = self._shapes[layer]
+        side, stride = self.shapes[layer][:2]
         kernel, bias = self._weights[layer + "_kernel"], self._weights[layer + "_bias"]
         if modulation is not None:  # of the weights, which are fewer than the values
             gain, shift = modulation

@@ -221,6 +221,20 @@ def test_a_turned_photograph_comes_out_upright_and_keeps_its_colours(call):
     assert np.abs(inside.astype(float).mean(-1) - before.mean(-1)).mean() > 5, "nothing was painted"
 
 
+def test_a_picture_that_is_too_large_for_the_allowed_memory_is_the_same_picture(paint, tmp_path):
+    images.write(str(tmp_path / "large.png"), draw_scene(2400, 1600))
+    whole, tiled = str(tmp_path / "whole.png"), str(tmp_path / "tiled.png")
+    for output, limit in ((whole, []), (tiled, ["--max-memory", "850"])):
+        process = paint("stylize", str(tmp_path / "large.png"), "--style", "mosaic", "--model", "lite", "-o", output,
+                        *limit)
+        assert process.returncode == 0, process.stderr
+    apart = np.float64(images.read(whole)) - images.read(tiled)
+    assert apart.any() and 10 * np.log10(255**2 / np.mean(apart**2)) > 50, "painted in tiles, and no seam is seen"
+    refused = paint("stylize", str(tmp_path / "large.png"), "--style", "mosaic", "--model", "lite", "-o",
+                    str(tmp_path / "none.png"), "--max-memory", "300")
+    assert refused.returncode == 1 and "painting 2400x1600 with lite takes at least" in refused.stderr
+
+
 def test_a_mask_says_which_style_paints_where(call):
     scene = draw_scene(120, 80)
     images.write("scene.png", scene)
@@ -404,7 +418,8 @@ def test_help_names_every_option(paint):
     assert "stylize CONTENT ... --style S ... -o OUT" in process.stdout, "CONTENT after --style would be a style"
     options = ["--" + name.replace("_", "-") for name in DESCRIPTIONS]
     for option in options + ["CONTENT", "--output", "--style", "--weights", "--texture", "--seed", "--mask", "--size",
-                             "--concat", "--cycle", "--fade", "--frames", "--model", "--dtype", "--weights-dir"]:
+                             "--concat", "--cycle", "--fade", "--frames", "--model", "--dtype", "--weights-dir",
+                             "--max-memory"]:
         assert re.search(r"(^|\s)%s\b" % option, process.stdout), option
     told = " ".join(process.stdout.split())
     assert all(" ".join(about.split()) in told for _, about in DESCRIPTIONS.values())
@@ -530,6 +545,12 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("stylize a.png -o o.png --style mosaic --size 15", ["--size", "15", "16"]),
     ("stylize a.png -o o.png --style mosaic --dtype int8", ["'int8'", "bfloat16"]),
     ("stylize a.png -o o.png --style mosaic --model gatys", ["'gatys'", "cascade"]),
+    ("stylize a.png -o o.png --style mosaic --max-memory -1", ["--max-memory", "-1"]),
+    ("gallery a.png -o o.png --max-memory nan", ["--max-memory", "nan"]),
+    ("export -o empty --model gatys", ["'gatys'", "lite"]),
+    ("export -o empty --dtype auto", ["precision", "float16"]),
+    ("benchmark live --model gatys", ["'gatys'", "lite"]),
+    ("benchmark image --side 8", ["side", "32"]),
     ("stylize a.png -o o.png --style mosaic --weights-dir folder", ["folder/manifest.json"]),
     ("stylize a.png -o o.png --method whiten --style mosaic", ["--style", "whiten"]),
     ("stylize a.png -o o.png --method whiten --mask mask.png", ["--mask", "whiten"]),

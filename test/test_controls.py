@@ -573,17 +573,17 @@ def test_refused_call_leaves_the_stylizer_as_it_was(stylizer, style_a, picture):
     assert np.array_equal(stylizer.stylize(picture), before)
 
 
-@pytest.mark.parametrize("levels", [(3, 2, 1), (2,), (3, 1)])
+@pytest.mark.parametrize("levels", [(3, 2, 1, 0), (2,), (3, 1), (0,)])
 def test_live_model_paints_its_levels_at_once(live, style_a, picture, levels):
     painted = paint(live, style_a, picture, levels=levels)
-    nowhere_else = {level: 0 for level in (3, 2, 1) if level not in levels}
+    nowhere_else = {level: 0 for level in (3, 2, 1, 0) if level not in levels}
     # One round of all: a level without strength is a level that is not named.
     assert difference(painted, paint(live, style_a, picture, level_strength=nowhere_else)) < 0.5
 
 
 @pytest.mark.parametrize("controls, words", [
-    ({"levels": (5,)}, "3,2,1 (model live)"), ({"levels": (1, 2)}, "falling order"),
-    ({"swap": 1.0, "swap_level": 5}, "3,2 (model live)"), ({"level_strength": {5: 0.5}}, "model live has 3,2,1")])
+    ({"levels": (5,)}, "3,2,1,0 (model live)"), ({"levels": (1, 2)}, "falling order"),
+    ({"swap": 1.0, "swap_level": 5}, "3,2 (model live)"), ({"level_strength": {5: 0.5}}, "model live has 3,2,1,0")])
 def test_live_model_has_levels_of_its_own(live, style_a, picture, controls, words):
     with pytest.raises(OptionError) as error:
         paint(live, style_a, picture, **controls)

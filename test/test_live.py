@@ -102,31 +102,45 @@ def unfold(x):
     return rgb
 
 
-def decode(taps, arrays, pairs=architecture.LIVE_PAIRS):
+def driven(taps, arrays):
+    """What the style's code says to the decoder's channels, in the order in which they are told."""
     taps = {n: f.astype(np.float64) for n, f in taps.items()}
     code = np.concatenate([f.mean((0, 1)) for _, f in sorted(taps.items())]
                           + [np.sqrt(f.var((0, 1)) + 1e-5) for _, f in sorted(taps.items())])
     hidden = relu(code @ arrays["code0_kernel"][0, 0] + arrays["code0_bias"])
-    driven = hidden @ arrays["code_kernel"][0, 0] + arrays["code_bias"]
+    return hidden @ arrays["code_kernel"][0, 0] + arrays["code_bias"]
 
-    def modulated(x, layer):
-        nonlocal driven
-        gain, bias, driven = np.split(driven, [x.shape[-1], 2 * x.shape[-1]])
-        return relu(convolve(x, arrays, layer) * (1 + gain) + bias)
 
+def modulated(x, arrays, layer, told):
+    """The layer's answer as the code has it, and what the code says to the layers after it."""
+    gain, bias, rest = np.split(told, [x.shape[-1], 2 * x.shape[-1]])
+    return relu(convolve(x, arrays, layer) * (1 + gain) + bias), rest
+
+
+def draw(taps, arrays, pairs=architecture.LIVE_PAIRS):
+    """What the decoder draws at a quarter, and what the code says to the layers after it."""
     layers = {architecture.LIVE_PAIRS: ((3, ("ab",)), (2, ("ab", "cd")), (1, ("ab", "cd"))),
               architecture.LITE_PAIRS: ((1, ("ab",)),)}[pairs]
-    x = taps[layers[0][0]]
+    x, told = taps[layers[0][0]].astype(np.float64), driven(taps, arrays)
     for n, names in layers:
         for first, second in names:
-            inner = modulated(relu(x), "decoder%d%s" % (n, first))
+            inner, told = modulated(relu(x), arrays, "decoder%d%s" % (n, first), told)
             x = x + convolve(inner, arrays, "decoder%d%s" % (n, second))
-        x = convolve(relu(x), arrays, "up%d" % n)
         if n > 1:
-            x = x.repeat(2, 0).repeat(2, 1) + taps[n - 1]
-    x = modulated(relu(unfold(x)), "decoder0")
-    assert not driven.size
+            x = convolve(relu(x), arrays, "up%d" % n).repeat(2, 0).repeat(2, 1) + taps[n - 1]
+    return x, told
+
+
+def finish(drawn, told, arrays):
+    x, told = modulated(unfold(relu(convolve(relu(drawn), arrays, "up1"))), arrays, "decoder0", told)
+    assert not told.size
     return unfold(convolve(x, arrays, "image")) + MEAN
+
+
+def decode(network, features, moments=None):
+    """Drawn and finished, by default with the features' own moments."""
+    moments = moments or {n: tf.nn.moments(tf.cast(f, tf.float32), (0, 1)) for n, f in features.items()}
+    return network.finish(network.draw(features, moments), moments)
 
 
 @pytest.mark.parametrize("repeats", [1, 6], ids=["small", "larger than the canvas"])
@@ -151,14 +165,15 @@ def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, pairs):
     rng = np.random.default_rng(1)
     taps = {n: np.float32(rng.normal(rng.normal(), 0.5 + rng.random(), (24 // 2**n, 32 // 2**n, WIDTHS[n])))
             for n in architecture.LIVE_TAPS}
-    ours = network.decode({n: tf.constant(f) for n, f in taps.items()})
+    features = {n: tf.constant(f) for n, f in taps.items()}
+    ours, (drawn, told) = decode(network, features), draw(taps, arrays, pairs)
     assert ours.dtype == tf.float32
-    assert relative(ours, decode(taps, arrays, pairs)) < 1e-5
+    assert relative(network.draw(features, {n: tf.nn.moments(f, (0, 1)) for n, f in features.items()}), drawn) < 1e-5
+    assert relative(ours, finish(drawn, told, arrays)) < 1e-5
     # The statistics of the whole picture, of which these may be a piece.
     moments = {n: (f.mean((0, 1)) + 1, 2 * f.var((0, 1))) for n, f in taps.items()}
-    driven = network.decode({n: tf.constant(f) for n, f in taps.items()},
-                            {n: tuple(map(tf.constant, each)) for n, each in moments.items()})
-    assert relative(driven, ours) > 1e-3
+    other = decode(network, features, {n: tuple(map(tf.constant, each)) for n, each in moments.items()})
+    assert relative(other, ours) > 1e-3
 
 
 def test_network_agrees_with_the_one_that_is_trained(picture, pairs):
@@ -174,13 +189,14 @@ def test_network_agrees_with_the_one_that_is_trained(picture, pairs):
     ours, taps = network.encode(tf.constant(picture), (3, 2, 1)), trained.encode(picture[None], grain)
     for level, features in enumerate(taps, 1):
         assert relative(ours[level][None], features) < 1e-4, level
-    assert relative(network.decode(ours)[None], trained.decode(taps)) < 1e-4
+    assert relative(decode(network, ours)[None], trained.decode(taps)) < 1e-4
 
 
-def test_styles_statistics_are_those_of_its_features(network, arrays, picture):
-    found = Painter(network).style_of(picture).statistics
-    assert sorted(found) == [1, 2, 3]
-    for level, features in encode(picture, arrays, canvas=False).items():
+def test_styles_statistics_are_those_of_its_features(network, arrays, pairs, picture):
+    found, seen = Painter(network).style_of(picture).statistics, encode(picture, arrays, canvas=False)
+    seen[architecture.DRAWN] = draw(seen, arrays, pairs)[0]  # what the decoder makes of the style itself
+    assert sorted(found) == [0, 1, 2, 3]
+    for level, features in seen.items():
         flat = features.reshape(-1, features.shape[-1])
         assert isinstance(found[level], wct.Statistics)
         assert relative(found[level].mean, flat.mean(0)) < 1e-5
@@ -211,7 +227,7 @@ def test_all_levels_are_painted_in_one_round(network):
 @pytest.mark.parametrize("height, width", [(32, 32), (32, 80), (96, 64)])
 def test_sides_of_sixteens_come_back_as_they_were(network, height, width):
     features = network.encode(tf.zeros((height, width, 3)), (3, 2, 1))
-    rgb = network.decode(features)
+    rgb = decode(network, features)
     assert rgb.shape == (height, width, 3) and np.isfinite(rgb).all()
 
 
@@ -220,7 +236,7 @@ def test_half_precision_computes_nearly_the_same(arrays, network, pairs, picture
     half = Live(arrays, WIDTHS, pairs, dtype)
     features = half.encode(tf.constant(picture), (3,))
     assert {f.dtype for f in features.values()} == {dtype}
-    found, expected = half.decode(features), network.decode(network.encode(tf.constant(picture), (3,)))
+    found, expected = decode(half, features), decode(network, network.encode(tf.constant(picture), (3,)))
     assert found.dtype == tf.float32
     assert 0 < relative(found, expected) < bound
 

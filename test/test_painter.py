@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import draw_scene
-from test_live import WIDTHS, encode, random_arrays
+from test_live import WIDTHS, draw, encode, finish, random_arrays
 from test_wct import closed_form, distance, moments, power, regular
 
 from ros_style_transfer import masks, painter, wct
+from ros_style_transfer.architecture import LITE_PAIRS
 from ros_style_transfer.errors import OptionError
 from ros_style_transfer.live import Live
 from ros_style_transfer.options import Controls
@@ -59,7 +60,7 @@ def transformed(content, style, method, ridge):
 def test_one_level_is_encoded_given_the_styles_statistics_and_decoded(cascade, rgb, pictures, level, method):
     content, style = (features_of(cascade, picture, level) for picture in (rgb, pictures[0]))
     wanted = tf.constant(transformed(content, style, method, cascade.ridge), tf.float32)
-    expected = cascade.network.decode({level: wanted}).numpy()
+    expected = cascade.network.finish({level: wanted}).numpy()
     found = paint(cascade, rgb, cascade.style_of(pictures[0]), levels=(level,), method=method)
     assert found.shape == rgb.shape and found.dtype == np.float32
     assert distance(found, expected) < 0.01
@@ -69,7 +70,7 @@ def test_one_level_is_encoded_given_the_styles_statistics_and_decoded(cascade, r
 def test_strength_blends_features(cascade, rgb, pictures, method):
     content, style = (features_of(cascade, picture, 3) for picture in (rgb, pictures[0]))
     wanted = 0.3 * transformed(content, style, method, cascade.ridge) + 0.7 * content
-    expected = cascade.network.decode({3: tf.constant(wanted, tf.float32)}).numpy()
+    expected = cascade.network.finish({3: tf.constant(wanted, tf.float32)}).numpy()
     found = paint(cascade, rgb, cascade.style_of(pictures[0]), levels=(3,), method=method, strength=0.3)
     assert distance(found, expected) < 0.01
 
@@ -116,13 +117,35 @@ def test_levels_without_strength_are_left_out(cascade, rgb, pictures):
     assert np.array_equal(found, paint(cascade, rgb, style, levels=(4, 2, 1)))
 
 
-@pytest.mark.parametrize("levels", [(3, 2, 1), (3, 1), (2,)])
-def test_live_model_paints_its_levels_together_and_leaves_the_others(live, rgb, pictures, levels):
-    content, style = live.network.encode(rgb, levels), encode(pictures[0].numpy(), random_arrays(), canvas=False)
-    wanted = {level: tf.constant(transformed(f.numpy(), style[level], "ot", live.ridge), tf.float32)
-              if level in levels else f for level, f in content.items()}
-    found = paint(live, rgb, live.style_of(pictures[0]), "live", levels=levels)
-    assert distance(found, live.network.decode(wanted)) < 1e-3
+@pytest.mark.parametrize("levels", [(3, 2, 1, 0), (3, 2, 1), (3, 1), (2, 0), (0,)])
+@pytest.mark.parametrize("region", ["all", "the whole picture as a region"])
+def test_live_model_paints_its_levels_together_and_leaves_the_others(live, rgb, pictures, levels, region):
+    arrays = random_arrays()
+    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, canvas=False)
+    wanted = {level: transformed(features, style[level], "ot", live.ridge) if level in levels else features
+              for level, features in content.items()}
+    drawn, told = draw(wanted, arrays)
+    if 0 in levels:
+        drawn = transformed(drawn, draw(style, arrays)[0], "ot", live.ridge)
+    share = None if region == "all" else np.ones(rgb.shape[:2], np.float32)
+    found = paint(live, rgb, [Region(live.style_of(pictures[0]), share)], "live", levels=levels)
+    assert distance(found, finish(drawn, told, arrays)) < 2e-3
+
+
+def test_lite_model_never_sees_the_content_where_its_decoder_does_not_look(rgb, pictures):
+    """Its code is the style's own, so a frame costs no deeper encoding; half the strength is half the code."""
+    arrays = random_arrays(pairs=LITE_PAIRS)
+    lite = Painter(Live(arrays, WIDTHS, LITE_PAIRS))
+    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, canvas=False)
+    first = transformed(content[1], style[1], "ot", lite.ridge)
+    drawn, told = draw({1: first, 2: style[2], 3: style[3]}, arrays, LITE_PAIRS)
+    drawn = transformed(drawn, draw(style, arrays, LITE_PAIRS)[0], "ot", lite.ridge)
+    found = paint(lite, rgb, lite.style_of(pictures[0]), "lite")
+    assert distance(found, finish(drawn, told, arrays)) < 2e-3
+    assert distance(paint(lite, rgb, lite.style_of(pictures[0]), "lite", strength=0.5), found) > 0.05
+    barely = paint(lite, rgb, lite.style_of(pictures[0]), "lite", strength=1e-4)
+    rebuilt = finish(*draw(content, arrays, LITE_PAIRS), arrays)
+    assert distance(barely, rebuilt) < 1e-2
 
 
 def test_live_model_paints_an_even_sky_with_strokes_that_stand_still(pictures):
@@ -195,7 +218,7 @@ def test_regions_take_their_own_statistics_and_mix_by_their_shares(cascade, rgb,
         style_mean, style_covariance = moments(style)
         matrix = power(regular(covariance, cascade.ridge), -0.5) @ power(style_covariance, 0.5)
         expected += small[..., None] * ((content - mean) @ matrix + style_mean)
-    wanted = cascade.network.decode({level: tf.constant(expected, tf.float32)})
+    wanted = cascade.network.finish({level: tf.constant(expected, tf.float32)})
     regions = [Region(None, shares[0]), Region(styles[0], shares[1]), Region(styles[1], shares[2])]
     assert distance(paint(cascade, rgb, regions, levels=(level,)), wanted) < 0.01
 
@@ -207,7 +230,7 @@ def test_a_region_of_a_few_pixels_takes_the_whole_pictures_statistics(cascade, r
     wanted = content + share[..., None] * (
         transformed(content, features_of(cascade, pictures[0], 1), "wct", cascade.ridge) - content)
     found = paint(cascade, rgb, [Region(style, share), Region(None, 1 - share)], levels=(1,))
-    assert distance(found, cascade.network.decode({1: tf.constant(wanted, tf.float32)})) < 1e-3
+    assert distance(found, cascade.network.finish({1: tf.constant(wanted, tf.float32)})) < 1e-3
 
 
 def test_one_region_of_all_is_no_region(cascade, rgb, pictures):
@@ -230,7 +253,7 @@ def swapped(painter, rgb, pictures, weights, swap, patch=3):
                  for weight, style in zip(weights, styles))
     mean, covariance = (sum(w * part for w, part in zip(weights, parts)) for parts in zip(*map(moments, styles)))
     coloured = (swap * chosen + (1 - swap) * flat) @ power(covariance, 0.5) + mean
-    return painter.network.decode({5: tf.constant(coloured, tf.float32)})
+    return painter.network.finish({5: tf.constant(coloured, tf.float32)})
 
 
 @pytest.mark.parametrize("swap", [1.0, 0.4])

@@ -319,6 +319,17 @@ def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, style
     assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
 
 
+def test_auto_is_one_of_the_precisions_that_look_alike_and_says_which(styles, scene):
+    chosen = Stylizer("lite", "auto")
+    assert chosen.dtype in ("float32", "bfloat16", "float16")
+    plain = Stylizer("lite")
+    assert plain.dtype == "float32"
+    for stylizer in (chosen, plain):
+        stylizer.set_style(styles["mosaic"])
+    apart = np.abs(np.float32(chosen.stylize(scene)) - plain.stylize(scene))
+    assert apart.mean() < 3
+
+
 def test_memory_that_a_process_is_allowed_counts_what_it_has_taken():
     taken = images.own_memory() / 1e6
     assert 100 < taken < 20000

@@ -160,7 +160,7 @@ class StylePanel(QWidget):
 
     def _build_controls(self):
         self.strength, self.swap = Share(100), Share()
-        self.levels = {level: Share(100) for level in range(options.HIGHEST_LEVEL, 0, -1)}
+        self.levels = {level: Share(100) for level in options.ALL_LEVELS}
         self.method, self.keep_colours, self.swap_level = QComboBox(), QComboBox(), QComboBox()
         for method in options.METHODS:
             self.method.addItem(method, method)

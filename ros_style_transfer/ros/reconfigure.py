@@ -86,7 +86,7 @@ def fields_of(controls):
     """`options.Controls` as the fields that show them."""
     fields = dict(controls._asdict())
     strengths = fields.pop("level_strength")
-    for level in range(1, options.HIGHEST_LEVEL + 1):
+    for level in options.ALL_LEVELS:
         fields[_LEVEL + str(level)] = float(strengths.get(level, 1.0))
     fields["levels"] = ",".join(map(str, controls.levels or ()))
     return {name: _OWN[name] if value is None else value for name, value in fields.items()}

@@ -39,7 +39,7 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.026,
+    "content": 0.044,
     "twin": 10.0,
     "same": 1.0,
     "range": 10.0,
@@ -49,8 +49,9 @@ WEIGHTS = {
 class LiveNetwork(Convolutions):
     """Encoder and decoder of the live model (`architecture.live_layers`)."""
 
-    def __init__(self, arrays, pairs=LIVE_PAIRS, **options):
+    def __init__(self, arrays, pairs=LIVE_PAIRS, ridge=1e-3, **options):
         super().__init__(arrays, **options)
+        self.ridge = ridge
         self.pairs = tuple(pairs)
         self.levels = live_levels(pairs)
 
@@ -69,18 +70,29 @@ class LiveNetwork(Convolutions):
             taps.append(self.convolve(x, "encoder%db" % n))
         return taps
 
-    def decode(self, taps):
-        """Three taps' features to RGB ``[b,h,w,3]``, float32, unclipped; where the decoder has no pairs
-        (`architecture.live_levels`), only their means and deviations count."""
-        modulate = self.modulation(taps)
+    def drawn(self, taps, modulate):
+        """What the decoder has drawn at a quarter of the sides, before it paints the finest detail."""
         x = taps[self.levels[-1] - 1]
         for n in self.levels[::-1]:
             for _, first, second in (pair for pair in live_pairs(self.pairs) if pair[0] == n):
                 x = x + self.convolve(modulate(self.convolve(ops.relu(x), first), first), second)
-            x = self.convolve(ops.relu(x), "up%d" % n, "none")
             if n > 1:
-                x = upsample(x) + taps[n - 2]
-        x = ops.relu(unfold(x))
+                x = upsample(self.convolve(ops.relu(x), "up%d" % n, "none")) + taps[n - 2]
+        return x
+
+    def decode(self, taps, wanted=None):
+        """Three taps' features to RGB ``[b,h,w,3]``, float32, unclipped; where the decoder has no pairs
+        (`architecture.live_levels`), only their means and deviations count.
+
+        Args:
+            wanted: mean and covariance of what is to be `drawn`, of as many pictures from the first as there are.
+        """
+        modulate = self.modulation(taps)
+        x = self.drawn(taps, modulate)
+        if wanted is not None:
+            count = ops.shape(wanted[0])[0]
+            x = ops.concatenate([transport(x[:count], *wanted, self.ridge), x[count:]])
+        x = ops.relu(unfold(self.convolve(ops.relu(x), "up1", "none")))
         x = self.convolve(modulate(self.convolve(x, "decoder0"), "decoder0"), "image")
         return unfold(ops.cast(x, "float32")) + ops.convert_to_tensor(MEAN_RGB, "float32")
 
@@ -155,7 +167,7 @@ class LiveTrainer(keras.Model):
     def __init__(self, teacher, teacher_rms, arrays, widths, ridge, dtype="float32", pairs=LIVE_PAIRS):
         super().__init__()
         self.teacher, self.ridge = Teacher(teacher, teacher_rms), ridge
-        self.network = LiveNetwork(arrays, pairs, dtype=dtype)
+        self.network = LiveNetwork(arrays, pairs, ridge, dtype=dtype)
         self.heads = [keras.layers.Dense(VGG_WIDTHS[n - 1], dtype="float32", name="head%d" % n) for n in (3, 4, 5)]
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
@@ -201,7 +213,12 @@ class LiveTrainer(keras.Model):
     def paint(self, content, style, grain):
         """``content`` in the style of ``style``, strength 1, unclipped."""
         taps = self.network.encode(content, grain)
-        return self.network.decode(self.styled(taps, self.network.encode(style)))
+        styles = self.network.encode(style)
+        return self.network.decode(self.styled(taps, styles), self.wanted(styles))
+
+    def wanted(self, styles):
+        """The statistics of what the decoder would draw of the styles themselves."""
+        return statistics(self.network.drawn(styles, self.network.modulation(styles)))
 
     def styled(self, taps, styles):
         """The taps' features with the styles' statistics; where the decoder looks at nothing else, the styles' own."""
@@ -246,9 +263,11 @@ class LiveTrainer(keras.Model):
         # The canvas goes with the scene: where the camera stands still, so does what it adds.
         taps = self.network.encode(ops.concatenate([content, twin]),
                                    ops.concatenate([grain, shifted(inputs["canvas"])]))
-        styles = [ops.concatenate([style, style[:some]]) for style in self.network.encode(inputs["style"])]
+        styles = self.network.encode(inputs["style"])
+        wanted = [ops.concatenate([part, part[:some]]) for part in self.wanted(styles)]
+        styles = [ops.concatenate([style, style[:some]]) for style in styles]
         features = [ops.concatenate([painted, own[:some]]) for painted, own in zip(self.styled(taps, styles), taps)]
-        output = self.network.decode(features)
+        output = self.network.decode(features, wanted)
         painted, other, same = output[:count], output[count : count + some], output[count + some :]
         shown = ops.clip(painted, 0.0, 1.0)
         style, structure = self.teacher.losses(shown, inputs)

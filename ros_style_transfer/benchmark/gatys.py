@@ -1,13 +1,13 @@
-"""What this machine can do, each figure beside what it is to be compared with, in one process."""
+"""Our render against the procedure of the study that this package grew from."""
 import json
 import time
 
 import numpy as np
 from tqdm import tqdm
 
-from . import images, minimise, render
-from .gatys import Objective, load_network
-from .render_options import PRESETS
+from .. import images, minimise, render
+from ..gatys import Objective, load_network
+from ..render_options import PRESETS
 
 SIDE = 512
 ROUNDS, EVALUATIONS = 9, 20  # the ancestor's: L-BFGS begun anew nine times

@@ -1,0 +1,70 @@
+"""Times, the machine's limits, and the arithmetic of a picture."""
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ..architecture import cascade_multiply_adds, live_multiply_adds
+from ..vgg import graph
+
+LEAST_RUNS, LEAST_SECONDS = 7, 1.0
+
+
+class Times(NamedTuple):
+    """Seconds: the median of all runs, and between which nine tenths of them lie."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self):
+        return "%.1f ms (%.1f to %.1f)" % tuple(1e3 * seconds for seconds in self)
+
+
+def times(action, runs=LEAST_RUNS, seconds=LEAST_SECONDS):
+    """`Times` of ``action`` (), after two calls that do not count, for so many runs and seconds at least."""
+    action()
+    action()
+    taken, started = [], time.perf_counter()
+    while len(taken) < runs or time.perf_counter() - started < seconds:
+        begin = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - begin)
+    return Times(*np.percentile(taken, (50, 5, 95)))
+
+
+def peak(dtype):
+    """Multiply-adds a second of the fastest of a few square 3x3 convolutions: what this machine can do at best."""
+    rates = []
+    for side, channels in ((128, 64), (64, 128), (64, 256)):
+        x, kernel = tf.ones((1, side, side, channels), dtype), tf.ones((3, 3, channels, channels), dtype)
+        convolve = graph(lambda x, kernel=kernel: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")),
+                         tf.TensorSpec(x.shape, dtype))
+        taken = times(lambda run=convolve, x=x: run(x).numpy(), seconds=0.3)
+        rates.append(side * side * 9 * channels * channels / taken.low)
+    return max(rates)
+
+
+def multiply_adds(model, entry, width, height):
+    """``{layer: multiply-adds}`` of a painted picture; a style costs nothing once it is known.
+
+    Args:
+        entry: the model's, of the manifest.
+    """
+    if model == "cascade":
+        return cascade_multiply_adds(entry["backbone"], entry["widths"], width, height)
+    return live_multiply_adds(entry["widths"], entry["pairs"], width, height)
+
+
+def peak_memory(action):
+    """Bytes of this process' memory while ``action`` () ran, at most; None where the system does not tell."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the peak begins anew
+        action()
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+    except OSError:
+        action()
+        return None

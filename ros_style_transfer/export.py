@@ -1,0 +1,79 @@
+"""A model as a TensorFlow SavedModel, for programs without this package and for TF-TRT.
+
+Two signatures, both of float32 RGB ``[height, width, 3]`` in 0..1, of any size from 32 pixels a side:
+
+``style``  ``rgb`` -> ``mean_L`` ``[c]`` and ``covariance_L`` ``[c, c]`` for every level L
+``paint``  ``rgb``, ``strength`` (a scalar, 0..1) and all that ``style`` gave -> ``painted``, clipped to 0..1
+
+One round at the model's own method and levels; a mixture of styles is the weighted mean of what ``style`` gave.
+"""
+import os
+
+import tensorflow as tf
+
+from . import wct
+from .architecture import CANVAS_SIDE, EVEN, EVEN_LEAST, canvas
+from .errors import OptionError
+from .options import MODELS
+from .stylizer import load_painter
+from .vgg import graph
+
+PICTURE = tf.TensorSpec((None, None, 3), name="rgb")
+
+
+def export(model, folder, dtype="float32", weights_dir=None):
+    """Write the SavedModel of ``model`` into ``folder``, which must not be there yet or be empty.
+
+    Raises:
+        OptionError: the folder holds something.
+        WeightsError: the weights are missing or damaged.
+    """
+    if os.path.isdir(folder) and os.listdir(folder):
+        raise OptionError("%s is not empty; name a new folder" % folder)
+    module = tf.Module()
+    module.style, module.paint = signatures(load_painter(model, dtype, weights_dir), MODELS[model])
+    tf.saved_model.save(module, folder, signatures={"style": module.style, "paint": module.paint})
+
+
+def signatures(painter, own):
+    """The functions ``style`` and ``paint`` of a `painter.Painter`, a model with the options ``own``."""
+    network = painter.network
+    names = [part + "_%d" % level for level in network.style_levels for part in wct.Statistics._fields]
+    hidden = tuple(level for level in network.code_levels if level not in network.levels)
+
+    def style(rgb):
+        statistics = painter.graphed_style(_padded(rgb))
+        return dict(zip(names, (part for level in network.style_levels for part in statistics[level])))
+
+    style = graph(style, PICTURE)
+    shapes = style.get_concrete_function().structured_outputs
+
+    def paint(rgb, strength, *parts):
+        picture = _padded(rgb)
+        styles = [wct.Statistics(*pair) for pair in zip(parts[::2], parts[1::2])]
+        for levels in network.rounds(own.levels):
+            picture = painter.graphed(picture, ground(picture), tf.fill((len(levels),), strength), *styles,
+                                      levels=levels, method=own.method, seen=hidden)
+        return {"painted": tf.clip_by_value(picture[: tf.shape(rgb)[0], : tf.shape(rgb)[1]], 0.0, 1.0)}
+
+    return style, graph(paint, PICTURE, tf.TensorSpec((), name="strength"),
+                        *[tf.TensorSpec(shapes[name].shape, name=name) for name in names])
+
+
+def ground(rgb):
+    """`live.Live.ground` as operations of a graph: ``rgb [h, w, 3]`` to ``[h, w]``."""
+    light = tf.reduce_mean(rgb, -1)[None, ..., None] - 0.5
+    blocks = tf.nn.avg_pool2d(tf.concat((light, light * light), -1), 8, 8, "VALID")
+    variance = lambda moments: tf.nn.relu(moments[..., 1:] - tf.square(moments[..., :1]))
+    here, whole = variance(tf.nn.avg_pool2d(blocks, 3, 1, "SAME")), variance(tf.reduce_mean(blocks, (1, 2)))
+    shown = 1.0 / (1.0 + here / tf.maximum(EVEN**2 * whole, EVEN_LEAST**2))
+    height, width = tf.shape(rgb)[0], tf.shape(rgb)[1]
+    shown = tf.image.resize(tf.image.resize(shown, (height // 2, width // 2)), (height, width), "nearest")
+    repeats = tf.stack((-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))
+    return shown[0, ..., 0] * tf.tile(tf.constant(canvas()), repeats)[:height, :width]
+
+
+def _padded(rgb, multiple=16):
+    """Reflected at the right and the bottom until both sides are multiples of 16."""
+    shape = tf.shape(rgb)
+    return tf.pad(rgb, ((0, -shape[0] % multiple), (0, -shape[1] % multiple), (0, 0)), "REFLECT")
