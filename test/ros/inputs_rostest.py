@@ -3,8 +3,10 @@
 import threading
 import time
 import unittest
+from xmlrpc.client import ServerProxy
 
 import numpy as np
+import rosgraph
 import rospy
 import rostest
 from sensor_msgs.msg import Image
@@ -134,6 +136,19 @@ class Inputs(unittest.TestCase):
             newer = self.came.wait_for(lambda: self.status.header.seq >= before.header.seq + 2, 10)
         self.assertTrue(newer, "the status stopped coming while simulated time stood still")
         self.assertEqual(self.status.failed, before.failed, self.status.message)
+
+    def test_a_camera_of_8_megapixels_is_painted_at_its_size_within_the_allowed_memory(self):
+        width, height = 3264, 2448
+        rgb = images.resize(StyleLibrary().read("pointillism"), width, height)
+        painted = to_rgb(self.answer(self.send("rgb8", rgb.tobytes(), 3 * width, width, height), 60))
+        stylizer = Stylizer("live")
+        stylizer.set_style(StyleLibrary().read("mosaic"))
+        apart = np.float64(painted) - stylizer.stylize(rgb)
+        self.assertGreater(10 * np.log10(255**2 / max(1e-9, np.mean(apart**2))), 50)
+        _, _, pid = ServerProxy(rosgraph.Master("/inputs_test").lookupNode("/style_transfer")).getPid("/inputs_test")
+        with open("/proc/%d/status" % pid) as file:
+            peak = next(int(line.split()[1]) / 1000 for line in file if line.startswith("VmHWM"))
+        self.assertLess(peak, 1300, "megabytes that the node has taken at most")
 
     def test_tiny_and_flat_frames_are_painted(self):
         for width, height in ((1, 1), (16, 16), (5, 40)):
