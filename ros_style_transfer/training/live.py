@@ -39,7 +39,7 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.044,
+    "content": 0.085,
     "twin": 10.0,
     "same": 1.0,
     "range": 10.0,
