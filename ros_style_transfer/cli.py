@@ -2,7 +2,9 @@
 import argparse
 import functools
 import itertools
+import json
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -233,7 +235,8 @@ def add_benchmarks(commands):
         one.add_argument("--dtype", nargs="+", default=["auto"] if one is ros else ["float32", "bfloat16"],
                          metavar="D", help="%s (default: %%(default)s)" % ", ".join(DTYPES))
         one.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
-        one.add_argument("--plot", metavar="DIR", help="draw the figures there (needs matplotlib)")
+        if one is not ros:
+            one.add_argument("--plot", metavar="DIR", help="draw the figures there (needs matplotlib)")
     for one in (live, ros):
         one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="of the frames")
     live.add_argument("--layers", action="store_true", help="time each convolution by itself, too")
@@ -273,10 +276,10 @@ def benchmark(args):
         return
     sizes = [jobs.size(text, "--size") for text in args.size]
     if args.what == "ros":
-        from .ros.benchmark import measure, write
-
-        write(measure(args.model, args.dtype, sizes, args.rate, args.seconds, args.weights_dir), args.json, args.plot)
-        return
+        # A program of its own: nothing here may need ROS.
+        asked = dict(models=args.model, dtypes=args.dtype, sizes=sizes, rates=args.rate, seconds=args.seconds,
+                     weights_dir=args.weights_dir, json_file=args.json)
+        sys.exit(subprocess.call([sys.executable, "-m", __package__ + ".ros.benchmark", json.dumps(asked)]))
     from .benchmark.painting import live, write
 
     write(live(args.model, args.dtype, sizes, args.weights_dir, args.layers, not args.no_reference),

@@ -15,7 +15,7 @@ from ros_style_transfer import architecture, images, wct, weights
 from ros_style_transfer.cascade import Cascade
 from ros_style_transfer.live import Live
 from ros_style_transfer.options import Controls
-from ros_style_transfer.painter import Painter, Region, Style
+from ros_style_transfer.painter import Painter, Region
 from ros_style_transfer.training import cascade, data, live, networks, statistics, teacher
 
 
@@ -320,9 +320,8 @@ def test_training_whitens_and_colours_as_the_runtime_does():
 
 def paint(network, model, content, style, ridge=wct.RIDGE):
     """What the runtime paints, float32, unclipped; whole pictures uint8."""
-    content, style = (tf.constant(rgb, tf.float32) / 255.0 for rgb in (content, style))
-    region = Region(Style(network.style_of(style)))
-    return Painter(network, ridge).paint(content, [region], Controls().resolved(model))
+    painter = Painter(network, ridge)
+    return painter.paint(content, [Region(painter.style_of(style))], Controls().resolved(model))
 
 
 def test_training_paints_what_the_runtime_paints(scene, styles):
@@ -339,18 +338,20 @@ def test_training_paints_what_the_runtime_paints(scene, styles):
 
 
 @pytest.mark.parametrize("second_ridge, bound", [(None, 0.06), (0.0, 0.005)], ids=["as it is", "without second ridge"])
-def test_training_of_the_live_model_paints_what_the_runtime_paints(monkeypatch, scene, styles, second_ridge, bound):
+@pytest.mark.parametrize("model, pairs", [("live", architecture.LIVE_PAIRS), ("lite", architecture.LITE_PAIRS)])
+def test_training_of_the_live_model_paints_what_the_runtime_paints(
+        monkeypatch, scene, styles, second_ridge, bound, model, pairs):
     """But for the ridge of the transport's middle root, which is there for its gradient in training alone."""
     roots = statistics.roots
     if second_ridge is not None:
         monkeypatch.setattr(statistics, "roots", lambda s, ridge: roots(s, second_ridge if ridge == 1e-6 else ridge))
-    arrays = live.live_arrays(np.random.default_rng(0))
-    trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, architecture.LIVE_WIDTHS, 0.01)
+    arrays = live.live_arrays(np.random.default_rng(0), pairs=pairs)
+    trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, architecture.LIVE_WIDTHS, 0.01, pairs=pairs)
     style = styles["mosaic"][:128, :160]
     grain = architecture.canvas()[None, : scene.shape[0], : scene.shape[1], None]
     pictures = (picture[None].astype(np.float32) / 255 for picture in (scene, style))
     trained = np.asarray(trainer.paint(*pictures, grain))[0]
-    painted = paint(Live(arrays, architecture.LIVE_WIDTHS), "live", scene, style, 0.01)
+    painted = paint(Live(arrays, architecture.LIVE_WIDTHS, pairs), model, scene, style, 0.01)
     assert np.linalg.norm(trained - painted) < bound * np.linalg.norm(painted - painted.mean((0, 1)))
 
 

@@ -1,4 +1,8 @@
-"""The node from end to end: a ROS graph of its own, a camera that sends, a program that listens."""
+"""The node from end to end: a ROS graph of its own, a camera that sends, a program that listens.
+
+``python -m ros_style_transfer benchmark ros`` starts this as a program; its argument is `measure`'s, in JSON.
+"""
+import json
 import os
 import socket
 import subprocess
@@ -16,7 +20,8 @@ from std_msgs.msg import Header
 from ros_style_transfer.msg import StyleStatus
 
 from ..benchmark import measure as limits
-from ..benchmark.painting import STYLE, scene, write
+from ..benchmark.painting import STYLE, scene
+from ..cli import politely
 from ..errors import StyleTransferError
 from . import conversions
 
@@ -25,16 +30,13 @@ SETTLE = 3.0  # seconds before anything counts
 DRAIN = 1.0  # seconds that late frames are waited for
 START = 60.0  # seconds until the node must be there
 
-__all__ = ["measure", "write"]
 
-
-def measure(models, dtypes, sizes, rates, seconds, weights_dir=None):
+def measure(models, dtypes, sizes, rates, seconds, weights_dir=None, json_file=None):
     """Rate, latency, drops and processor time of the node, for every model, precision, size and rate.
 
     Latency is from a frame's stamp, taken just before it is published, to the painted frame's arrival.
 
-    Returns:
-        for JSON; printed as it comes.
+    What comes out is printed as it comes, and written to ``json_file``.
     """
     result = {"peak_multiply_adds": {dtype: limits.peak(dtype) for dtype in ("float32", "bfloat16")}, "streams": []}
     print("the machine's peak: " + ", ".join("%.0f G multiply-adds a second in %s" % (rate / 1e9, dtype)
@@ -52,7 +54,9 @@ def measure(models, dtypes, sizes, rates, seconds, weights_dir=None):
                             print(_told(row))
                             result["streams"].append(row)
         rospy.signal_shutdown("measured")
-    return result
+    if json_file:
+        with open(json_file, "w") as file:
+            json.dump(result, file, indent=1)
 
 
 def _told(row):
@@ -183,3 +187,7 @@ def _end(process):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+if __name__ == "__main__":
+    politely(lambda: measure(**json.loads(sys.argv[1])))

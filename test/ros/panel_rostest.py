@@ -265,7 +265,7 @@ class PanelTest(unittest.TestCase):
         panel.strength.setFocus()
         QTest.keyClick(panel.strength, Qt.Key_End)
         self.wait_for_status(lambda status: status.strength == 1)
-        # live has three levels, and so has the panel.
+        # live has four levels, and so has the panel.
         self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [3, 2, 1, 0])
         drag(panel.levels[2], 0.3)
         self.wait_for_status(lambda status: "level_strength 2:%g" % panel.levels[2].share() in status.controls)
