@@ -8,6 +8,7 @@ from tqdm import tqdm
 from .. import images, minimise, render
 from ..gatys import Objective, load_network
 from ..render_options import PRESETS
+from . import measure
 
 SIDE = 512
 ROUNDS, EVALUATIONS = 9, 20  # the ancestor's: L-BFGS begun anew nine times
@@ -81,11 +82,7 @@ def _ours(content, style, weights_file):
 
 
 def _plot(losses, goal, path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = measure.pyplot()
     figure, axes = pyplot.subplots(figsize=(6, 3.5))
     for name, curve in losses.items():
         axes.loglog(*zip(*curve), marker=".", label=name)

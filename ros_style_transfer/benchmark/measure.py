@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..architecture import cascade_multiply_adds, live_multiply_adds
+from ..errors import OptionError
 from ..vgg import graph
 
 LEAST_RUNS, LEAST_SECONDS = 7, 1.0
@@ -68,3 +69,19 @@ def peak_memory(action):
     except OSError:
         action()
         return None
+
+
+def pyplot():
+    """matplotlib's, which draws without a screen.
+
+    Raises:
+        OptionError: it is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise OptionError("drawing needs matplotlib; install it or leave --plot out") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

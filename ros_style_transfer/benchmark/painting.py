@@ -162,19 +162,8 @@ def write(result, json_file=None, folder=None):
             _plot_frames(result, os.path.join(folder, "frames.png"))
 
 
-def _pyplot():
-    try:
-        import matplotlib
-    except ImportError:
-        raise OptionError("drawing needs matplotlib; install it or leave --plot out") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
 def _plot_pictures(rows, path):
-    pyplot = _pyplot()
+    pyplot = measure.pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6))
     for key in dict.fromkeys((row["model"], row["dtype"]) for row in rows):
         mine = [row for row in rows if (row["model"], row["dtype"]) == key]
@@ -191,7 +180,7 @@ def _plot_pictures(rows, path):
 
 
 def _plot_frames(result, path):
-    pyplot = _pyplot()
+    pyplot = measure.pyplot()
     rows = result["frames"]
     figure, axes = pyplot.subplots(figsize=(7, 0.4 * len(rows) + 1.2))
     names = ["%(model)s %(dtype)s %(width)dx%(height)d" % row for row in rows]

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import numpy as np
@@ -67,14 +66,12 @@ def _told(row):
 
 def _stream(node, width, height, rate, seconds):
     """Send frames at this rate for so long."""
-    frames = [conversions.to_message(np.roll(scene(width, height), shift, 1), Header(frame_id="camera"))
-              for shift in range(0, 64, 8)]
-    sent, arrived, statuses, lock = [], {}, [], threading.Lock()
+    still = scene(width, height)
+    frames = [conversions.to_message(np.roll(still, shift, 1), Header(frame_id="camera")) for shift in range(0, 64, 8)]
+    sent, arrived, statuses = [], {}, []
 
     def listen(message):
-        now = time.time()
-        with lock:
-            arrived[message.header.stamp.to_nsec()] = now
+        arrived[message.header.stamp.to_nsec()] = time.time()
 
     camera = rospy.Publisher("image", Image, queue_size=2)
     listeners = [rospy.Subscriber(NODE + "/image", Image, listen, queue_size=10, buff_size=2**26, tcp_nodelay=True),

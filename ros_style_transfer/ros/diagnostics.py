@@ -1,12 +1,11 @@
 """What ``/diagnostics`` says of the node: each camera's stream, and the model."""
-import os
-
 import rospy
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import Updater
 
 from ros_style_transfer.msg import StyleStatus
 
+from .. import images
 from ..meter import STEPS
 
 SLOWEST = 0.9  # share of the expected rate below which a stream is warned of
@@ -43,7 +42,7 @@ class Diagnostics:
         status.add("model", model)
         status.add("device", device)
         status.add("precision", dtype)
-        status.add("memory of the process", "%.0f MB" % (resident_bytes() / 1e6))
+        status.add("memory of the process", "%.0f MB" % (images.own_memory() / 1e6))
         status.add("last event", message)
         status.add("last error", last_error or "none")
         return status
@@ -73,8 +72,3 @@ class Diagnostics:
         status.add("failed", str(counts.failed))
         return status
 
-
-def resident_bytes():
-    """The memory that this process has in RAM."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
