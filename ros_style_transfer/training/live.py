@@ -39,8 +39,8 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.085,
-    "twin": 10.0,
+    "content": 0.09,
+    "twin": 13.0,
     "same": 1.0,
     "range": 10.0,
 }
