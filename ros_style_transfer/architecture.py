@@ -4,6 +4,8 @@ The cascade: an encoder is a VGG network (Simonyan & Zisserman 2014) of chosen w
 relu5_1.  Each level has a decoder of its own, as in Li et al. 2017, that mirrors the encoder up to
 there in blocks: block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
 """
+import functools
+
 import numpy as np
 
 LEVELS = (5, 4, 3, 2, 1)  # coarse to fine, the order of Li et al. 2017
@@ -87,11 +89,12 @@ LIVE_PAIRS = (2, 2, 1)  # residual pairs of the decoder at each tap
 LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
 DRAWN = 0  # what the decoder has drawn at a quarter, a level as the taps are: it is given the style's statistics, too
 CODE_WIDTH = 64  # the style code's hidden layer
-CANVAS_SIDE = 256  # pixels after which the canvas repeats
+CANVAS_SIDE = 1024  # pixels after which the canvas repeats
 EVEN = 0.15  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
 EVEN_LEAST = 0.005  # the same in a picture that is even all over, of 0..1
 
 
+@functools.lru_cache(maxsize=None)
 def canvas():
     """The grain under the paint: float32 ``[CANVAS_SIDE, CANVAS_SIDE]``, mean 0, deviation 1, always the same.
 
@@ -99,15 +102,17 @@ def canvas():
     noise beside the picture where it is even: ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it,
     where ``V`` is the variance of the lightness (mean of R, G and B) and ``v`` that of three by
     three blocks of 8x8 pixels.  As it stands still under the frames, it shimmers no more than they
-    do.  Every octave of periods from 4 to 64 pixels, dabs to patches, is as loud; it repeats
-    without a seam.
+    do.  Every octave of periods from 4 to 256 pixels, dabs to clouds, is as loud: were there a
+    largest patch that one could see, it would make a pattern.  It repeats without a seam.
     """
     # RandomState: numpy promises these numbers for all its versions.
     white = np.fft.rfft2(np.random.RandomState(16).standard_normal((CANVAS_SIDE, CANVAS_SIDE)))
     frequency = np.hypot(np.fft.fftfreq(CANVAS_SIDE)[:, None], np.fft.rfftfreq(CANVAS_SIDE)[None])
-    band = (frequency >= 1 / 64) & (frequency <= 1 / 4)
-    grain = np.fft.irfft2(white * band / np.maximum(frequency, 1 / 64), (CANVAS_SIDE, CANVAS_SIDE))
-    return (grain / grain.std()).astype(np.float32)
+    band = (frequency >= 1 / 256) & (frequency <= 1 / 4)
+    grain = np.fft.irfft2(white * band / np.maximum(frequency, 1 / 256), (CANVAS_SIDE, CANVAS_SIDE))
+    grain = (grain / grain.std()).astype(np.float32)
+    grain.flags.writeable = False  # every caller has the same array
+    return grain
 
 
 def live_levels(pairs=LIVE_PAIRS):
