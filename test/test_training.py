@@ -364,6 +364,19 @@ def test_blur_is_the_binomial_filters(scene):
     assert np.allclose(blurred[0], expected, atol=1e-3)
 
 
+def test_weave_is_the_grid_and_nothing_else():
+    y, x = np.mgrid[:100, :164]
+    rng = np.random.default_rng(0)
+    cell = rng.normal(0, 0.05, (4, 4, 3))
+    cell -= cell.mean((0, 1))
+    slope = (0.01 * x - 0.003 * y)[..., None] * [1.0, 0.5, -1.0]
+    found = np.asarray(live.weave(np.float32(slope + np.tile(cell, (25, 41, 1)))[None]))
+    assert found.shape == (1, 3, 4, 5, 4, 3)
+    assert np.allclose(found, np.roll(cell, (-2, -2), (0, 1))[:, None], atol=1e-4)
+    noise = rng.normal(0, 0.05, (1, 100, 164, 3))
+    assert np.asarray(live.weave(np.float32(noise))).std() < 0.05 / 6
+
+
 @pytest.fixture
 def eyes():
     """A teacher of five taps that anybody can compute: the picture's channels, mixed and pooled."""

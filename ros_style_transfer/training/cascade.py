@@ -21,7 +21,7 @@ WEIGHTS = {
     "distill": 1.0,
     "features": 2.0,
     "image": 1.0,
-    "style": 8.0,
+    "style": 11.0,
     "content": 25.0,
     "range": 20.0,
 }
@@ -75,8 +75,6 @@ class CascadeTrainer(keras.Model):
         self.stylizing = stage.name == "stylize"
         if not self.stylizing:
             return lambda rng: {"content": random_crops(rng, photos, paintings, stage.batch, stage.size)}
-        # What whitening sees must hold still while the decoder learns to paint from it.
-        self.encoder.trainable = False
         return pairs(self.teacher, stage, args, photos, paintings)
 
     def sheet(self, content, style):

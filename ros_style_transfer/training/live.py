@@ -43,6 +43,7 @@ WEIGHTS = {
     "twin": 13.0,
     "same": 1.0,
     "range": 10.0,
+    "grid": 100.0,
 }
 
 
@@ -138,6 +139,17 @@ def unfold(x):
     return ops.reshape(x, (b, 2 * h, 2 * w, c // 4))
 
 
+def weave(rgb, block=32):
+    """The grid that `unfold` may leave on ``rgb [b,h,w,3]``: what every fourth pixel along both sides has in
+    common, in each block, beside its neighbourhood: ``[b,h',4,w',4,3]``."""
+    # Box filters of four and of two pixels: together they have no shift, keep slopes and take off any such grid.
+    near = ops.average_pool(ops.average_pool(rgb, 4, 1), 2, 1)
+    fine = rgb[:, 2:-2, 2:-2] - near
+    h, w = fine.shape[1] // block, fine.shape[2] // block
+    cells = ops.reshape(fine[:, : h * block, : w * block], (-1, h, block // 4, 4, w, block // 4, 4, 3))
+    return ops.mean(cells, (2, 5))
+
+
 def live_arrays(rng, widths=LIVE_WIDTHS, pairs=LIVE_PAIRS):
     """A start: He initialisation, residual branches, the code and the picture small."""
     arrays = {}
@@ -172,7 +184,7 @@ class LiveTrainer(keras.Model):
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
         self.stylizing = False
-        names = ["loss", "style", "content", "twin", "range", "same", "image", "distill"]
+        names = ["loss", "style", "content", "twin", "range", "same", "grid", "image", "distill"]
         self.trackers = trackers(names + ["style%d" % level for level in LEVELS])
         self.seeds = keras.random.SeedGenerator(7)
         self.built = True
@@ -276,6 +288,7 @@ class LiveTrainer(keras.Model):
         losses = {"style": sum(style.values()) / len(style), "content": structure}
         losses["range"] = mean_square(painted - shown)
         losses["same"] = mean_square(same - content[:some])
+        losses["grid"] = mean_square(weave(painted))
         # What is painted must go with the scene.
         shape = (some, side - 2 * MARGIN, side - 2 * MARGIN, 3)
         losses["twin"] = mean_square(ops.slice(painted[:some], (0, MARGIN, MARGIN, 0), shape)
