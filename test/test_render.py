@@ -252,7 +252,7 @@ def test_the_command_says_in_one_line_what_is_wrong(photo, tmp_path, monkeypatch
 
 def test_an_interrupted_render_is_resumed(photo, tmp_path):
     out = tmp_path / "out.png"
-    args = [photo, "--style", "mosaic", "-o", out, "--iterations", 400, "--scales", 1, "--json"]
+    args = [photo, "--style", "mosaic", "-o", out, "--iterations", 5000, "--scales", 1, "--json"]
     process = command(*args, stdin=subprocess.PIPE)
     lines = [json.loads(process.stdout.readline()) for _ in range(5)]
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5]
@@ -265,7 +265,7 @@ def test_an_interrupted_render_is_resumed(photo, tmp_path):
     assert json.loads(process.stdout.readline())["iteration"] > 5
     process.kill()
     process.communicate()
-    code, _, err = run(photo, "--style", "ink_wash", "-o", out, "--iterations", 400, "--scales", 1, "--resume")
+    code, _, err = run(photo, "--style", "ink_wash", "-o", out, "--iterations", 5000, "--scales", 1, "--resume")
     assert code == 1 and "other pictures or options" in err
 
 

@@ -250,6 +250,7 @@ class PanelTest(unittest.TestCase):
         click(self.panel.mix)
         self.click_style("mosaic")
         self.wait_for_status(lambda status: status.style == "chalk,mosaic" and list(status.weights) == [1, 1])
+        self.wait(lambda: list(self.panel.weights) == ["chalk", "mosaic"])  # the panel hears of it when it does
         drag(self.panel.weights["chalk"], 0.25)
         self.wait_for_status(lambda status: len(status.weights) == 2 and abs(status.weights[0] - 0.25) < 0.1)
         self.assertEqual(self.status.newest().weights[1], 1)
