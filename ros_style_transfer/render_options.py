@@ -17,7 +17,7 @@ class RenderOptions(NamedTuple):
     """How to render; see `gatys` for what the losses are.  What `options.Controls` has, too, means the same."""
 
     network: str = "compact"
-    content_weight: float = 0.06
+    content_weight: float = 0.04
     style_weight: float = 1.0
     tv_weight: float = 0.0
     tv_power: float = 1.0
@@ -28,7 +28,7 @@ class RenderOptions(NamedTuple):
     pooling: str = "max"
     init: str = "content"
     optimizer: str = "lbfgs"
-    iterations: int = 55
+    iterations: int = 70
     scales: int = 3
     learning_rate: float = 0.02
     averaging: float = 0.99
