@@ -1,4 +1,6 @@
 """Messages of any kind, also such as no honest camera sends, to pictures and back."""
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -48,6 +50,17 @@ def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
         assert conversions.to_labels(message).shape == (height, width)
     except ImageError as error:
         assert str(error)
+
+
+def test_a_row_of_four_gigabytes_costs_no_memory():
+    step = 2**32 - 1
+    tracemalloc.start()
+    one = converted(Image(Header(), 1, 2, "mono8", 0, step, bytes([7, 9])))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
+    np.testing.assert_array_equal(one, [[[7] * 3, [9] * 3]])
+    assert converted(Image(Header(), 2, 2, "mono8", 0, step, bytes(400))) is None
 
 
 @settings(max_examples=60, deadline=None)

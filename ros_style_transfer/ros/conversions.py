@@ -84,7 +84,8 @@ def to_labels(message):
 def _unpadded(message, row):
     """The message with its rows' padding cut off, which cv_bridge would take for pixels."""
     data = np.frombuffer(message.data, np.uint8)
-    data = np.resize(data, message.step * message.height).reshape(message.height, message.step)[:, :row]
+    # A view: the last row may come without its padding, and a step of any size costs no memory.
+    data = np.lib.stride_tricks.as_strided(data, (message.height, row), (message.step, 1), writeable=False)
     return Image(message.header, message.height, message.width, message.encoding,
                  message.is_bigendian, row, data.tobytes())
 
