@@ -49,7 +49,7 @@ class LossNetwork(Convolutions):
         self.channels = {name: width for name, _, width in layers}
 
     def features(self, rgb, wanted):
-        """``{layer: [h / 2^(block-1), w / 2^(block-1), c]}``, float32, of the layers ``wanted``.
+        """``{layer: [h / 2^(block-1), w / 2^(block-1), c]}``, in the network's dtype, of the layers ``wanted``.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1.
@@ -61,7 +61,7 @@ class LossNetwork(Convolutions):
                 x = self._pool(x, 2, 2, "VALID")
             x = self(x, layer)
             if layer in wanted:
-                found[layer] = tf.cast(x[0], tf.float32)
+                found[layer] = x[0]
             if len(found) == len(wanted):
                 break
         return found
@@ -138,15 +138,26 @@ class Target(NamedTuple):
     scale: tf.Tensor
 
 
+@tf.custom_gradient
+def products(flat):
+    """``F'F`` of ``F [n, c]``, float32; its gradient in one multiplication, where the general rule needs two, and in
+    what ``F`` came in: it goes back through convolutions in that."""
+    def gradient(upstream):
+        return tf.matmul(flat, tf.cast(upstream + tf.transpose(upstream), flat.dtype))
+
+    exact = tf.cast(flat, tf.float32)
+    return tf.matmul(exact, exact, transpose_a=True), gradient
+
+
 def moments(features, share=None):
     """`Moments` (sums) of ``features [h, w, c]`` in the regions ``share [r, h, w]``; None: the whole."""
     flat = tf.reshape(features, (-1, tf.shape(features)[-1]))
     if share is None:
         count = tf.cast(tf.shape(flat)[:1], tf.float32)
-        return Moments(count, tf.reduce_sum(flat, 0)[None], tf.matmul(flat, flat, transpose_a=True)[None])
-    share = tf.reshape(share, (tf.shape(share)[0], -1))
-    products = tf.map_fn(lambda part: tf.matmul(flat * part[:, None], flat, transpose_a=True), share)
-    return Moments(tf.reduce_sum(share, 1), tf.matmul(share, flat), products)
+        return Moments(count, tf.reduce_sum(tf.cast(flat, tf.float32), 0)[None], products(flat)[None])
+    flat, share = tf.cast(flat, tf.float32), tf.reshape(share, (tf.shape(share)[0], -1))
+    of_regions = tf.map_fn(lambda part: products(flat * tf.sqrt(part)[:, None]), share)
+    return Moments(tf.reduce_sum(share, 1), tf.matmul(share, flat), of_regions)
 
 
 def divided(sums):
@@ -204,7 +215,8 @@ class Objective:
     def _specs(self, layers):
         """The signatures of contents, their scales, targets, sums and regions' shares of ``layers``."""
         regions = tf.TensorSpec((None,))
-        features = {n: tf.TensorSpec((None, None, self.network.channels[n])) for n in self._content}
+        features = {n: tf.TensorSpec((None, None, self.network.channels[n]), self.network.dtype)
+                    for n in self._content}
         vectors = {n: tf.TensorSpec((None, self.network.channels[n])) for n in layers}
         matrices = {n: tf.TensorSpec((None, self.network.channels[n], self.network.channels[n])) for n in layers}
         targets = {n: Target(vectors[n], *[matrices[n]] * 3, regions, regions) for n in layers}
@@ -285,7 +297,7 @@ class Objective:
             if self._options.relative:
                 total = square = count = 0.0
                 for features, (inner, outer) in zip(self._contents, self._tiles):
-                    part = _positions(features[layer], layer, _inside(inner, outer))
+                    part = tf.cast(_positions(features[layer], layer, _inside(inner, outer)), tf.float32)
                     total += tf.reduce_sum(part, (0, 1))
                     square += tf.reduce_sum(tf.square(part), (0, 1))
                     count += float(part.shape[0] * part.shape[1])
@@ -405,7 +417,8 @@ class Objective:
         return content, tape.gradient(loss, x)
 
     def _content_of(self, features, contents, content_scale):
-        return sum(tf.reduce_sum(tf.square(features[layer] - contents[layer])) / content_scale[layer]
+        exact = lambda values: tf.cast(values, tf.float32)
+        return sum(tf.reduce_sum(tf.square(exact(features[layer]) - exact(contents[layer]))) / content_scale[layer]
                    for layer in self._content)
 
     def _style_of(self, sums, targets):
@@ -438,10 +451,12 @@ class Objective:
             return tf.constant(0.0), tf.zeros_like(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            steps = tf.square(x[:-1, :-1] - x[1:, :-1]) + tf.square(x[:-1, :-1] - x[:-1, 1:])
             # No power below 1 has a slope at 0.
-            tv = self._options.tv_weight * 3.0 * tf.reduce_mean(tf.pow(steps + TINY, self._options.tv_power))
-        return tv, tape.gradient(tv, x)
+            steps = tf.square(x[:-1, :-1] - x[1:, :-1]) + tf.square(x[:-1, :-1] - x[:-1, 1:]) + TINY
+            # steps^p, whose slope is p steps^(p - 1): a power costs more than all the rest here, one is enough.
+            powers = steps * tf.stop_gradient(tf.pow(steps, self._options.tv_power - 1.0))
+            tv = self._options.tv_weight * 3.0 * tf.reduce_mean(powers)
+        return tv, self._options.tv_power * tape.gradient(tv, x)
 
 
 def tiles(height, width, side, reach):

@@ -18,11 +18,11 @@ import numpy as np
 from . import colours, images, masks, minimise, spectrum
 from .errors import OptionError
 from .gatys import Objective, load_network
+from .vgg import fastest_dtype
 
 SMALLEST = 32  # pixels a side that every network can look at
 COARSEST_SIDE = 64  # no size of the pyramid is smaller
-COARSER = 1.5  # times as many iterations at every coarser size: they cost a quarter
-DETAIL = 0.6  # how much of the content's detail an enlarged picture gets; all of it would have to be undone
+DETAIL = 0.5  # how much of the content's detail an enlarged picture gets; all of it would have to be undone
 GRAIN = 0.004  # of 0..1, added to the first picture: where all is even, no direction is better than another
 HISTORY = 20  # L-BFGS's pairs, if there is memory for them
 FEWEST = 3
@@ -76,7 +76,8 @@ class Renderer:
 
     def __init__(self, options, weights_file=None, clock=time.monotonic):
         self._options, self._clock = options, clock
-        self._network = load_network(options.network, weights_file, options.pooling, options.dtype)
+        self._dtype = fastest_dtype() if options.dtype == "auto" else options.dtype
+        self._network = load_network(options.network, weights_file, options.pooling, self._dtype)
 
     def render(self, content, styles, weights=None, mask=None, initial=None, start=None):
         """Iterate over the `Progress` of a render; the last one's ``x`` is for `picture`.
@@ -107,8 +108,10 @@ class Renderer:
         x, curvature, first, done = None, None, 0, 0
         if start is not None:
             x, curvature, first, done = start.x, start.curvature, start.scale, start.iteration
-        costs = [height * width * COARSER ** (len(sizes) - 1 - n) for n, (height, width) in enumerate(sizes)]
-        objective, note = Objective(self._network, o), ""
+        costs = [height * width for height, width in sizes]
+        objective, notes = Objective(self._network, o), []
+        if o.dtype == "auto":
+            notes.append("convolutions in %s, the faster here" % self._dtype)
         for scale in range(first, len(sizes)):
             height, width = sizes[scale]
             small = _scaled(whole, height, width)
@@ -122,28 +125,27 @@ class Renderer:
             if scale == first:
                 left = objective.leave_out(x, LITTLE)
                 if left:
-                    note = "left out, since they hold next to nothing of the loss: " + ", ".join(left)
-            iterations = math.ceil(o.iterations * COARSER ** (len(sizes) - 1 - scale))
+                    notes.append("left out, since they hold next to nothing of the loss: " + ", ".join(left))
             # Each size has its share of the time, whatever the ones before made of theirs.
             until = o.time_budget * sum(costs[: scale + 1]) / sum(costs) if o.time_budget else math.inf
             values, entered = [], self._clock()
-            for iterate in itertools.islice(self._iterates(objective, x, history, curvature), iterations - done):
+            for iterate in itertools.islice(self._iterates(objective, x, history, curvature), o.iterations - done):
                 x, gradient, done = iterate.x, iterate.gradient, done + 1
                 values.append(iterate.value)
                 seconds = self._clock() - begun
                 pace = (self._clock() - entered) / len(values)
-                left = pace * (iterations - done) + pace * iterations * sum(costs[scale + 1 :]) / costs[scale]
-                yield Progress(scale, len(sizes), width, height, done, iterations, iterate.evaluations, iterate.value,
+                left = pace * (o.iterations - done) + pace * o.iterations * sum(costs[scale + 1 :]) / costs[scale]
+                yield Progress(scale, len(sizes), width, height, done, o.iterations, iterate.evaluations, iterate.value,
                                iterate.parts, seconds, min(left, max(0.0, (o.time_budget or math.inf) - seconds)),
-                               iterate.note or note, x, curvature)
-                note = ""
+                               "; ".join(notes + [iterate.note] * bool(iterate.note)), x, curvature)
+                notes = []
                 if seconds + pace > until or self._has_settled(values):
                     break
             if not values:
                 here = objective(x)
                 gradient = here.gradient
-                if done < iterations:  # else this size was done before the render was cut off
-                    yield Progress(scale, len(sizes), width, height, done, iterations, 1, here.value, here.parts,
+                if done < o.iterations:  # else this size was done before the render was cut off
+                    yield Progress(scale, len(sizes), width, height, done, o.iterations, 1, here.value, here.parts,
                                    self._clock() - begun, 0.0, "at %dx%d no step lowers the loss" % (width, height),
                                    x, curvature)
             done = 0

@@ -39,7 +39,7 @@ class RenderOptions(NamedTuple):
     style_crop: float = 1.0
     feather: float = 4.0
     seed: int = 0
-    dtype: str = DTYPES[0]
+    dtype: str = "auto"
     max_memory: float = 0.0
 
 
@@ -79,7 +79,7 @@ DESCRIPTIONS = {
     "pooling": (str, "max, or average (smoother)"),
     "init": (str, "content, noise, style, wct (painted by the cascade first), or a picture"),
     "optimizer": (str, "lbfgs or adam"),
-    "iterations": (int, "at the full size; half as many again at each smaller one"),
+    "iterations": (int, "at every size"),
     "scales": (int, "sizes, each half of the next, coarse to fine"),
     "learning_rate": (float, "Adam's"),
     "averaging": (float, "Adam: share of the iterates' average that stays in a step; 0: none"),
@@ -87,7 +87,7 @@ DESCRIPTIONS = {
     "time_budget": (float, "seconds, shared out among the sizes; 0: no limit"),
     **{name: CONTROLS[name] for name in ("keep_colours", "style_scale", "style_crop", "feather")},
     "seed": (int, "of the noise"),
-    "dtype": (str, "what convolutions compute in: float32, bfloat16 or float16"),
+    "dtype": (str, "what convolutions compute in: float32, bfloat16, float16, or auto, the faster of the first two"),
     "max_memory": (float, "megabytes; what does not fit is evaluated in tiles; 0: most of what is free"),
 }
 _RANGES = {

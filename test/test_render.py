@@ -50,6 +50,15 @@ def test_a_render_takes_on_the_style_and_keeps_the_content(styles):
         assert losses == sorted(losses, reverse=True)
 
 
+def test_a_render_says_which_precision_it_chose(styles):
+    from ros_style_transfer.vgg import fastest_dtype
+
+    _, steps = rendered(style=[styles["mosaic"]], iterations=2)
+    assert steps[0].note == "convolutions in %s, the faster here" % fastest_dtype()
+    assert not any(step.note for step in steps[1:])
+    assert not rendered(style=[styles["mosaic"]], iterations=1, dtype="float32")[1][0].note
+
+
 def test_more_content_weight_keeps_more_content(styles):
     near, far = (rendered(style=[styles["mosaic"]], content_weight=weight)[0] for weight in (3.0, 0.01))
     change = lambda picture: np.abs(picture.astype(float) - CONTENT).mean()
@@ -68,9 +77,9 @@ def test_more_total_variation_weight_is_smoother(styles):
     {"style_scale": 0.5}, {"style_crop": 0.5}, {"scales": 1}, {"dtype": "bfloat16"}])
 def test_every_option_renders_and_lowers_the_style_distance(styles, option):
     style = styles["mosaic"]
-    picture, _ = rendered(style=[style], **option)
+    picture, _ = rendered(style=[style], **{"dtype": "float32", **option})
     assert style_distance(picture, style) < 0.8 * style_distance(CONTENT, style)
-    assert (picture != rendered(style=[style])[0]).any()
+    assert (picture != rendered(style=[style], dtype="float32")[0]).any()
 
 
 def test_it_begins_with_any_picture(styles):
