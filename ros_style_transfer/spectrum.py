@@ -29,7 +29,7 @@ def measure(evaluate, x, gradient, seed=0):
     if not np.isfinite(change).all():
         return None
     sent, came = np.fft.rfft2(noise, axes=(0, 1)), np.fft.rfft2(change, axes=(0, 1))
-    rings = np.minimum((_frequency(*x.shape[:2]) / _HIGHEST * RINGS).astype(int), RINGS - 1)
+    rings = np.minimum((_frequency(*x.shape[:2])[:, : sent.shape[1]] / _HIGHEST * RINGS).astype(int), RINGS - 1)
     found = np.full((RINGS, 3, 3), np.nan)
     for ring in range(RINGS):
         a, b = sent[rings == ring], came[rings == ring]
@@ -50,8 +50,7 @@ def inverse(hessian, height, width):
     values = np.maximum(values, FLOOR * values.max()) / (height * width)
     matrices = np.einsum("kij,kj,klj->kil", vectors, 1 / values, vectors)
     at = (np.arange(RINGS) + 0.5) / RINGS * _HIGHEST
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
-    field = np.stack([np.interp(frequency, at, matrices[:, i, j]) for i in range(3) for j in range(3)])
+    field = np.stack([np.interp(_frequency(height, width), at, matrices[:, i, j]) for i in range(3) for j in range(3)])
     field = field.reshape(3, 3, height, width, 1).astype(np.float32)
 
     def times(vector):
@@ -65,5 +64,5 @@ def inverse(hessian, height, width):
 
 
 def _frequency(height, width):
-    """Cycles a pixel of numpy's ``rfft2``, ``[height, width // 2 + 1]``."""
-    return np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    """Cycles a pixel of a picture's waves, ``[height, width]``, in the order of numpy's ``fft2``."""
+    return np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))

@@ -443,7 +443,7 @@ def material(tmp_path_factory, styles):
         if n < 2:
             images.write(str(folder / "few" / (name + ".jpg")), styles[name][:256, :256])
     rng, arrays = np.random.default_rng(0), {}
-    for name, channels, width in architecture.encoder_layers():
+    for name, channels, width in architecture.encoder_layers(convolutions=architecture.ALL_CONVOLUTIONS):
         kernel = rng.standard_normal((3, 3, channels, width), np.float32) * np.sqrt(2 / (9 * channels))
         arrays[name + "_kernel"], arrays[name + "_bias"] = kernel.astype(np.float16), np.zeros(width, np.float16)
     np.savez(str(folder / "teacher.npz"), **arrays)

@@ -16,6 +16,7 @@ from keras import ops
 
 from .. import weights
 from ..architecture import CONVOLUTIONS, LITE_PAIRS, LIVE_PAIRS, LIVE_WIDTHS
+from ..errors import StyleTransferError
 from . import data, networks, sheets
 from .cascade import CascadeTrainer
 from .live import LiveTrainer, live_arrays
@@ -57,7 +58,7 @@ def parse(argv=None):
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
     parser.add_argument("model", choices=sorted(STAGES))
     parser.add_argument("--teacher", help="VGG's official ImageNet weights: a .npz with Keras' names and layout, or "
-                                          "Keras' .h5 without top; Keras fetches them if this is not given")
+                                          "Keras' .h5 without top; fetched if this is not given")
     parser.add_argument("--backbone", choices=sorted(CONVOLUTIONS), default="vgg16",
                         help="which VGG the teacher is (default: %(default)s)")
     parser.add_argument("--widths", type=lambda text: tuple(int(width) for width in text.split(",")),
@@ -204,4 +205,7 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StyleTransferError as error:
+        raise SystemExit("error: %s" % error) from None

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .. import imagenet
 from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
 
 
@@ -137,34 +138,12 @@ def decoder_arrays(rng, backbone, widths):
 
 
 def load_teacher(path, backbone="vgg16"):
-    """The official ImageNet weights of a VGG, rewritten so that it takes RGB in 0..1 like ours.
-
-    Args:
-        path: a ``.npz`` with Keras' names and layout (``block1_conv1_kernel``, BGR 0..255 less its
-            mean), Keras' own ``.h5`` without top, or None: Keras fetches it.
+    """ImageNet's weights (`imagenet.load`; fetched if ``path`` is None) as a network that takes RGB in 0..1 like ours.
 
     Returns:
         ``{NAME_kernel, NAME_bias: float32}``.
     """
-    layers = [name for name, _, _ in encoder_layers(backbone)]
-    if path is not None and path.endswith(".npz"):
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in layers if name + "_kernel" not in file.files]
-            if missing:
-                raise SystemExit("%s holds no %s with %s" % (path, backbone, ", ".join(missing)))
-            arrays = {name + part: file[name + part].astype(np.float32)
-                      for name in layers for part in ("_kernel", "_bias")}
-    else:
-        make = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[backbone]
-        try:
-            model = make(weights=path or "imagenet", include_top=False)
-        except Exception as error:  # whatever Keras or the network says
-            raise SystemExit("cannot %s the weights of %s: %s"
-                             % ("read" if path else "fetch", backbone, error)) from None
-        arrays = {}
-        for name in layers:
-            kernel, bias = model.get_layer(name).get_weights()
-            arrays[name + "_kernel"], arrays[name + "_bias"] = kernel.astype(np.float32), bias.astype(np.float32)
+    arrays = dict(imagenet.load(backbone, path or imagenet.fetch(backbone)))
     arrays["block1_conv1_kernel"] = arrays["block1_conv1_kernel"][:, :, ::-1] * 255.0
     return arrays
 
