@@ -10,6 +10,7 @@ from .architecture import (
     EVEN_LEAST,
     LIVE_PAIRS,
     LIVE_TAPS,
+    MEAN_RGB,
     canvas,
     live_layers,
     live_levels,
@@ -17,12 +18,14 @@ from .architecture import (
     live_pairs,
     live_reach,
 )
-from .vgg import Convolutions, graph, postprocess, preprocess, upsample
+from .vgg import Convolutions, graph, upsample
 
 PICTURE = tf.TensorSpec((None, None, 3))
 PLANE = tf.TensorSpec((None, None))
 VECTOR = tf.TensorSpec((None,))
 STRIP = 1024  # rows, a multiple of 8
+# ImageNet's mean colour as it lies in four pixels folded into channels (space to depth), and the canvas' mean.
+FOLDED_MEAN = np.float32([*MEAN_RGB] * 4 + [0.0] * 4)
 
 
 class Live(tf.Module):
@@ -119,8 +122,8 @@ class Live(tf.Module):
 
     def _encoded(self, rgb, ground, last):
         net = self.net
-        planes = preprocess(rgb[None], net.dtype), tf.cast(ground[None, ..., None], net.dtype)
-        x = tf.concat([tf.nn.space_to_depth(plane, 2) for plane in planes], -1)
+        planes = (tf.nn.space_to_depth(plane, 2) for plane in (rgb[None], ground[None, ..., None]))
+        x = tf.cast(tf.concat(list(planes), -1) - FOLDED_MEAN, net.dtype)
         taps = {1: net(net(x, "encoder0"), "encoder1", relu=False)}
         for level in range(2, last + 1):
             x = net(tf.nn.relu(taps[level - 1]), "encoder%da" % level)
@@ -143,7 +146,7 @@ class Live(tf.Module):
         x = tf.nn.depth_to_space(net(tf.nn.relu(drawn[None]), "up1"), 2)
         x = net(x, "decoder0", modulation=modulation["decoder0"])
         x = net(x, "image", relu=False)
-        return postprocess(tf.nn.depth_to_space(tf.cast(x, tf.float32), 2))[0]
+        return tf.nn.depth_to_space(tf.cast(x, tf.float32) + FOLDED_MEAN[:12], 2)[0]
 
     def _modulation(self, moments):
         """``{layer: (gain, bias)}``, ``[c]`` each: how the style drives the decoder's channels."""

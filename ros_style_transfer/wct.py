@@ -119,10 +119,13 @@ def moved(content, affine):
 def apply(affine, features):
     """``features [h, w, c]`` through an `AffineMap`, in their own type."""
     dtype = features.dtype
-    centred = tf.cast(tf.cast(features, tf.float32) - affine.centre, dtype)
-    # A 1x1 convolution: what folds into the decoder's next one.
-    return tf.nn.conv2d(centred[None], tf.cast(affine.matrix, dtype)[None, None], 1, "VALID")[0] + tf.cast(
-        affine.offset, dtype)
+    # What is lost of the centre in a short type is made good in the offset, in float32.
+    centre = tf.cast(affine.centre, dtype)
+    lost = tf.cast(centre, tf.float32) - affine.centre
+    offset = affine.offset + tf.linalg.matvec(affine.matrix, lost, transpose_a=True)
+    # A 1x1 convolution with its bias: one operation.
+    moved = tf.nn.conv2d((features - centre)[None], tf.cast(affine.matrix, dtype)[None, None], 1, "VALID")
+    return tf.nn.bias_add(moved, tf.cast(offset, dtype))[0]
 
 
 def swap(content, style, patch=3, stride=1):
