@@ -90,7 +90,7 @@ LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
 DRAWN = 0  # what the decoder has drawn at a quarter, a level as the taps are: it is given the style's statistics, too
 CODE_WIDTH = 64  # the style code's hidden layer
 CANVAS_SIDE = 1024  # pixels after which the canvas repeats
-EVEN = 0.15  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
+EVEN = 0.1  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
 EVEN_LEAST = 0.005  # the same in a picture that is even all over, of 0..1
 
 
@@ -101,8 +101,9 @@ def canvas():
     A sky without a cloud gives a network nothing to paint strokes from.  The live model sees this
     noise beside the picture where it is even: ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it,
     where ``V`` is the variance of the lightness (mean of R, G and B) and ``v`` that of three by
-    three blocks of 8x8 pixels.  As it stands still under the frames, it shimmers no more than they
-    do.  Every octave of periods from 4 to 256 pixels, dabs to clouds, is as loud: were there a
+    three blocks of 8x8 pixels, of all such that a block is in the least: the canvas reaches up to
+    an edge, where it would else leave a rim.  As it stands still under the frames, it shimmers no
+    more than they do.  Every octave of periods from 4 to 256 pixels, dabs to clouds, is as loud: were there a
     largest patch that one could see, it would make a pattern.  It repeats without a seam.
     """
     # RandomState: numpy promises these numbers for all its versions.

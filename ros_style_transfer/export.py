@@ -66,6 +66,7 @@ def ground(rgb):
     blocks = tf.nn.avg_pool2d(tf.concat((light, light * light), -1), 8, 8, "VALID")
     variance = lambda moments: tf.nn.relu(moments[..., 1:] - tf.square(moments[..., :1]))
     here, whole = variance(tf.nn.avg_pool2d(blocks, 3, 1, "SAME")), variance(tf.reduce_mean(blocks, (1, 2)))
+    here = -tf.nn.max_pool2d(-here, 3, 1, "SAME")
     shown = 1.0 / (1.0 + here / tf.maximum(EVEN**2 * whole, EVEN_LEAST**2))
     height, width = tf.shape(rgb)[0], tf.shape(rgb)[1]
     shown = tf.image.resize(tf.image.resize(shown, (height // 2, width // 2)), (height, width), "nearest")

@@ -177,5 +177,6 @@ def evenness(rgb):
     sums = [cv2.boxFilter(plane, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
             for plane in (*blocks, np.ones_like(blocks[0]))]
     here, whole = variance(sums[0] / sums[2], sums[1] / sums[2]), variance(*(plane.mean() for plane in blocks))
+    here = cv2.erode(here, np.ones((3, 3), np.uint8))  # the least of all neighbourhoods that a block is in
     shown = 1.0 / (1.0 + here / max(EVEN**2 * whole, EVEN_LEAST**2))
     return cv2.resize(shown, (width // 2, height // 2))

@@ -70,11 +70,10 @@ def evenness(rgb):
     height, width = (side // 8 for side in light.shape)
     blocks = light.reshape(height, 8, width, 8)
     half = max(architecture.EVEN**2 * light.var(), architecture.EVEN_LEAST**2)
-    shown = np.empty((height, width))
-    for y in range(height):
-        for x in range(width):
-            around = blocks[max(y - 1, 0) : y + 2, :, max(x - 1, 0) : x + 2]
-            shown[y, x] = 1 / (1 + around.var() / half)
+    near = lambda at: slice(max(at - 1, 0), at + 2)
+    variances = np.array([[blocks[near(y), :, near(x)].var() for x in range(width)] for y in range(height)])
+    least = np.array([[variances[near(y), near(x)].min() for x in range(width)] for y in range(height)])
+    shown = 1 / (1 + least / half)
     for axis, count in ((0, height), (1, width)):
         at = (np.arange(4 * count) + 0.5) / 4 - 0.5  # middles of positions at half the sides, counted in blocks
         shown = np.apply_along_axis(lambda line: np.interp(at, np.arange(count), line), axis, shown)

@@ -119,6 +119,7 @@ def evenness(rgb):
     variance = lambda moments: ops.relu(moments[..., 1:] - ops.square(moments[..., :1]))
     here = variance(ops.average_pool(blocks, 3, 1, "same"))
     whole = variance(ops.mean(blocks, (1, 2), keepdims=True))
+    here = -ops.max_pool(-here, 3, 1, "same")
     shown = 1.0 / (1.0 + here / ops.maximum(EVEN**2 * whole, EVEN_LEAST**2))
     _, h, w, _ = ops.shape(rgb)
     # As the runtime does, at half the sides.
