@@ -17,18 +17,21 @@ class RenderOptions(NamedTuple):
     """How to render; see `gatys` for what the losses are.  What `options.Controls` has, too, means the same."""
 
     network: str = "compact"
-    content_weight: float = 0.04
+    content_weight: float = 0.037
     style_weight: float = 1.0
     tv_weight: float = 0.0
     tv_power: float = 1.0
     content_layers: Mapping[str, float] = {"block4_conv1": 1.0}
-    style_layers: Mapping[str, float] = {"block%d_conv1" % block: 1.0 for block in range(1, 6)}
+    # Taps alone leave what lies between them to chance.
+    style_layers: Mapping[str, float] = {
+        "block1_conv1": 0.7, "block1_conv2": 0.3, "block2_conv1": 0.7, "block2_conv2": 0.3, "block3_conv1": 0.7,
+        "block3_conv3": 0.3, "block4_conv1": 0.7, "block4_conv3": 0.3, "block5_conv1": 1.0}
     style_loss: str = "w2"
     relative: bool = True
     pooling: str = "max"
     init: str = "content"
     optimizer: str = "lbfgs"
-    iterations: int = 70
+    iterations: int = 80
     scales: int = 3
     learning_rate: float = 0.02
     averaging: float = 0.99
