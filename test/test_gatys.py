@@ -27,7 +27,9 @@ def features():
 
 
 def objective(network, content, style, tile=None, shares=None, regions=None, **options):
-    made = gatys.Objective(network, RenderOptions(**options))
+    """The objective with the style taken at the five taps, unless ``options`` say something else."""
+    taps = {"block%d_conv1" % level: 1.0 for level in range(1, 6)}
+    made = gatys.Objective(network, RenderOptions(**dict({"style_layers": taps}, **options)))
     made.prepare(content, regions or [[(1.0, style)]], shares, tile)
     return made
 
