@@ -103,8 +103,8 @@ def canvas():
     where ``V`` is the variance of the lightness (mean of R, G and B) and ``v`` that of three by
     three blocks of 8x8 pixels, of all such that a block is in the least: the canvas reaches up to
     an edge, where it would else leave a rim.  As it stands still under the frames, it shimmers no
-    more than they do.  Every octave of periods from 4 to 256 pixels, dabs to clouds, is as loud: were there a
-    largest patch that one could see, it would make a pattern.  It repeats without a seam.
+    more than they do.  Every octave of periods from 4 to 256 pixels, dabs to clouds, is as loud:
+    were there a largest patch that one could see, it would make a pattern.  It repeats without a seam.
     """
     # RandomState: numpy promises these numbers for all its versions.
     white = np.fft.rfft2(np.random.RandomState(16).standard_normal((CANVAS_SIDE, CANVAS_SIDE)))

@@ -353,8 +353,8 @@ def _whose(number, share):
 
 def _floats(rgb):
     """uint8 as float32 in 0..1, floats as they are; as a tensor."""
-    return tf.cast(tf.convert_to_tensor(rgb), tf.float32) / 255.0 if rgb.dtype == np.uint8 else (
-        tf.convert_to_tensor(rgb, tf.float32))
+    floats = tf.cast(tf.convert_to_tensor(rgb), tf.float32)
+    return floats / 255.0 if rgb.dtype == np.uint8 else floats
 
 
 def _strength(level, controls):

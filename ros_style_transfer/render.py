@@ -44,7 +44,7 @@ class Progress(NamedTuple):
         losses: its parts: content, style, tv.
         seconds: since the start.
         remaining: seconds, a guess.
-        note: what went wrong and what was done about it; mostly empty.
+        note: what was chosen or left out, or went wrong and what was done about it; mostly empty.
         x: float32 ``[height, width, 3]``, about 0..1.
         curvature: what `spectrum.measure` said of the size before, or None.
     """

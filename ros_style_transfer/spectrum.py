@@ -50,7 +50,8 @@ def inverse(hessian, height, width):
     values = np.maximum(values, FLOOR * values.max()) / (height * width)
     matrices = np.einsum("kij,kj,klj->kil", vectors, 1 / values, vectors)
     at = (np.arange(RINGS) + 0.5) / RINGS * _HIGHEST
-    field = np.stack([np.interp(_frequency(height, width), at, matrices[:, i, j]) for i in range(3) for j in range(3)])
+    frequency = _frequency(height, width)
+    field = np.stack([np.interp(frequency, at, matrices[:, i, j]) for i in range(3) for j in range(3)])
     field = field.reshape(3, 3, height, width, 1).astype(np.float32)
 
     def times(vector):

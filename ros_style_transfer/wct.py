@@ -124,8 +124,8 @@ def apply(affine, features):
     lost = tf.cast(centre, tf.float32) - affine.centre
     offset = affine.offset + tf.linalg.matvec(affine.matrix, lost, transpose_a=True)
     # A 1x1 convolution with its bias: one operation.
-    moved = tf.nn.conv2d((features - centre)[None], tf.cast(affine.matrix, dtype)[None, None], 1, "VALID")
-    return tf.nn.bias_add(moved, tf.cast(offset, dtype))[0]
+    product = tf.nn.conv2d((features - centre)[None], tf.cast(affine.matrix, dtype)[None, None], 1, "VALID")
+    return tf.nn.bias_add(product, tf.cast(offset, dtype))[0]
 
 
 def swap(content, style, patch=3, stride=1):

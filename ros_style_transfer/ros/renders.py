@@ -241,7 +241,7 @@ class Renders:
                 preview = conversions.to_message(shown, header)
                 self._preview.publish(preview)
             if progress["note"]:
-                rospy.logwarn("render: %s", progress["note"])
+                rospy.loginfo("render: %s", progress["note"])  # it has seen to it itself
             self._progress.publish(message)
             hooks.tell(message, preview)
 
