@@ -1,8 +1,8 @@
 """The shapes of our networks, in one place for the runtime (TensorFlow) and the training (Keras).
 
-The cascade: an encoder is a VGG network (Simonyan & Zisserman 2014) of chosen widths, cut after
-relu5_1.  Each level has a decoder of its own, as in Li et al. 2017, that mirrors the encoder up to
-there in blocks: block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
+The cascade: each level has an encoder of its own, a VGG network (Simonyan & Zisserman 2014) of chosen
+widths, cut after the level's ReLU (Li et al. 2017 share one), and a decoder that mirrors it in blocks:
+block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
 """
 import functools
 
@@ -20,8 +20,8 @@ VGG_WIDTHS = (64, 128, 256, 512, 512)
 MEAN_RGB = (123.68 / 255.0, 116.779 / 255.0, 103.939 / 255.0)
 
 
-def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS, convolutions=CONVOLUTIONS):
-    """The encoder's convolutions in order: ``[(name, channels in, channels out), ...]``.
+def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS, convolutions=CONVOLUTIONS, last=None):
+    """An encoder's convolutions in order: ``[(name, channels in, channels out), ...]``, up to the tap of ``last``.
 
     Names are Keras' own (``block4_conv1``).  A 2x2 max pool stands before each ``blockN_conv1``
     but the first; the tap of level ``l`` is the ReLU of ``block{l}_conv1``.
@@ -31,6 +31,8 @@ def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS, convolutions=CONVOLUTION
         for conv in range(1, count + 1):
             layers.append(("block%d_conv%d" % (block, conv), channels, width))
             channels = width
+            if block == last:
+                return layers
     return layers
 
 
@@ -68,12 +70,10 @@ def tap(level):
 def cascade_reach(level, backbone="vgg16"):
     """Pixels that the encoder up to ``level`` sees around a position, and its decoder around a pixel."""
     encoder, decoder, scale = 0, 0, 1
-    for name, _, _ in encoder_layers(backbone):
+    for name, _, _ in encoder_layers(backbone, last=level):
         if name == tap(int(name[5])) and int(name[5]) > 1:
             encoder, scale = encoder + scale, 2 * scale  # the pooling
         encoder += scale
-        if name == tap(level):
-            break
     for name, _, _ in decoder_layers(level, backbone):
         decoder += scale
         if upsampled(name):
@@ -186,11 +186,9 @@ def cascade_multiply_adds(backbone, widths, width, height):
     counts = {}
     for level in LEVELS:
         scale = 1
-        for name, channels, out in encoder_layers(backbone, widths):
+        for name, channels, out in encoder_layers(backbone, widths, last=level):
             scale = 2 ** (int(name[5]) - 1)
             counts["level%d_encoder_%s" % (level, name)] = 9 * channels * out * width * height / scale**2
-            if name == tap(level):
-                break
         for name, channels, out in decoder_layers(level, backbone, widths):
             counts["%s_decoder" % name] = 9 * channels * out * width * height / scale**2
             scale = scale // 2 if upsampled(name) else scale

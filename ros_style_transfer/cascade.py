@@ -10,7 +10,7 @@ PICTURE = tf.TensorSpec((None, None, 3))
 
 
 class Cascade(tf.Module):
-    """The encoder and five decoders of the multi-level WCT; `painter.paint` runs them level by level.
+    """The five encoders and decoders of the multi-level WCT; `painter.paint` runs them level by level.
 
     Args:
         arrays: the weights, as `weights.load` gives them.
@@ -21,19 +21,18 @@ class Cascade(tf.Module):
 
     def __init__(self, arrays, widths, backbone, dtype=tf.float32):
         super().__init__(name="cascade")
-        self.encoder = Encoder(arrays, backbone, widths, dtype)
+        self.encoders = {level: Encoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
         self.decoders = {level: Decoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
-        self.dtype = self.encoder.dtype
+        self.dtype = tf.as_dtype(dtype)
         self.levels = self.style_levels = LEVELS
         self.code_levels = ()  # nothing but features drives a decoder
         self._backbone = backbone
         # One graph for all sizes: a new camera, or a folder of pictures, never waits for tracing.
         self._encode, self._decode = {}, {}
         for level, width in zip(sorted(LEVELS), widths):
-            features = tf.TensorSpec((None, None, width), self.encoder.dtype)
+            features = tf.TensorSpec((None, None, width), self.dtype)
             self._encode[level] = graph(functools.partial(self._encoded, level=level), PICTURE)
             self._decode[level] = graph(functools.partial(self._decoded, level=level), features)
-        self._taps = graph(self._all_taps, PICTURE)
 
     def rounds(self, levels):
         """The levels that one encoding and decoding paints, in turn: each by itself."""
@@ -62,7 +61,7 @@ class Cascade(tf.Module):
 
     def taps(self, rgb):
         """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``."""
-        return self._taps(rgb)
+        return {level: self._encode[level](rgb) for level in LEVELS}
 
     def draw(self, features, moments=None):
         """The features as they are: a decoder here is one, from its level to the picture."""
@@ -74,10 +73,7 @@ class Cascade(tf.Module):
         return self._decode[level](values)
 
     def _encoded(self, rgb, level):
-        return self.encoder.taps(rgb[None], level)[level][0]
+        return self.encoders[level].encode(rgb[None])[0]
 
     def _decoded(self, features, level):
         return tf.cast(self.decoders[level].decode(features[None])[0], tf.float32)
-
-    def _all_taps(self, rgb):
-        return {level: features[0] for level, features in self.encoder.taps(rgb[None]).items()}

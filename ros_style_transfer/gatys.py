@@ -93,7 +93,7 @@ def block_of(layer):
 
 
 def load_network(name, path=None, pooling="max", dtype="float32"):
-    """The `LossNetwork` called ``name``: ``vgg16``, ``vgg19`` or ``compact``, the cascade's encoder.
+    """The `LossNetwork` called ``name``: ``vgg16``, ``vgg19`` or ``compact``, VGG16 at a quarter of its widths.
 
     Args:
         path: a file of VGG's official weights, see `imagenet.load`.
@@ -103,10 +103,8 @@ def load_network(name, path=None, pooling="max", dtype="float32"):
     """
     dtype = tf.as_dtype(dtype)
     if name == "compact":
-        arrays, entry = weights.load("cascade")
-        layers = encoder_layers(entry["backbone"], entry["widths"])
-        arrays = {key[len("encoder_"):]: value for key, value in arrays.items() if key.startswith("encoder_")}
-        return LossNetwork(arrays, layers, 1.0, "reflect", pooling, dtype)
+        arrays, entry = weights.load("compact")
+        return LossNetwork(arrays, encoder_layers(entry["backbone"], entry["widths"]), 1.0, "reflect", pooling, dtype)
     arrays = dict(imagenet.load(name, path))
     arrays["block1_conv1_kernel"] = arrays["block1_conv1_kernel"][:, :, ::-1]  # BGR
     return LossNetwork(arrays, encoder_layers(name, VGG_WIDTHS, ALL_CONVOLUTIONS), 255.0, "zero", pooling, dtype)

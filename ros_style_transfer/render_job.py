@@ -76,7 +76,9 @@ def run(args, tell):
     alpha = None if alpha is None else images.scaled(alpha, args.size)
     styles, mask = [images.read(path) for path in paths], jobs.read_mask(args.mask, len(paths))
     initial = images.read(options.init) if from_picture else None
-    weights.load("cascade")
+    for model, used in (("compact", options.network == "compact"), ("cascade", options.init == "wct")):
+        if used:
+            weights.load(model)
     if args.json:
         _end_with_stdin()
 

@@ -54,37 +54,31 @@ class Convolutions(tf.Module):
 
 
 class Encoder(Convolutions):
-    """A VGG-shaped encoder: RGB to the features at relu1_1..relu5_1.
+    """The VGG-shaped encoder of one level: RGB to the features at its ReLU, relu1_1..relu5_1.
 
     Args:
-        arrays: ``encoder_block1_conv1_kernel`` ``[3, 3, in, out]``, ``..._bias`` and so on; numpy.
+        arrays: ``encoder_level5_block1_conv1_kernel`` ``[3, 3, in, out]``, ``..._bias`` and so on; numpy.
         backbone: ``vgg16`` or ``vgg19``.
         widths: channels of the five blocks.
         dtype: what the convolutions compute in.
     """
 
-    def __init__(self, arrays, backbone, widths, dtype=tf.float32):
-        self._layers = [layer for layer, _, _ in encoder_layers(backbone, widths)]
-        super().__init__(_threes(encoder_layers(backbone, widths)), arrays, "encoder_", dtype, "encoder")
+    def __init__(self, level, arrays, backbone, widths, dtype=tf.float32):
+        layers = encoder_layers(backbone, widths, last=level)
+        self._layers = [layer for layer, _, _ in layers]
+        super().__init__(_threes(layers), arrays, "encoder_level%d_" % level, dtype, "encoder%d" % level)
 
-    def taps(self, rgb, last=5):
-        """``{level: features [1, h / 2^(level-1), w / 2^(level-1), c]}`` of levels 1..``last``.
+    def encode(self, rgb):
+        """RGB, float ``[1, h, w, 3]``, 0..1, to features ``[1, h / 2^(level-1), w / 2^(level-1), c]``.
 
-        Args:
-            rgb: float ``[1, h, w, 3]``, 0..1, sides multiples of ``2^(last-1)``.
+        The sides are multiples of ``2^(level-1)``.
         """
         x = preprocess(rgb, self.dtype)
-        taps = {}
         for layer in self._layers:
-            block = int(layer[5])
-            if layer == tap(block) and block > 1:
+            if layer == tap(int(layer[5])) and layer != self._layers[0]:
                 x = tf.nn.max_pool2d(x, 2, 2, "VALID")
             x = self(x, layer)
-            if layer == tap(block):
-                taps[block] = x
-            if layer == tap(last):
-                break
-        return taps
+        return x
 
 
 class Decoder(Convolutions):

@@ -20,10 +20,11 @@ def compact():
 
 @pytest.fixture(scope="module")
 def features():
-    """(picture) to the five levels' features by the cascade's own encoder, as numpy arrays."""
-    arrays, entry = weights.load("cascade")
-    encoder = vgg.Encoder(arrays, entry["backbone"], entry["widths"])
-    return lambda rgb: {level: f.numpy()[0] for level, f in encoder.taps(tf.constant(rgb)[None]).items()}
+    """(picture) to the compact network's features at relu1_1..relu5_1, as the cascade would see them; numpy."""
+    arrays, entry = weights.load("compact")
+    arrays = {"encoder_level%d_%s" % (level, key): value for key, value in arrays.items() for level in range(1, 6)}
+    encoders = {level: vgg.Encoder(level, arrays, entry["backbone"], entry["widths"]) for level in range(1, 6)}
+    return lambda rgb: {level: e.encode(tf.constant(rgb)[None]).numpy()[0] for level, e in encoders.items()}
 
 
 def objective(network, content, style, tile=None, shares=None, regions=None, **options):

@@ -327,9 +327,11 @@ def paint(network, model, content, style, ridge=wct.RIDGE):
 def test_training_paints_what_the_runtime_paints(scene, styles):
     """The cascade whose output the losses judge is the one that users get."""
     arrays, entry = weights.load("cascade")
-    parts = [{key[8:]: value for key, value in arrays.items() if key.startswith(prefix)}
-             for prefix in ("encoder_", "decoder_")]
-    trainer = cascade.CascadeTrainer(networks.Encoder(parts[0]), {}, *parts, {}, entry["backbone"], wct.RIDGE)
+    blank, _ = networks.blank(entry["backbone"], entry["widths"])
+    decoders = networks.decoder_arrays(np.random.default_rng(0), entry["backbone"], entry["widths"])
+    trainer = cascade.CascadeTrainer(
+        networks.Encoder(blank), {}, blank, decoders, {}, entry["backbone"], wct.RIDGE)
+    trainer.assign(arrays)
     style = styles["mosaic"][:128, :160]
     trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)))
     painted = paint(Cascade(arrays, entry["widths"], entry["backbone"]), "cascade", scene, style)
@@ -475,9 +477,9 @@ def test_training_resumes_and_exports_weights_that_paint(train, scene, styles):
     assert "resuming at step 2" in output
     assert "Epoch 2/2" in output and "Epoch 1/1" not in output
 
-    for prefix in ("encoder_", "decoder_"):
+    for prefix in ["%s_level%d" % (part, level) for part in ("encoder", "decoder") for level in architecture.LEVELS]:
         moved = [np.abs(second[key] - first[key]).max() for key in first if key.startswith(prefix)]
-        assert max(moved) > 0, "nothing was trained in the " + prefix[:-1]
+        assert max(moved) > 0, "nothing was trained in " + prefix
         # Two steps move a weight by a few times the learning rate, 2e-3: the second run, whose seed
         # is another, went on from the first one's weights.
         assert max(moved) < 0.1

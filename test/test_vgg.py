@@ -46,42 +46,35 @@ def test_preprocess_takes_imagenets_mean_colour_off(styles):
 
 
 def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teacher, networks, picture):
-    arrays = {"encoder_" + key: value for key, value in networks.load_teacher(teacher).items()}
-    ours = vgg.Encoder(arrays, "vgg16", architecture.VGG_WIDTHS).taps(tf.constant(picture))
+    arrays = {"encoder_level%d_%s" % (level, key): value for key, value in networks.load_teacher(teacher).items()
+              for level in architecture.LEVELS}
     theirs = judge.Vgg16(teacher)(tf.constant(picture))
     # We reflect at the border, VGG pads with zeros: what a convolution adds to the reach of that, a pooling halves.
     for level, reach in {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}.items():
         inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
         expected = theirs[architecture.tap(level)].numpy()
-        assert ours[level].shape == expected.shape
-        assert relative(ours[level].numpy()[inside], expected[inside]) < 1e-4, "relu%d_1" % level
+        ours = vgg.Encoder(level, arrays, "vgg16", architecture.VGG_WIDTHS).encode(tf.constant(picture)).numpy()
+        assert ours.shape == expected.shape
+        assert relative(ours[inside], expected[inside]) < 1e-4, "relu%d_1" % level
 
 
-def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture):
+@pytest.mark.parametrize("level", architecture.LEVELS)
+def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
-    ours = vgg.Encoder(arrays, entry["backbone"], entry["widths"]).taps(tf.constant(picture))
-    trained = networks.Encoder(part_of(arrays, "encoder_"), entry["backbone"])(picture)
-    assert sorted(ours) == sorted(trained) == [1, 2, 3, 4, 5]
-    for level in ours:
-        assert relative(ours[level], trained[level]) < 1e-4, "relu%d_1" % level
+    ours = vgg.Encoder(level, arrays, entry["backbone"], entry["widths"]).encode(tf.constant(picture))
+    trained = networks.Encoder(part_of(arrays, "encoder_level%d_" % level), entry["backbone"])(picture, last=level)
+    assert sorted(trained) == list(range(1, level + 1))
+    assert relative(ours, trained[level]) < 1e-4
 
 
 @pytest.mark.parametrize("level", architecture.LEVELS)
 def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
-    features = vgg.Encoder(arrays, entry["backbone"], entry["widths"]).taps(tf.constant(picture))[level]
+    features = vgg.Encoder(level, arrays, entry["backbone"], entry["widths"]).encode(tf.constant(picture))
     ours = vgg.Decoder(level, arrays, entry["backbone"], entry["widths"]).decode(features)
     assert ours.shape == picture.shape
     trained = networks.Decoder(part_of(arrays, "decoder_"), entry["backbone"])
     assert relative(ours, trained.decode(features, level)) < 1e-4
-
-
-def test_encoder_stops_at_the_level_asked_for(shipped, picture):
-    arrays, entry = shipped
-    encoder = vgg.Encoder(arrays, entry["backbone"], entry["widths"])
-    whole, part = encoder.taps(tf.constant(picture)), encoder.taps(tf.constant(picture), last=3)
-    assert sorted(part) == [1, 2, 3]
-    assert all(np.array_equal(part[level], whole[level]) for level in part)
 
 
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
@@ -98,7 +91,8 @@ def test_decoder_doubles_the_sides_at_every_level_above_the_first(backbone, leve
 
 
 @pytest.mark.parametrize("network, name", [
-    (vgg.Encoder, "encoder_block3_conv2_kernel"), (vgg.Encoder, "encoder_block1_conv1_bias"),
+    (functools.partial(vgg.Encoder, 5), "encoder_level5_block3_conv2_kernel"),
+    (functools.partial(vgg.Encoder, 2), "encoder_level2_block1_conv1_bias"),
     (functools.partial(vgg.Decoder, 5), "decoder_level5_block5_conv1_kernel"),
     (functools.partial(vgg.Decoder, 3), "decoder_level3_block1_conv1_bias")])
 def test_missing_and_misshapen_arrays_are_named(shipped, network, name):
@@ -114,4 +108,4 @@ def test_missing_and_misshapen_arrays_are_named(shipped, network, name):
 def test_shipped_weights_are_not_those_of_another_backbone(shipped):
     arrays, entry = shipped
     with pytest.raises(WeightsError, match="block3_conv4_kernel"):
-        vgg.Encoder(arrays, "vgg19", entry["widths"])
+        vgg.Encoder(5, arrays, "vgg19", entry["widths"])

@@ -97,8 +97,8 @@ def published(width, height):
     level the style encoded again and whitening and colouring by singular value decompositions.  The weights
     are random: only their time counts."""
     rng, arrays = np.random.default_rng(0), {}
-    layers = [("encoder_", encoder_layers())] + [("decoder_", decoder_layers(level, widths=VGG_WIDTHS))
-                                                 for level in (5, 4, 3, 2, 1)]
+    layers = [part for level in (5, 4, 3, 2, 1) for part in (
+        ("encoder_level%d_" % level, encoder_layers(last=level)), ("decoder_", decoder_layers(level)))]
     for prefix, some in layers:
         for name, channels, out in some:
             scale = np.sqrt(2 / (9 * channels))

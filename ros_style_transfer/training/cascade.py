@@ -1,8 +1,8 @@
-"""The cascade's training: encoder and decoder together, first to see and rebuild, then to paint.
+"""The cascade's training: five encoders and decoders together, first to see and rebuild, then to paint.
 
-Stage ``reconstruct``: the encoder imitates the teacher's features at relu1_1..relu5_1 through
-linear heads (distillation), while the decoder's blocks turn each tap's features into the tap's
-above and into the picture.  Stage ``stylize`` adds the thing itself: content crops go through the
+Stage ``reconstruct``: each level's encoder imitates the teacher's features at its relu1_1..relu5_1
+through a linear head (distillation), while the decoder's blocks turn them into the encoder's own of
+the levels before and into the picture.  Stage ``stylize`` adds the thing itself: content crops go through the
 five-level cascade with random paintings as styles, and the result is held to the paintings' Gram
 matrices (relu1_1..relu5_1 of the teacher) and to the content's normalised relu4_1.
 """
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import LEVELS
+from ..architecture import LEVELS, encoder_layers
 from .data import inner, pairs, random_crops
 from .networks import Decoder, Encoder
 from .statistics import roots, statistics
@@ -19,15 +19,21 @@ from .teacher import Teacher, mean_square, trackers
 # Weights of the losses; see the model card for what each is.
 WEIGHTS = {
     "distill": 1.0,
-    "features": 2.0,
-    "image": 1.0,
-    "style": 11.0,
-    "content": 25.0,
+    "features": 1.0,
+    "image": 2.0,
+    "style": 14.0,
+    "content": 22.0,
     "range": 20.0,
 }
 # At relu5_1 a narrow network cannot both follow the teacher and remember the picture; what is
 # forgotten there no later level brings back.
 DISTILL = {1: 1.0, 2: 1.0, 3: 1.0, 4: 0.5, 5: 0.05}
+
+
+def up_to(level, arrays, backbone):
+    """The part of an encoder's arrays that the encoder of ``level`` has."""
+    return {name + part: arrays[name + part] for name, _, _ in encoder_layers(backbone, last=level)
+            for part in ("_kernel", "_bias")}
 
 
 def whiten_colour(features, style_mean, style_covariance, ridge):
@@ -45,7 +51,8 @@ class CascadeTrainer(keras.Model):
     Args:
         teacher: `Encoder`, frozen, in any dtype.
         teacher_rms: {level: root mean square of the teacher's features}.
-        encoder, decoder: arrays to start from.
+        encoder: arrays that the encoder of each level starts from, as far as it reaches.
+        decoder: arrays to start from.
         heads: {level: (kernel [c, C], bias [C])}.
         ridge: the whitening's ridge, a share of the mean eigenvalue.
     """
@@ -53,7 +60,8 @@ class CascadeTrainer(keras.Model):
     def __init__(self, teacher, teacher_rms, encoder, decoder, heads, backbone, ridge, dtype="float32"):
         super().__init__()
         self.teacher, self.ridge = Teacher(teacher, teacher_rms), ridge
-        self.encoder, self.decoder = Encoder(encoder, backbone, dtype=dtype), Decoder(decoder, backbone, dtype=dtype)
+        self.encoders = {level: Encoder(up_to(level, encoder, backbone), backbone, dtype=dtype) for level in LEVELS}
+        self.decoder = Decoder(decoder, backbone, dtype=dtype)
         self.heads = {}
         for level, (kernel, bias) in sorted(heads.items()):
             for part, value in (("kernel", kernel), ("bias", bias)):
@@ -77,17 +85,21 @@ class CascadeTrainer(keras.Model):
             return lambda rng: {"content": random_crops(rng, photos, paintings, stage.batch, stage.size)}
         return pairs(self.teacher, stage, args, photos, paintings)
 
+    def encode(self, rgb, level):
+        """The taps of the encoder of ``level``, up to there."""
+        return self.encoders[level](rgb, last=level)
+
     def sheet(self, content, style):
         """The columns to look at: content, rebuilt from relu1_1..relu5_1, style, painted."""
-        taps = self.encoder(content)
-        columns = [content] + [self.decoder.decode(taps[level], level) for level in sorted(LEVELS)]
+        rebuilt = [self.decoder.decode(self.encode(content, level)[level], level) for level in sorted(LEVELS)]
+        columns = [content] + rebuilt
         return columns + [style, self.stylize(content, style)]
 
     def distillation(self, taps, target):
         losses = {}
         for level in LEVELS:
             kernel, bias = self.heads["kernel%d" % level], self.heads["bias%d" % level]
-            guess = ops.matmul(ops.cast(taps[level], "float32"), kernel) + bias
+            guess = ops.matmul(ops.cast(taps[level][level], "float32"), kernel) + bias
             # The teacher pads with zeros: what it sees at the border is no example.
             edge = {1: 8, 2: 6, 3: 4, 4: 2, 5: 1}[level]
             difference = (guess - ops.cast(target[level], "float32"))[:, edge:-edge, edge:-edge]
@@ -95,29 +107,28 @@ class CascadeTrainer(keras.Model):
         return losses
 
     def reconstruction(self, content, taps):
-        """How far every level's decoder misses the encoder's features on its way, and the picture."""
+        """How far every level's decoder misses its encoder's features on its way, and the picture."""
         features, errors = 0.0, []
         for level in LEVELS:
-            *steps, picture = self.decoder.steps(taps[level], level)
+            *steps, picture = self.decoder.steps(taps[level][level], level)
             for n, step in enumerate(steps):
-                error = mean_square(step - ops.stop_gradient(taps[level - 1 - n]))
+                error = mean_square(step - ops.stop_gradient(taps[level][level - 1 - n]))
                 features = features + (1.0 if n == 0 else 0.3) * error
             errors.append(mean_square(ops.cast(picture, "float32") - content))
         return features, errors  # errors[0] is level 5's
 
     def stylize(self, content, style):
         """The cascade, strength 1: ``[b,h,w,3]``, unclipped."""
-        style_taps = self.encoder(style)
         image = content
         for level in LEVELS:
-            features = self.encoder(image, last=level)[level]
-            features = whiten_colour(features, *statistics(style_taps[level]), ridge=self.ridge)
+            target = statistics(self.encode(style, level)[level])
+            features = whiten_colour(self.encode(image, level)[level], *target, ridge=self.ridge)
             image = ops.cast(self.decoder.decode(features, level), "float32")
         return image
 
     def call(self, inputs):
         content = inner(inputs["content"]) if self.stylizing else inputs["content"]
-        taps = self.encoder(content)
+        taps = {level: self.encode(content, level) for level in LEVELS}
         features, errors = self.reconstruction(content, taps)
         # Deep levels cannot be exact; with the logarithm (decibels) the shallow ones, whose errors are small,
         # go on improving.
@@ -146,9 +157,11 @@ class CascadeTrainer(keras.Model):
         return loss
 
     def arrays(self):
-        """What is exported: the encoder's and the decoder's arrays under their final names."""
-        return {**{"encoder_" + k: v for k, v in self.encoder.numpy().items()},
-                **{"decoder_" + k: v for k, v in self.decoder.numpy().items()}}
+        """What is exported: the encoders' and the decoders' arrays under their final names."""
+        arrays = {"decoder_" + key: value for key, value in self.decoder.numpy().items()}
+        for level, encoder in self.encoders.items():
+            arrays.update({"encoder_level%d_%s" % (level, key): value for key, value in encoder.numpy().items()})
+        return arrays
 
     def training_arrays(self):
         """The heads' arrays, which only training needs."""
@@ -156,7 +169,8 @@ class CascadeTrainer(keras.Model):
 
     def assign(self, arrays):
         """Go on from `arrays` and, where they are there, `training_arrays`."""
-        for network, prefix in ((self.encoder, "encoder_"), (self.decoder, "decoder_")):
+        named = {"encoder_level%d_" % level: encoder for level, encoder in self.encoders.items()}
+        for prefix, network in {**named, "decoder_": self.decoder}.items():
             network.assign({key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)})
         for key, variable in self.heads.items():
             if "head_" + key in arrays:
