@@ -1,4 +1,6 @@
 """Steady painted video: each frame keeps what still holds of the frame before.  NumPy and OpenCV only."""
+import functools
+
 import cv2
 import numpy as np
 
@@ -124,9 +126,12 @@ def _lifted(mixed, painted, trust):
     return np.clip(mixed + np.float32(lift) * trust[..., None] * detail, 0.0, 255.0)
 
 
+@functools.lru_cache(maxsize=1)
 def _grid(height, width):
-    """Every pixel's place (x, y), float32 ``[h,w,2]``."""
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    """Every pixel's place (x, y), float32 ``[h,w,2]``, the same array for all frames of a size."""
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    grid.flags.writeable = False
+    return grid
 
 
 def _within(places, width, height):

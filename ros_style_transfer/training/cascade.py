@@ -12,6 +12,7 @@ from keras import ops
 
 from ..architecture import LEVELS, encoder_layers
 from .data import inner, pairs, random_crops
+from .grids import hatching
 from .networks import Decoder, Encoder
 from .statistics import roots, statistics
 from .teacher import Teacher, mean_square, trackers
@@ -24,6 +25,7 @@ WEIGHTS = {
     "style": 14.0,
     "content": 22.0,
     "range": 20.0,
+    "hatching": 3.0,
 }
 # At relu5_1 a narrow network cannot both follow the teacher and remember the picture; what is
 # forgotten there no later level brings back.
@@ -70,7 +72,7 @@ class CascadeTrainer(keras.Model):
                     initializer=keras.initializers.Constant(0.0))
                 self.heads["%s%d" % (part, level)].assign(value)
         self.stylizing = False
-        self.trackers = trackers(["loss", "style", "content"]
+        self.trackers = trackers(["loss", "style", "content", "hatching"]
                                  + ["%s%d" % (name, level) for name in ("distill", "psnr") for level in LEVELS])
         self.built = True
 
@@ -141,7 +143,8 @@ class CascadeTrainer(keras.Model):
             style, structure = self.teacher.losses(shown, inputs)
             losses["style"], losses["content"] = sum(style.values()) / len(style), structure
             losses["range"] = mean_square(painted - shown)
-            for key in ("style", "content"):
+            losses["hatching"] = hatching(painted, content, inputs["style"])
+            for key in ("style", "content", "hatching"):
                 self.trackers[key].update_state(losses[key])
         else:
             target = {l: ops.stop_gradient(f) for l, f in self.teacher.features(content).items()}

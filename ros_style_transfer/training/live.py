@@ -30,6 +30,7 @@ from ..architecture import (
     live_pairs,
 )
 from .data import MARGIN, inner, pairs, random_crops
+from .grids import hatching, weave
 from .networks import Convolutions, he_normal, upsample
 from .statistics import statistics, transport
 from .teacher import Teacher, mean_square, trackers
@@ -44,6 +45,7 @@ WEIGHTS = {
     "same": 1.0,
     "range": 10.0,
     "grid": 100.0,
+    "hatching": 0.2,
 }
 
 
@@ -140,17 +142,6 @@ def unfold(x):
     return ops.reshape(x, (b, 2 * h, 2 * w, c // 4))
 
 
-def weave(rgb, block=32):
-    """The grid that `unfold` may leave on ``rgb [b,h,w,3]``: what every fourth pixel along both sides has in
-    common, in each block, beside its neighbourhood: ``[b,h',4,w',4,3]``."""
-    # Box filters of four and of two pixels: together they have no shift, keep slopes and take off any such grid.
-    near = ops.average_pool(ops.average_pool(rgb, 4, 1), 2, 1)
-    fine = rgb[:, 2:-2, 2:-2] - near
-    h, w = fine.shape[1] // block, fine.shape[2] // block
-    cells = ops.reshape(fine[:, : h * block, : w * block], (-1, h, block // 4, 4, w, block // 4, 4, 3))
-    return ops.mean(cells, (2, 5))
-
-
 def live_arrays(rng, widths=LIVE_WIDTHS, pairs=LIVE_PAIRS):
     """A start: He initialisation, residual branches, the code and the picture small."""
     arrays = {}
@@ -185,7 +176,7 @@ class LiveTrainer(keras.Model):
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
         self.stylizing = False
-        names = ["loss", "style", "content", "twin", "range", "same", "grid", "image", "distill"]
+        names = ["loss", "style", "content", "twin", "range", "same", "grid", "hatching", "image", "distill"]
         self.trackers = trackers(names + ["style%d" % level for level in LEVELS])
         self.seeds = keras.random.SeedGenerator(7)
         self.built = True
@@ -290,6 +281,7 @@ class LiveTrainer(keras.Model):
         losses["range"] = mean_square(painted - shown)
         losses["same"] = mean_square(same - content[:some])
         losses["grid"] = mean_square(weave(painted))
+        losses["hatching"] = hatching(painted, content, inputs["style"])
         # What is painted must go with the scene.
         shape = (some, side - 2 * MARGIN, side - 2 * MARGIN, 3)
         losses["twin"] = mean_square(ops.slice(painted[:some], (0, MARGIN, MARGIN, 0), shape)
