@@ -90,6 +90,7 @@ LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
 DRAWN = 0  # what the decoder has drawn at a quarter, a level as the taps are: it is given the style's statistics, too
 CODE_WIDTH = 64  # the style code's hidden layer
 CANVAS_SIDE = 1024  # pixels after which the canvas repeats
+CANVAS_DEPTH = 0.06  # what the cascade, which sees three colours alone, has of it under its content, of 0..1
 EVEN = 0.1  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
 EVEN_LEAST = 0.005  # the same in a picture that is even all over, of 0..1
 
@@ -99,7 +100,7 @@ def canvas():
     """The grain under the paint: float32 ``[CANVAS_SIDE, CANVAS_SIDE]``, mean 0, deviation 1, always the same.
 
     A sky without a cloud gives a network nothing to paint strokes from.  The live model sees this
-    noise beside the picture where it is even: ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it,
+    noise beside the picture, and the cascade in it, where it is even: ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it,
     where ``V`` is the variance of the lightness (mean of R, G and B) and ``v`` that of three by
     three blocks of 8x8 pixels, of all such that a block is in the least: the canvas reaches up to
     an edge, where it would else leave a rim.  As it stands still under the frames, it shimmers no

@@ -3,7 +3,7 @@ import functools
 
 import tensorflow as tf
 
-from .architecture import LEVELS, cascade_reach
+from .architecture import CANVAS_DEPTH, LEVELS, cascade_reach
 from .vgg import Decoder, Encoder, graph
 
 PICTURE = tf.TensorSpec((None, None, 3))
@@ -46,21 +46,27 @@ class Cascade(tf.Module):
         """How many pixels around a position the encoder sees, and how many around a pixel the decoder."""
         return max(cascade_reach(level, self._backbone) for level in levels)
 
-    def ground(self, rgb, canvas=None):
-        """None: the live model's."""
+    def ground_share(self, strength, number):
+        """How much of the `ground.ground` lies under the picture in round ``number`` of a pass, 0..1.
+
+        What the first round has painted has texture of its own.  A decoder gives back all that it is
+        given, so of the canvas there is as much as of the style.
+        """
+        return strength if number == 0 else 0.0
 
     def encode(self, rgb, levels, ground=None):
         """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}`` of the one level asked for.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
-            ground: not looked at; the live model's.
+            ground: float32 ``[h, w]``, what lies under the picture, `ground.ground`; None: nothing.
         """
         (level,) = levels
-        return {level: self._encode[level](rgb)}
+        grain = 0.0 if ground is None else CANVAS_DEPTH * ground[..., None]
+        return {level: self._encode[level](rgb + grain)}
 
     def taps(self, rgb):
-        """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``."""
+        """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``; without the canvas."""
         return {level: self._encode[level](rgb) for level in LEVELS}
 
     def draw(self, features, moments=None):

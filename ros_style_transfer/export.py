@@ -51,8 +51,9 @@ def signatures(painter, own):
     def paint(rgb, strength, *parts):
         picture = _padded(rgb)
         styles = [wct.Statistics(*pair) for pair in zip(parts[::2], parts[1::2])]
-        for levels in network.rounds(own.levels):
-            picture = painter.graphed(picture, ground(picture), tf.fill((len(levels),), strength), *styles,
+        for number, levels in enumerate(network.rounds(own.levels)):
+            under = network.ground_share(strength, number) * ground(picture)
+            picture = painter.graphed(picture, under, tf.fill((len(levels),), strength), *styles,
                                       levels=levels, method=own.method, seen=hidden)
         return {"painted": tf.clip_by_value(picture[: tf.shape(rgb)[0], : tf.shape(rgb)[1]], 0.0, 1.0)}
 
@@ -61,7 +62,7 @@ def signatures(painter, own):
 
 
 def ground(rgb):
-    """`live.Live.ground` as operations of a graph: ``rgb [h, w, 3]`` to ``[h, w]``."""
+    """`ground.ground` as operations of a graph: ``rgb [h, w, 3]`` to ``[h, w]``."""
     light = tf.reduce_mean(rgb, -1)[None, ..., None] - 0.5
     blocks = tf.nn.avg_pool2d(tf.concat((light, light * light), -1), 8, 8, "VALID")
     variance = lambda moments: tf.nn.relu(moments[..., 1:] - tf.square(moments[..., :1]))

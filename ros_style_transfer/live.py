@@ -1,29 +1,24 @@
 """The live model: one encoder, one decoder, whitening and colouring at the taps between them."""
-import cv2
 import numpy as np
 import tensorflow as tf
 
 from .architecture import (
-    CANVAS_SIDE,
     DRAWN,
-    EVEN,
-    EVEN_LEAST,
     LIVE_PAIRS,
     LIVE_TAPS,
     MEAN_RGB,
-    canvas,
     live_layers,
     live_levels,
     live_modulated,
     live_pairs,
     live_reach,
 )
+from .ground import ground as ground_of
 from .vgg import Convolutions, graph, upsample
 
 PICTURE = tf.TensorSpec((None, None, 3))
 PLANE = tf.TensorSpec((None, None))
 VECTOR = tf.TensorSpec((None,))
-STRIP = 1024  # rows, a multiple of 8
 # ImageNet's mean colour as it lies in four pixels folded into channels (space to depth), and the canvas' mean.
 FOLDED_MEAN = np.float32([*MEAN_RGB] * 4 + [0.0] * 4)
 
@@ -56,7 +51,6 @@ class Live(tf.Module):
         layers = [(name, *shape) for name, shape in self._layers.items()]
         self.net = Convolutions(layers, arrays, "", dtype, "network")
         self.dtype = self.net.dtype
-        self._canvas = canvas()
         # One by one: TensorFlow before 2.14 takes no dictionary whose keys are numbers.
         features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in self.taps_decoded]
         self._encode = {last: graph(lambda rgb, ground, last=last: self._encoded(rgb, ground, last), PICTURE, PLANE)
@@ -77,27 +71,21 @@ class Live(tf.Module):
         """How many pixels around a position the encoder sees, and how many around a pixel the decoder."""
         return live_reach({*levels, *self.taps_decoded}, self._pairs)
 
-    def ground(self, rgb, canvas=None):
-        """The `architecture.canvas` as far as it shows under a picture: float32 ``[h, w]``.
+    def ground_share(self, strength, number):
+        """How much of the `ground.ground` lies under the picture in round ``number`` of a pass, 0..1.
 
-        Args:
-            rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16.
-            canvas: float32 ``[h, w]``; None: `architecture.canvas`, repeated.
+        All of it: the decoder leaves out what no style has changed.
         """
-        height, width = rgb.shape[:2]
-        shown = cv2.resize(evenness(rgb), (width, height), interpolation=cv2.INTER_NEAREST)
-        if canvas is None:
-            canvas = np.tile(self._canvas, (-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))[:height, :width]
-        return np.multiply(shown, canvas, out=shown)
+        return 1.0
 
     def encode(self, rgb, levels, ground=None):
         """``{level: features [h / 2^(level+1), w / 2^(level+1), c]}`` of all that are painted, and ``levels``.
 
         Args:
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
-            ground: float32 ``[h, w]``, what lies under the picture, see `ground`; None: what does by itself.
+            ground: float32 ``[h, w]``, what lies under the picture, `ground.ground`; None: what does by itself.
         """
-        ground = self.ground(np.asarray(rgb)) if ground is None else ground
+        ground = ground_of(np.asarray(rgb)) if ground is None else ground
         return self._encode[max(*levels, *self.taps_decoded)](rgb, tf.convert_to_tensor(ground))
 
     def taps(self, rgb):
@@ -161,22 +149,3 @@ class Live(tf.Module):
 
 def _flat(moments):
     return [moments[level][part] for part in (0, 1) for level in LIVE_TAPS]
-
-
-def evenness(rgb):
-    """How much of the canvas shows under ``rgb [h, w, 3]`` (`architecture.canvas`): float32 ``[h/2, w/2]``, 0..1."""
-    height, width = rgb.shape[:2]
-    grey = np.full((1, 3), 1 / (3 * 255) if rgb.dtype == np.uint8 else 1 / 3)
-    blocks = [[], []]
-    for top in range(0, height, STRIP):  # a large picture's lightness need not be there at once
-        light = cv2.transform(np.float32(rgb[top : top + STRIP]), grey) - 0.5  # squares lose fewer digits
-        for rows, plane in zip(blocks, (light, light * light)):
-            rows.append(cv2.resize(plane, (width // 8, light.shape[0] // 8), interpolation=cv2.INTER_AREA))
-    blocks = [np.concatenate(rows) for rows in blocks]
-    variance = lambda mean, square: np.maximum(square - mean * mean, 0.0)
-    sums = [cv2.boxFilter(plane, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-            for plane in (*blocks, np.ones_like(blocks[0]))]
-    here, whole = variance(sums[0] / sums[2], sums[1] / sums[2]), variance(*(plane.mean() for plane in blocks))
-    here = cv2.erode(here, np.ones((3, 3), np.uint8))  # the least of all neighbourhoods that a block is in
-    shown = 1.0 / (1.0 + here / max(EVEN**2 * whole, EVEN_LEAST**2))
-    return cv2.resize(shown, (width // 2, height // 2))

@@ -21,6 +21,7 @@ import tensorflow as tf
 from . import wct
 from .architecture import DRAWN
 from .errors import OptionError
+from .ground import ground
 from .tiles import UNIT, merge, tiles
 from .vgg import graph
 
@@ -139,20 +140,25 @@ class Painter:
             rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16 and 32 at least.
             regions: `Region` each; their shares sum to 1 at every pixel.
             controls: `options.Controls`, resolved.
-            canvas: float32 ``[h, w]``, what the live model paints on; None: the canvas as it stands.
+            canvas: float32 ``[h, w]``, what it is painted on; None: the canvas as it stands.
             side: of the tiles, without what is read around them; None: the picture in one piece.
             progress: called with the share of the work that is done, 0..1, after each tile.
         """
-        rounds = [levels for _ in range(controls.passes) for levels in self.network.rounds(controls.levels)
+        rounds = [levels for levels in self.network.rounds(controls.levels)
                   if any(_strength(level, controls) for level in levels)]  # else the network would only blur
         picture = rgb
-        for number, levels in enumerate(rounds):
-            report = lambda done, before=number: progress and progress((before + done) / len(rounds))
-            picture = self._round(picture, levels, regions, controls, canvas, side, report)
+        for number, levels in enumerate(rounds * controls.passes):
+            report = lambda done, before=number: progress and progress(
+                (before + done) / (len(rounds) * controls.passes))
+            share = self.network.ground_share(_strength(levels[0], controls), number % len(rounds))
+            under = ground(picture, canvas) if share else None
+            if under is not None:
+                under *= share
+            picture = self._round(picture, under, levels, regions, controls, side, report)
         return picture if rounds else _floats(rgb).numpy()
 
-    def _round(self, picture, levels, regions, controls, canvas, side, report):
-        """``picture`` encoded, transformed and decoded once."""
+    def _round(self, picture, under, levels, regions, controls, side, report):
+        """``picture`` with the ground ``under`` it encoded, transformed and decoded once."""
         network, (height, width) = self.network, picture.shape[:2]
         # Levels whose statistics drive the decoder although it never sees their features (`lite`) need to be
         # encoded only if there is less than all of the style in them.
@@ -162,15 +168,14 @@ class Painter:
         wanted = tuple(levels) if style_alone else tuple(levels) + tuple(hidden)
         shares = {level: [None if region.share is None else _shrink(region.share, network.stride(level))
                           for region in regions] for level in {*wanted, *network.code_levels}}
-        ground = network.ground(picture, canvas)
         style, share = regions[0]
         # The cascade's five graphs would take longer to trace than they save in many frames.
         graphed = network.code_levels and style_alone and style is not None and not controls.swap
         if graphed and side is None and share is None:
-            return self._in_one_piece(picture, ground, levels, style, controls)
+            return self._in_one_piece(picture, under, levels, style, controls)
 
         def encode(tile):
-            return network.encode(_floats(tile.read(picture)), wanted, tile.read(ground))
+            return network.encode(_floats(tile.read(picture)), wanted, tile.read(under))
 
         eye, hand = network.reach(wanted)
         if controls.swap:
@@ -217,7 +222,7 @@ class Painter:
             tile.inner(painted, 1)[:] = tile.core(result, 1)
         return painted
 
-    def _in_one_piece(self, picture, ground, levels, style, controls):
+    def _in_one_piece(self, picture, under, levels, style, controls):
         """The same for a whole picture in one style, as one graph: no operation waits for Python."""
         known = self.network.style_levels
         if (levels, controls.method) not in self._rounds:
@@ -226,20 +231,20 @@ class Painter:
                 tf.TensorSpec((None, None, 3)), tf.TensorSpec((None, None)), VECTOR, *[STATISTICS] * len(known))
         strengths = tf.constant([_strength(level, controls) for level in levels], tf.float32)
         return self._rounds[levels, controls.method](
-            _floats(picture), ground, strengths, *(style.statistics[level] for level in known)).numpy()
+            _floats(picture), under, strengths, *(style.statistics[level] for level in known)).numpy()
 
-    def graphed(self, rgb, ground, strengths, *styles, levels, method, seen=()):
+    def graphed(self, rgb, under, strengths, *styles, levels, method, seen=()):
         """One round as operations of a graph.
 
         Args:
-            rgb, ground: see `live.Live.encode`.
+            rgb, under: the picture and the ground under it, see `live.Live.encode`.
             strengths: ``[len(levels)]``.
             styles: `wct.Statistics` of each of the network's ``style_levels``.
             seen: levels beside those to be painted, of which the content is looked at, too.
         """
         network = self.network
         styles = dict(zip(network.style_levels, styles))
-        features = dict(network.encode(rgb, (*levels, *seen), ground))
+        features = dict(network.encode(rgb, (*levels, *seen), under))
         moments = {level: _moments(styles[level]) for level in network.code_levels}
         for level in features:
             content = wct.statistics(features[level])

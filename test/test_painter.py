@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import draw_scene
-from test_live import WIDTHS, draw, encode, finish, random_arrays
+from test_live import WIDTHS, draw, encode, evenness, finish, random_arrays
 from test_wct import closed_form, distance, moments, power, regular
 
-from ros_style_transfer import masks, painter, wct
+from ros_style_transfer import architecture, masks, painter, wct
 from ros_style_transfer.architecture import LITE_PAIRS
 from ros_style_transfer.errors import OptionError
 from ros_style_transfer.live import Live
@@ -20,6 +20,12 @@ METHODS = ("wct", "ot", "adain", "whiten")
 @pytest.fixture(scope="module")
 def cascade():
     return load_painter("cascade")
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    """Nothing under the cascade's picture but in the test of it: what happens to features is seen best alone."""
+    monkeypatch.setattr("ros_style_transfer.cascade.CANVAS_DEPTH", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,21 @@ def test_levels_of_the_cascade_paint_one_after_the_other(cascade, rgb, pictures)
         after = tf.constant(paint(cascade, after, style, levels=(level,)))
     assert distance(paint(cascade, rgb, style, levels=(4, 2, 3)), after) < 1e-4
     assert distance(paint(cascade, rgb, style, levels=(2, 3, 4)), after) > 0.1
+
+
+@pytest.mark.parametrize("strength, level_strength, shows", [(1.0, {}, 1.0), (0.5, {4: 0.4}, 0.2)])
+def test_the_cascades_first_level_stands_on_the_canvas_as_far_as_it_is_painted(
+        monkeypatch, cascade, pictures, strength, level_strength, shows):
+    even = draw_scene(96, 80) // 16 + 100
+    even[:48] = 90
+    style, given = cascade.style_of(pictures[0]), dict(strength=strength, level_strength=level_strength)
+    grain = shows * architecture.canvas()[:80, :96] * evenness(even / 255)
+    expected = paint(cascade, tf.constant(even / 255 + 0.06 * grain[..., None], tf.float32), style,
+                     levels=(4, 2), **given)
+    bare = paint(cascade, even, style, levels=(4, 2), **given)
+    monkeypatch.undo()
+    assert distance(paint(cascade, even, style, levels=(4, 2), **given), expected) < 0.01
+    assert distance(bare, expected) > 0.03
 
 
 @pytest.mark.parametrize("model", ["cascade", "live"])

@@ -333,7 +333,8 @@ def test_training_paints_what_the_runtime_paints(scene, styles):
         networks.Encoder(blank), {}, blank, decoders, {}, entry["backbone"], wct.RIDGE)
     trainer.assign(arrays)
     style = styles["mosaic"][:128, :160]
-    trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)))
+    trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)),
+                              architecture.canvas()[None, :scene.shape[0], :scene.shape[1], None])
     painted = paint(Cascade(arrays, entry["widths"], entry["backbone"]), "cascade", scene, style)
     # The five levels stretch the float32 rounding of ten eigendecompositions.
     assert np.abs(np.clip(trained, 0, 1)[0] - np.clip(painted, 0, 1)).mean() < 1 / 255

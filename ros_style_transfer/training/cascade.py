@@ -4,13 +4,15 @@ Stage ``reconstruct``: each level's encoder imitates the teacher's features at i
 through a linear head (distillation), while the decoder's blocks turn them into the encoder's own of
 the levels before and into the picture.  Stage ``stylize`` adds the thing itself: content crops go through the
 five-level cascade with random paintings as styles, and the result is held to the paintings' Gram
-matrices (relu1_1..relu5_1 of the teacher) and to the content's normalised relu4_1.
+matrices (relu1_1..relu5_1 of the teacher) and to the content's normalised relu4_1.  They stand on
+the canvas, as at run time.
 """
 import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import LEVELS, encoder_layers
+from ..architecture import CANVAS_DEPTH, LEVELS, canvas, encoder_layers
+from .canvas import crops_of_canvas, evenness
 from .data import inner, pairs, random_crops
 from .grids import hatching
 from .networks import Decoder, Encoder
@@ -85,7 +87,8 @@ class CascadeTrainer(keras.Model):
         self.stylizing = stage.name == "stylize"
         if not self.stylizing:
             return lambda rng: {"content": random_crops(rng, photos, paintings, stage.batch, stage.size)}
-        return pairs(self.teacher, stage, args, photos, paintings)
+        draw_pairs = pairs(self.teacher, stage, args, photos, paintings)
+        return lambda rng: dict(draw_pairs(rng), canvas=crops_of_canvas(rng, stage.batch, stage.size))
 
     def encode(self, rgb, level):
         """The taps of the encoder of ``level``, up to there."""
@@ -95,7 +98,8 @@ class CascadeTrainer(keras.Model):
         """The columns to look at: content, rebuilt from relu1_1..relu5_1, style, painted."""
         rebuilt = [self.decoder.decode(self.encode(content, level)[level], level) for level in sorted(LEVELS)]
         columns = [content] + rebuilt
-        return columns + [style, self.stylize(content, style)]
+        side = content.shape[1]
+        return columns + [style, self.stylize(content, style, canvas()[None, :side, :side, None])]
 
     def distillation(self, taps, target):
         losses = {}
@@ -119,9 +123,9 @@ class CascadeTrainer(keras.Model):
             errors.append(mean_square(ops.cast(picture, "float32") - content))
         return features, errors  # errors[0] is level 5's
 
-    def stylize(self, content, style):
-        """The cascade, strength 1: ``[b,h,w,3]``, unclipped."""
-        image = content
+    def stylize(self, content, style, grain):
+        """The cascade, strength 1, on the canvas ``grain [b,h,w,1]``: ``[b,h,w,3]``, unclipped."""
+        image = content + CANVAS_DEPTH * grain * evenness(content)
         for level in LEVELS:
             target = statistics(self.encode(style, level)[level])
             features = whiten_colour(self.encode(image, level)[level], *target, ridge=self.ridge)
@@ -138,7 +142,7 @@ class CascadeTrainer(keras.Model):
         for n, level in enumerate(LEVELS):
             self.trackers["psnr%d" % level].update_state(-10 * ops.log(errors[n]) / np.log(10.0))
         if self.stylizing:
-            painted = self.stylize(content, inputs["style"])
+            painted = self.stylize(content, inputs["style"], inputs["canvas"])
             shown = ops.clip(painted, 0.0, 1.0)
             style, structure = self.teacher.losses(shown, inputs)
             losses["style"], losses["content"] = sum(style.values()) / len(style), structure

@@ -14,9 +14,6 @@ import numpy as np
 from keras import ops
 
 from ..architecture import (
-    CANVAS_SIDE,
-    EVEN,
-    EVEN_LEAST,
     LEVELS,
     LIVE_PAIRS,
     LIVE_TAPS,
@@ -29,6 +26,7 @@ from ..architecture import (
     live_modulated,
     live_pairs,
 )
+from .canvas import crops_of_canvas, evenness
 from .data import MARGIN, inner, pairs, random_crops
 from .grids import hatching, weave
 from .networks import Convolutions, he_normal, upsample
@@ -113,21 +111,6 @@ class LiveNetwork(Convolutions):
         return lambda x, layer: ops.relu(x * (1.0 + parts[layer][0]) + parts[layer][1])
 
 
-def evenness(rgb):
-    """How much of the canvas shows under ``rgb [b,h,w,3]``, ``[b,h,w,1]``; see `architecture.canvas`."""
-    light = ops.mean(rgb, -1, keepdims=True)
-    light = light - ops.mean(light, (1, 2), keepdims=True)  # squares lose fewer digits
-    blocks = ops.average_pool(ops.concatenate([light, light * light], -1), 8, 8)
-    variance = lambda moments: ops.relu(moments[..., 1:] - ops.square(moments[..., :1]))
-    here = variance(ops.average_pool(blocks, 3, 1, "same"))
-    whole = variance(ops.mean(blocks, (1, 2), keepdims=True))
-    here = -ops.max_pool(-here, 3, 1, "same")
-    shown = 1.0 / (1.0 + here / ops.maximum(EVEN**2 * whole, EVEN_LEAST**2))
-    _, h, w, _ = ops.shape(rgb)
-    # As the runtime does, at half the sides.
-    return upsample(ops.image.resize(shown, (h // 2, w // 2)))
-
-
 def fold(x):
     """Space to depth: ``[b,2h,2w,c]`` to ``[b,h,w,4c]``."""
     b, h, w, c = ops.shape(x)
@@ -190,16 +173,11 @@ class LiveTrainer(keras.Model):
         self.stylizing = stage.name == "stylize"
         for head in self.heads:
             head.trainable = not self.stylizing
-        grain, side = canvas(), np.arange(stage.size + 2 * MARGIN)
-
-        def crops_of_canvas(rng):
-            starts = rng.integers(0, CANVAS_SIDE, (stage.batch, 2, 1))
-            return np.stack([grain[np.ix_(*((start + side) % CANVAS_SIDE))] for start in starts])[..., None]
-
+        side = stage.size + 2 * MARGIN
         if not self.stylizing:
             return lambda rng: {
-                "content": random_crops(rng, photos, paintings, stage.batch, stage.size + 2 * MARGIN),
-                "canvas": crops_of_canvas(rng),
+                "content": random_crops(rng, photos, paintings, stage.batch, side),
+                "canvas": crops_of_canvas(rng, stage.batch, side),
                 # Most often every tap is there.
                 "depth": np.where(rng.random(stage.batch) < 0.6, 1,
                                   rng.choice(self.network.levels[1:] or (1,), stage.batch)).astype(np.int32)}
@@ -207,7 +185,7 @@ class LiveTrainer(keras.Model):
 
         def draw(rng):
             batch = draw_pairs(rng)
-            batch["canvas"] = crops_of_canvas(rng)
+            batch["canvas"] = crops_of_canvas(rng, stage.batch, side)
             batch["noise"] = rng.uniform(0, 0.05, stage.batch).astype(np.float32)
             batch["shift"] = rng.integers(-MARGIN, MARGIN + 1, (1, 2)).astype(np.int32)
             return batch
