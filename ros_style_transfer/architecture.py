@@ -100,12 +100,13 @@ def canvas():
     """The grain under the paint: float32 ``[CANVAS_SIDE, CANVAS_SIDE]``, mean 0, deviation 1, always the same.
 
     A sky without a cloud gives a network nothing to paint strokes from.  The live model sees this
-    noise beside the picture, and the cascade in it, where it is even: ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it,
-    where ``V`` is the variance of the lightness (mean of R, G and B) and ``v`` that of three by
-    three blocks of 8x8 pixels, of all such that a block is in the least: the canvas reaches up to
-    an edge, where it would else leave a rim.  As it stands still under the frames, it shimmers no
-    more than they do.  Every octave of periods from 4 to 256 pixels, dabs to clouds, is as loud:
-    were there a largest patch that one could see, it would make a pattern.  It repeats without a seam.
+    noise beside the picture, and the cascade in it, where it is even:
+    ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it, where ``V`` is the variance of the lightness
+    (mean of R, G and B) and ``v`` that of three by three blocks of 8x8 pixels, of all such that a
+    block is in the least: the canvas reaches up to an edge, where it would else leave a rim.  As it
+    stands still under the frames, it shimmers no more than they do.  Every octave of periods from 4
+    to 256 pixels, dabs to clouds, is as loud: were there a largest patch that one could see, it would
+    make a pattern.  It repeats without a seam.
     """
     # RandomState: numpy promises these numbers for all its versions.
     white = np.fft.rfft2(np.random.RandomState(16).standard_normal((CANVAS_SIDE, CANVAS_SIDE)))

@@ -16,7 +16,7 @@ from ros_style_transfer.cascade import Cascade
 from ros_style_transfer.live import Live
 from ros_style_transfer.options import Controls
 from ros_style_transfer.painter import Painter, Region
-from ros_style_transfer.training import cascade, data, grids, live, networks, statistics, teacher
+from ros_style_transfer.training import cascade, data, flaws, live, networks, statistics, teacher
 
 
 def test_chosen_channels_never_repeat_what_another_says():
@@ -373,11 +373,11 @@ def test_weave_is_the_grid_and_nothing_else():
     cell = rng.normal(0, 0.05, (4, 4, 3))
     cell -= cell.mean((0, 1))
     slope = (0.01 * x - 0.003 * y)[..., None] * [1.0, 0.5, -1.0]
-    found = np.asarray(grids.weave(np.float32(slope + np.tile(cell, (25, 41, 1)))[None]))
+    found = np.asarray(flaws.weave(np.float32(slope + np.tile(cell, (25, 41, 1)))[None]))
     assert found.shape == (1, 3, 4, 5, 4, 3)
     assert np.allclose(found, np.roll(cell, (-2, -2), (0, 1))[:, None], atol=1e-4)
     noise = rng.normal(0, 0.05, (1, 100, 164, 3))
-    assert np.asarray(grids.weave(np.float32(noise))).std() < 0.05 / 6
+    assert np.asarray(flaws.weave(np.float32(noise))).std() < 0.05 / 6
 
 
 def grating(degrees, period, side=128):
@@ -390,23 +390,39 @@ def grating(degrees, period, side=128):
 
 @pytest.mark.parametrize("band, period", [(0, 6.0), (1, 4.4), (2, 3.0)])
 def test_lean_tells_stripes_along_rows_and_columns_from_those_askew(band, period):
-    level, upright, askew = (np.asarray(grids.lean(grating(degrees, period)))[..., band] for degrees in (90, 0, 45))
+    level, upright, askew = (np.asarray(flaws.lean(grating(degrees, period)))[..., band] for degrees in (90, 0, 45))
     assert level.shape == (1, 3, 3)
     assert min(level.min(), upright.min()) > 1 and askew.max() < -1
-    assert np.abs(np.asarray(grids.lean(grating(22.5, period)))[..., band]).max() < 0.6
+    assert np.abs(np.asarray(flaws.lean(grating(22.5, period)))[..., band]).max() < 0.6
     noise = np.float32(np.random.default_rng(4).normal(0.5, 0.1, (8, 256, 256, 3)))
-    assert abs(np.asarray(grids.lean(noise))[..., band].mean()) < 0.1, "noise leans nowhere"
-    assert np.abs(np.asarray(grids.lean(0.3 + 0 * noise))).max() < 1e-3, "nor does an even picture"
+    assert abs(np.asarray(flaws.lean(noise))[..., band].mean()) < 0.1, "noise leans nowhere"
+    assert np.abs(np.asarray(flaws.lean(0.3 + 0 * noise))).max() < 1e-3, "nor does an even picture"
 
 
 def test_hatching_is_what_neither_the_style_nor_the_content_there_has():
     striped, even = grating(0, 4.4), grating(45, 4.4)
-    loss = lambda *pictures: float(grids.hatching(*pictures))
+    loss = lambda *pictures: float(flaws.hatching(*pictures))
     assert loss(striped, even, even) > 0.5
     assert loss(striped, striped, even) < 1e-6 and loss(striped, even, striped) < 0.05
     assert loss(even, even, even) < 1e-6
     half = np.concatenate([striped[:, :64], even[:, 64:]], 1)
     assert 0.2 < loss(striped, half, even) / loss(striped, even, even) < 0.9, "content counts where it is"
+
+
+def test_halo_is_another_tone_around_what_stands_before_an_even_ground():
+    """A dark square before a light ground, which is painted lighter around it."""
+    y, x = np.mgrid[:160, :192]
+    away = np.maximum(abs(y - 80), abs(x - 96)) - 24
+    content = np.where(away[..., None] < 0, 0.1, 0.7) * np.ones(3)
+    rng = np.random.default_rng(6)
+    painted = lambda rim: np.where((away >= 0) & (away < 16), 0.6 + rim, np.where(away < 0, 0.2, 0.6))[..., None]
+    strokes = rng.normal(0, 0.1, (160, 192, 3))
+    loss = lambda picture, content=content: float(flaws.halo(*(np.float32(p)[None] for p in (picture, content))))
+    assert 0.5 < loss(painted(0.2) * np.ones(3)) / 0.2**2 < 1  # a few pairs count a little less
+    assert loss(painted(0.0) + strokes) < 0.01 * loss(painted(0.2) + strokes)
+    assert loss(painted(0.1) + strokes) < 0.4 * loss(painted(0.2) + strokes)
+    assert loss(painted(0.2) * np.ones(3), 0 * content + 0.7) == 0, "no edge, no halo"
+    assert loss(painted(0.2) * np.ones(3), content + rng.normal(0, 1, content.shape)) == 0, "no even ground, no halo"
 
 
 @pytest.fixture

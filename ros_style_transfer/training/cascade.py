@@ -14,7 +14,7 @@ from keras import ops
 from ..architecture import CANVAS_DEPTH, LEVELS, canvas, encoder_layers
 from .canvas import crops_of_canvas, evenness
 from .data import inner, pairs, random_crops
-from .grids import hatching
+from .flaws import halo, hatching
 from .networks import Decoder, Encoder
 from .statistics import roots, statistics
 from .teacher import Teacher, mean_square, trackers
@@ -28,6 +28,7 @@ WEIGHTS = {
     "content": 22.0,
     "range": 20.0,
     "hatching": 3.0,
+    "halo": 100.0,
 }
 # At relu5_1 a narrow network cannot both follow the teacher and remember the picture; what is
 # forgotten there no later level brings back.
@@ -74,7 +75,7 @@ class CascadeTrainer(keras.Model):
                     initializer=keras.initializers.Constant(0.0))
                 self.heads["%s%d" % (part, level)].assign(value)
         self.stylizing = False
-        self.trackers = trackers(["loss", "style", "content", "hatching"]
+        self.trackers = trackers(["loss", "style", "content", "hatching", "halo"]
                                  + ["%s%d" % (name, level) for name in ("distill", "psnr") for level in LEVELS])
         self.built = True
 
@@ -148,7 +149,8 @@ class CascadeTrainer(keras.Model):
             losses["style"], losses["content"] = sum(style.values()) / len(style), structure
             losses["range"] = mean_square(painted - shown)
             losses["hatching"] = hatching(painted, content, inputs["style"])
-            for key in ("style", "content", "hatching"):
+            losses["halo"] = halo(painted, content)
+            for key in ("style", "content", "hatching", "halo"):
                 self.trackers[key].update_state(losses[key])
         else:
             target = {l: ops.stop_gradient(f) for l, f in self.teacher.features(content).items()}

@@ -28,7 +28,7 @@ from ..architecture import (
 )
 from .canvas import crops_of_canvas, evenness
 from .data import MARGIN, inner, pairs, random_crops
-from .grids import hatching, weave
+from .flaws import halo, hatching, weave
 from .networks import Convolutions, he_normal, upsample
 from .statistics import statistics, transport
 from .teacher import Teacher, mean_square, trackers
@@ -44,6 +44,7 @@ WEIGHTS = {
     "range": 10.0,
     "grid": 100.0,
     "hatching": 0.2,
+    "halo": 10.0,
 }
 
 
@@ -159,7 +160,7 @@ class LiveTrainer(keras.Model):
         for head, width in zip(self.heads, widths[1:]):
             head.build((None, width))
         self.stylizing = False
-        names = ["loss", "style", "content", "twin", "range", "same", "grid", "hatching", "image", "distill"]
+        names = ["loss", "style", "content", "twin", "range", "same", "grid", "hatching", "halo", "image", "distill"]
         self.trackers = trackers(names + ["style%d" % level for level in LEVELS])
         self.seeds = keras.random.SeedGenerator(7)
         self.built = True
@@ -260,6 +261,7 @@ class LiveTrainer(keras.Model):
         losses["same"] = mean_square(same - content[:some])
         losses["grid"] = mean_square(weave(painted))
         losses["hatching"] = hatching(painted, content, inputs["style"])
+        losses["halo"] = halo(painted, content)
         # What is painted must go with the scene.
         shape = (some, side - 2 * MARGIN, side - 2 * MARGIN, 3)
         losses["twin"] = mean_square(ops.slice(painted[:some], (0, MARGIN, MARGIN, 0), shape)

@@ -1,10 +1,17 @@
-"""The grids that networks leave on what they paint, as losses: rows and columns come easier to them than the rest."""
+"""What must not be seen on what networks paint, as losses: grids, since rows and columns come easier to them than
+what is askew, and halos around things that stand before an even ground."""
+import functools
+
 import numpy as np
 from keras import ops
 
 BANDS = (0.17, 0.23, 0.33)  # cycles a pixel: the finest that is seen
 REACH = 8  # pixels of a filter to each side
 FAINT = 1e-6  # energy that is not seen, of 0..1
+CELL = 8  # pixels, over which a tone is a mean
+HALO = 4  # cells from an edge to where the ground is looked at
+FEW = 5.0  # pairs of cells, of which a mean says little
+SAME, EDGE = 0.06, 0.15  # differences in colour, 0..1, up to which the ground is one, and from which there is an edge
 
 
 def weave(rgb, block=32):
@@ -49,3 +56,27 @@ def hatching(painted, content, style):
     the mean square of `lean`'s excess, a scalar."""
     allowed = ops.maximum(ops.mean(lean(style), (1, 2), keepdims=True), lean(content))
     return ops.mean(ops.square(ops.relu(lean(painted) - ops.stop_gradient(ops.maximum(allowed, 0.0)))))
+
+
+def halo(painted, content):
+    """How far an even ground is painted in another tone at edges than a few cells away: the square of the mean
+    difference in each picture, and their mean, a scalar.
+
+    Pairs of cells `HALO` apart in a row or column count, of one colour in the content with all between
+    them, where the first has an edge beside it and the second none.
+    """
+    colours, tones = (ops.average_pool(ops.cast(rgb, "float32"), CELL, CELL) for rgb in (content, painted))
+    # The largest difference in the three by three cells around each.
+    contrast = ops.max_pool(colours, 3, 1, "same") + ops.max_pool(-colours, 3, 1, "same")
+    contrast = ops.max(contrast, -1, keepdims=True)
+    total, count = 0.0, 0.0
+    for axis in (1, 2):
+        length = colours.shape[axis] - HALO
+        at = lambda x, n, axis=axis, length=length: x[:, n : n + length] if axis == 1 else x[:, :, n : n + length]
+        steps = [ops.max(ops.abs(at(colours, n) - at(colours, 0)), -1, keepdims=True) for n in range(1, HALO + 1)]
+        one = functools.reduce(ops.maximum, steps) < SAME
+        for near, far in ((0, HALO), (HALO, 0)):
+            counts = ops.cast(one & (at(contrast, near) > EDGE) & (at(contrast, far) < SAME), "float32")
+            total = total + ops.sum(counts * (at(tones, near) - at(tones, far)), (1, 2))
+            count = count + ops.sum(counts, (1, 2))
+    return ops.mean(ops.square(total / (count + FEW)))
