@@ -230,8 +230,8 @@ def add_benchmarks(commands):
     ros = measures.add_parser("ros", help="the node on a ROS graph of its own, from stamp to arrival")
     gatys = measures.add_parser("gatys", help="a full render against the study that this package grew from")
     for one in (live, image, ros):
-        one.add_argument("--model", nargs="+", default=["live"] if one is ros else list(MODELS), metavar="M",
-                         help="%s (default: %%(default)s)" % ", ".join(MODELS))
+        one.add_argument("--model", nargs="+", default=["live"] if one is ros else None, metavar="M",
+                         help="%s (default: %s)" % (", ".join(MODELS), "%(default)s" if one is ros else "all"))
         one.add_argument("--dtype", nargs="+", default=["auto"] if one is ros else ["float32", "bfloat16"],
                          metavar="D", help="%s (default: %%(default)s)" % ", ".join(DTYPES))
         one.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
@@ -239,7 +239,7 @@ def add_benchmarks(commands):
             one.add_argument("--plot", metavar="DIR", help="draw the figures there (needs matplotlib)")
     for one in (live, ros):
         one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="of the frames")
-    live.add_argument("--layers", action="store_true", help="time each convolution by itself, too")
+    live.add_argument("--layers", action="store_true", help="time each convolution of live and lite by itself, too")
     live.add_argument("--no-reference", action="store_true", help="leave out what published implementations do")
     image.add_argument("--side", nargs="+", type=int, metavar="N", help="longer sides (default: 128 to 3840)")
     image.add_argument("--max-memory", type=float, default=0.0, metavar="MB", help="see stylize")
@@ -256,12 +256,17 @@ def add_benchmarks(commands):
 
 def benchmark(args):
     """Measure this machine."""
+    for path in filter(None, (args.json, getattr(args, "plot", None))):
+        jobs.check_writable(path if path == args.json or args.what == "gatys" else os.path.join(path, "plot"))
     if args.what == "gatys":
         from .benchmark.gatys import gatys
 
         (style,) = jobs.find_styles([args.style])
         gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
         return
+    if args.what == "live" and args.layers and "cascade" in (args.model or ()):
+        raise OptionError("--layers is for live and lite: the cascade's are VGG's, five times over")
+    args.model = args.model or [m for m in MODELS if m != "cascade" or args.what != "live" or not args.layers]
     for model, dtype in itertools.product(args.model, args.dtype):
         check_model(model, dtype)
     if args.what != "ros" and "auto" in args.dtype:
@@ -276,6 +281,9 @@ def benchmark(args):
         return
     sizes = [jobs.size(text, "--size") for text in args.size]
     if args.what == "ros":
+        within("--seconds", args.seconds, 1, 86400)
+        for rate in args.rate:
+            within("--rate", rate, 0.1, 1000)
         # A program of its own: nothing here may need ROS.
         asked = dict(models=args.model, dtypes=args.dtype, sizes=sizes, rates=args.rate, seconds=args.seconds,
                      weights_dir=args.weights_dir, json_file=args.json)

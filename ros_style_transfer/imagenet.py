@@ -61,6 +61,9 @@ def fetch(name, folder=None, sources=SOURCES):
         os.makedirs(folder, exist_ok=True)
         if not os.path.exists(part) or os.path.getsize(part) < source.size:
             _download(source, part, name)
+            if os.path.getsize(part) < source.size:  # a connection that was closed early is no error to urllib
+                raise WeightsError("the connection to %s broke off after %d of %d bytes; what came is kept, try again"
+                                   % (source.url, os.path.getsize(part), source.size))
         try:
             _check(part, source)
         except WeightsError:

@@ -130,6 +130,8 @@ def _fill(rgb, alpha):
 def write(path, rgb, alpha=None):
     """Write RGB uint8 ``[h,w,3]``, taken as sRGB, to ``path``; its ending chooses the format.
 
+    Whoever reads it meanwhile sees what was there before or the new picture, never half of it.
+
     Args:
         alpha: uint8 ``[h,w]``, or None for an opaque picture.  PNG, WebP and TIFF keep it; JPEG and
             BMP cannot, and get the picture on white.
@@ -139,14 +141,17 @@ def write(path, rgb, alpha=None):
     """
     check(rgb)
     check_ending(path)
-    image = Image.fromarray(rgb)
+    image, part = Image.fromarray(rgb), "%s.part" % path
     if alpha is not None:
         image = _with_alpha(image, alpha, str(path).lower().endswith(ALPHA_EXTENSIONS))
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         options = {"quality": 95} if str(path).lower().endswith((".jpg", ".jpeg", ".webp")) else {}
-        image.save(path, **options)
-    except OSError as error:
+        image.save(part, Image.registered_extensions()[os.path.splitext(str(path).lower())[1]], **options)
+        os.replace(part, path)
+    except (OSError, ValueError) as error:  # ValueError: too large for the format
+        if os.path.exists(part):
+            os.remove(part)
         raise ImageError("cannot write %s: %s" % (path, error)) from None
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from . import colours, images, masks, minimise, spectrum
 from .errors import OptionError
 from .gatys import Objective, load_network
-from .vgg import fastest_dtype
+from .vgg import fastest_dtype, share_gpus
 
 SMALLEST = 32  # pixels a side that every network can look at
 COARSEST_SIDE = 64  # no size of the pyramid is smaller
@@ -75,6 +75,7 @@ class Renderer:
     """
 
     def __init__(self, options, weights_file=None, clock=time.monotonic):
+        share_gpus()
         self._options, self._clock = options, clock
         self._dtype = fastest_dtype() if options.dtype == "auto" else options.dtype
         self._network = load_network(options.network, weights_file, options.pooling, self._dtype)
@@ -102,6 +103,8 @@ class Renderer:
             statistics = colours.colour_statistics(content)
             styles = [colours.coral(rgb, *statistics) for rgb in styles]
         weights = [1.0] * len(styles) if weights is None or not len(weights) else weights
+        if mask is not None and not np.any(mask):
+            raise OptionError("the mask is 0 everywhere: there is nothing to render")
         shares = None if mask is None else region_shares(mask, content.shape, len(styles), o.feather)
         whole = images.pad(content, 1, SMALLEST)
         sizes = pyramid(*whole.shape[:2], o.scales)

@@ -97,7 +97,7 @@ def run(args, tell):
         stylizer = Stylizer("cascade")
         stylizer.set_styles(styles, args.weights)
         initial = stylizer.stylize(content, mask=mask)
-    progress = None
+    progress = start  # of a render that was stopped at its very end there is no more to come
     with Bar(disable=args.json) as bar:
         try:
             for progress in renderer.render(content, styles, args.weights, mask, initial, start):
@@ -109,7 +109,7 @@ def run(args, tell):
                     _say(progress, shown)
                 state.keep(progress)
         except KeyboardInterrupt:
-            if progress is not None:
+            if progress is not start:
                 state.keep(progress, now=True)
                 tell("stopped; `--resume` goes on from iteration %d at %dx%d"
                      % (progress.iteration, progress.width, progress.height))

@@ -5,6 +5,7 @@ from .architecture import ALL_CONVOLUTIONS, CONVOLUTIONS, VGG_WIDTHS, encoder_la
 from .errors import OptionError
 from .options import DESCRIPTIONS as CONTROLS
 from .options import DTYPES, KEEP_COLOURS, among, parse_number, whole, within
+from .options import RANGES as CONTROL_RANGES
 
 NETWORKS = ("compact", "vgg16", "vgg19")
 OPTIMIZERS = ("lbfgs", "adam")
@@ -96,7 +97,7 @@ DESCRIPTIONS = {
 _RANGES = {
     "content_weight": (0.0, 1e15), "style_weight": (0.0, 1e15), "tv_weight": (0.0, 1e15), "tv_power": (1.0, 2.0),
     "learning_rate": (1e-5, 1.0), "averaging": (0.0, 0.9999), "tolerance": (0.0, 1.0), "time_budget": (0.0, 86400.0),
-    "style_scale": (0.05, 4.0), "style_crop": (0.05, 1.0), "feather": (0.0, 1000.0), "max_memory": (0.0, 1e7),
+    "max_memory": (0.0, 1e7), **{name: CONTROL_RANGES[name] for name in ("style_scale", "style_crop", "feather")},
 }
 _WHOLE = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
 _CHOICES = {"network": NETWORKS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS, "optimizer": OPTIMIZERS,

@@ -15,7 +15,7 @@ from .live import Live
 from .options import Controls, check_model, whole, within
 from .painter import Painter, Region, blend
 from .steady import Steady
-from .vgg import fastest_dtype
+from .vgg import fastest_dtype, share_gpus
 
 # Styles whose statistics are kept, a few hundred kilobytes each.
 CACHED = 32
@@ -75,17 +75,7 @@ class Stylizer:
         check_model(model, dtype)
         within("max_memory", max_memory, 0, 1e7)
         whole("gpu_memory_mb", gpu_memory_mb, 0, 10**7)
-        gpus = tf.config.list_physical_devices("GPU")
-        for gpu in gpus:
-            # TensorFlow would take all memory, which a Jetson's GPU shares with everything else.
-            try:
-                if gpu_memory_mb:
-                    limit = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_memory_mb)
-                    tf.config.set_logical_device_configuration(gpu, [limit])
-                else:
-                    tf.config.experimental.set_memory_growth(gpu, True)
-            except RuntimeError:
-                pass  # a second model in one process: the first has seen to it
+        gpus = share_gpus(gpu_memory_mb)
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
             tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
         self.model, self._clock = model, clock

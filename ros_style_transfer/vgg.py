@@ -124,6 +124,24 @@ def graph(function, *signature):
     return tf.function(function, input_signature=signature, autograph=False)
 
 
+def share_gpus(memory_mb=0):
+    """The GPUs there are, their memory left to others but for ``memory_mb`` megabytes, or what is needed (0).
+
+    TensorFlow would take all of it, which a Jetson's GPU shares with everything else.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        try:
+            if memory_mb:
+                limit = tf.config.LogicalDeviceConfiguration(memory_limit=memory_mb)
+                tf.config.set_logical_device_configuration(gpu, [limit])
+            else:
+                tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:
+            pass  # a second model in one process: the first has seen to it
+    return gpus
+
+
 def fastest_dtype(gpu=False):
     """``float32`` or the half precision that the networks keep their looks in, ``bfloat16`` (on a GPU ``float16``),
     whichever this machine convolves faster in: few processors have the latter in hardware."""

@@ -84,7 +84,9 @@ def test_pictures_of_growing_size_tell_time_and_memory(tmp_path):
     (["live", "--model", "gatys"], "model must be one of"), (["live", "--dtype", "auto"], "name the precisions"),
     (["live", "--size", "640"], "--size must be WIDTHxHEIGHT"), (["image", "--side", "8"], "side must be"),
     (["live", "--model", "cascade", "--size", "64x64", "--dtype", "float32", "--layers", "--no-reference"],
-     "--layers")])
+     "--layers"),
+    (["ros", "--rate", "0"], "--rate must be"), (["ros", "--seconds", "0"], "--seconds must be"),
+    (["live", "--json", "/"], "cannot write /: it is a folder")])
 def test_what_cannot_be_measured_is_said(arguments, said):
     with pytest.raises(OptionError, match=said):
         cli.command(cli.parser().parse_args(["benchmark", *arguments]))

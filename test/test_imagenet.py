@@ -17,7 +17,7 @@ DATA = np.random.default_rng(0).bytes(700000)
 @pytest.fixture
 def server():
     """A server of ``/weights.h5``; ``asked`` lists the ranges that were asked for, ``ranges`` says whether it heeds
-    them."""
+    them, ``most`` after how many bytes it hangs up."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path != "/weights.h5":
@@ -28,13 +28,13 @@ def server():
             start = int(wanted[6:-1]) if wanted and self.server.ranges else 0
             self.send_response(206 if start else 200)
             self.end_headers()
-            self.wfile.write(DATA[start:])
+            self.wfile.write(DATA[start:self.server.most])
 
         def log_message(self, *_):
             pass
 
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.asked, made.ranges = [], True
+    made.asked, made.ranges, made.most = [], True, None
     made.url = "http://127.0.0.1:%d/weights.h5" % made.server_address[1]
     made.source = {"net": imagenet.Source(made.url, len(DATA), "sha256", hashlib.sha256(DATA).hexdigest())}
     threading.Thread(target=made.serve_forever, daemon=True).start()
@@ -59,6 +59,16 @@ def test_it_goes_on_where_it_stopped(server, tmp_path, ranges):
         assert file.read() == DATA
     assert server.asked == ["bytes=300000-"]
     assert os.listdir(str(tmp_path)) == ["weights.h5"]
+
+
+def test_what_came_before_the_connection_broke_off_is_kept(server, tmp_path):
+    server.most = 300000
+    with pytest.raises(WeightsError, match="broke off after 300000 of 700000 bytes; what came is kept"):
+        imagenet.fetch("net", str(tmp_path), server.source)
+    server.most = None
+    with open(imagenet.fetch("net", str(tmp_path), server.source), "rb") as file:
+        assert file.read() == DATA
+    assert server.asked == [None, "bytes=300000-"]
 
 
 def test_what_is_not_the_file_is_not_kept(server, tmp_path):

@@ -420,6 +420,16 @@ def test_write_refuses_unknown_endings_and_names_the_known(tmp_path, name):
     assert os.listdir(str(tmp_path)) == []
 
 
+def test_a_picture_that_cannot_be_written_leaves_what_was_there(tmp_path):
+    path = str(tmp_path / "picture.webp")
+    images.write(path, COLOURS)
+    before = images.read(path)
+    with pytest.raises(ImageError, match="cannot write .*picture.webp"):  # WebP's sides are at most 16383
+        images.write(path, np.zeros((1, 16384, 3), np.uint8))
+    assert np.array_equal(images.read(path), before)
+    assert os.listdir(str(tmp_path)) == ["picture.webp"]
+
+
 def test_write_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ImageError, match="picture.png"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, draw_scene
 
-from ros_style_transfer import gatys, images, render, render_options
+from ros_style_transfer import cli, gatys, images, render, render_job, render_options
 from ros_style_transfer.errors import ImageError, OptionError
 from ros_style_transfer.render_options import RenderOptions, options_from
 
@@ -179,6 +179,8 @@ def test_wrong_input_is_named(styles):
         next(renderer.render(CONTENT, []))
     with pytest.raises(ImageError, match="a picture must be"):
         next(renderer.render(CONTENT[..., 0], [styles["mosaic"]]))
+    with pytest.raises(OptionError, match="the mask is 0 everywhere"):
+        next(renderer.render(CONTENT, [styles["mosaic"]], mask=np.zeros(CONTENT.shape[:2], np.uint8)))
 
 
 @pytest.mark.parametrize("values,said", [
@@ -276,6 +278,19 @@ def test_an_interrupted_render_is_resumed(photo, tmp_path):
     process.communicate()
     code, _, err = run(photo, "--style", "ink_wash", "-o", out, "--iterations", 5000, "--scales", 1, "--resume")
     assert code == 1 and "other pictures or options" in err
+
+
+def test_a_render_that_was_stopped_after_its_last_iteration_is_resumed(photo, tmp_path, monkeypatch):
+    args = ["render", str(photo), "--style", "mosaic", "-o", str(tmp_path / "out.png"), "--iterations", "2",
+            "--scales", "2"]
+    keep = render_job.State.keep
+    monkeypatch.setattr(render_job.State, "keep", lambda self, progress, now=False: keep(self, progress, now=True))
+    monkeypatch.setattr(render_job.State, "forget", lambda self: None)
+    cli.command(cli.parser().parse_args(args))
+    whole = images.read(tmp_path / "out.png")
+    os.remove(str(tmp_path / "out.png"))
+    cli.command(cli.parser().parse_args([*args, "--resume"]))
+    assert np.array_equal(images.read(tmp_path / "out.png"), whole)
 
 
 def test_a_child_ends_with_whoever_started_it(photo, tmp_path):

@@ -8,7 +8,6 @@ import tensorflow as tf
 from .. import weights
 from ..architecture import VGG_WIDTHS, decoder_layers, encoder_layers
 from ..cascade import Cascade
-from ..errors import OptionError
 from ..style_library import StyleLibrary
 from ..stylizer import Stylizer, load_painter
 from ..vgg import graph
@@ -134,8 +133,6 @@ def _peaks(dtypes):
 
 def _layers(model, dtype, weights_dir, width, height, peak):
     """Each convolution by itself: ``{layer: {seconds, multiply_adds, share_of_peak}}``."""
-    if model == "cascade":
-        raise OptionError("--layers is for live and lite: the cascade's are VGG's, five times over")
     net, rows = load_painter(model, dtype, weights_dir).network.net, {}
     for name, count in measure.multiply_adds(model, weights.load(model, weights_dir)[1], width, height).items():
         side, stride, channels, out = net.shapes[name]

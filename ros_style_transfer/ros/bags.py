@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from .. import cli, images, jobs, weights
 from ..errors import BagError, ImageError, OptionError
-from ..options import DESCRIPTIONS, check, check_model, controls_from
+from ..options import DESCRIPTIONS, check, check_model, controls_from, within
 from . import conversions
 from .params import DEFAULTS, check_max_side
 
@@ -73,12 +73,10 @@ def stylize_bag(args):
     check_model(args.model, args.dtype)
     controls = controls_from({name: getattr(args, name) for name in DESCRIPTIONS})
     check(controls, args.model)
+    within("--max-memory", args.max_memory, 0, 1e7)
     paths = _styles(args, controls)
     jobs.check_look(args, len(paths), controls)
-    try:
-        check_max_side(args.max_side)
-    except OptionError as error:
-        raise OptionError("--max-side %s" % error) from None
+    check_max_side(args.max_side, "--max-side")
     _refuse_existing(args.output)
     jobs.check_writable(args.output)
     source = _open(args.input)
@@ -97,7 +95,8 @@ def stylize_bag(args):
         from ..stylizer import Stylizer
 
         # What smoothing keeps of the frames before is one camera's.
-        stylizers = [Stylizer(args.model, args.dtype, args.weights_dir) for _ in (names if controls.smoothing else "1")]
+        stylizers = [Stylizer(args.model, args.dtype, args.weights_dir, max_memory=args.max_memory)
+                     for _ in (names if controls.smoothing else "1")]
         for stylizer in stylizers if styles else ():
             stylizer.set_styles(styles, args.weights)
         painters = {topic: Painter(topic, stylizer, controls, mask, args.max_side)

@@ -24,11 +24,14 @@ MASK_PATIENCE = 1.0  # seconds without a mask after which frames are painted who
 
 
 def subscribe(topic, callback, transport="raw", subscriber=rospy.Subscriber):
-    """Subscribe to the images of ``topic``, below its resolved name if they come compressed."""
-    if transport == "compressed":
-        return subscriber(rospy.resolve_name(topic) + "/compressed", CompressedImage, callback,
-                          queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
-    return subscriber(topic, Image, callback, queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
+    """Subscribe to the images of ``topic``, where they are `resolved` to come."""
+    return subscriber(resolved(topic, transport), CompressedImage if transport == "compressed" else Image, callback,
+                      queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
+
+
+def resolved(topic, transport="raw"):
+    """The full name of the topic that images of ``topic`` come on: compressed ones below its own."""
+    return rospy.resolve_name(topic) + ("/compressed" if transport == "compressed" else "")
 
 
 class Camera:
@@ -80,9 +83,8 @@ class Camera:
                 return
             self._masked, self._paired = masked, time.monotonic()
             transport = self._parameters.image_transport
-            resolved = rospy.resolve_name(self.topic)
             self._subscribers = [rospy.Subscriber(
-                resolved.rsplit("/", 1)[0] + "/camera_info", CameraInfo, self._on_info, queue_size=1)]
+                resolved(self.topic).rsplit("/", 1)[0] + "/camera_info", CameraInfo, self._on_info, queue_size=1)]
             if not masked:
                 self._subscribers.append(subscribe(self.topic, self._on_image, transport))
                 return

@@ -47,7 +47,7 @@ from ..latest import LatestSlots
 from ..options import Controls
 from ..style_library import StyleLibrary
 from . import conversions, params
-from .camera import MASK_PATIENCE, Camera, subscribe
+from .camera import MASK_PATIENCE, Camera, resolved, subscribe
 from .diagnostics import Diagnostics
 from .params import CAMERA, TOPIC
 from .reconfigure import Reconfigure, controls_of, fields_of
@@ -101,12 +101,16 @@ class StyleTransferNode:
         self._added = tempfile.mkdtemp(prefix="ros_style_transfer_")  # pictures that ~add_style brought
         self._library = StyleLibrary([self._added, *parameters.style_dirs])
         self._random = np.random.default_rng()
-        names = self._named(parameters.style)
-        self._pictures = self._read(names)
-        self._look = Look(names, parameters.style_weights, parameters.mask, self._labels(parameters.mask),
-                          parameters.max_side, parameters.controls)
+        try:
+            names = self._named(parameters.style)
+            self._pictures = self._read(names)
+            self._look = Look(names, parameters.style_weights, parameters.mask, self._labels(parameters.mask),
+                              parameters.max_side, parameters.controls)
+            self._check(self._look)
+        except StyleTransferError:
+            shutil.rmtree(self._added)  # or every start that fails would leave one
+            raise
         self._fade = 0.0
-        self._check(self._look)
         self._state, self._message = StyleStatus.LOADING, "loading %s" % parameters.model
         self._device = self._dtype = "not known yet"
         self._last_error = ""
@@ -120,7 +124,6 @@ class StyleTransferNode:
         self._awaited_until = 0.0  # the monotonic time at which it has waited long enough
         self._stop, self._peers_changed = threading.Event(), threading.Event()
         self._watched = {}  # camera: when it was subscribed to, until a look was taken whether frames come
-        self._master, self._master_due = None, 0.0
         self._renders = Renders(parameters, self._library, self._named, lambda: self._look.styles,
                                 self._cameras[0].topic)
         self._reconfigure = Reconfigure(self._fields, self._on_reconfigure, self._lasting_fields)
@@ -134,6 +137,7 @@ class StyleTransferNode:
         Args:
             is_ending: () to whether the rest need not be done any more.
         """
+        self._given = rospy.get_param("~", {})
         listener = _PeerListener(self._peers_changed)
         for camera in self._cameras:
             camera.advertise(listener)
@@ -153,6 +157,8 @@ class StyleTransferNode:
         self._reconfigure.setup()
         if is_ending():
             return
+        # A master that does not answer holds up whoever asks it, and nobody waits for that thread.
+        threading.Thread(target=self._watch_master, name="watch_master", daemon=True).start()
         for target in (self._work, self._keep_house):
             thread = threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
             thread.start()
@@ -189,9 +195,7 @@ class StyleTransferNode:
                 raise OptionError("the style %r has no picture: its image is empty" % request.name)
             rgb = images.limit(conversions.to_rgb(request.image), LARGEST_ADDED)
             path = os.path.join(self._added, request.name + ".png")
-            # Whoever reads it meanwhile sees the old picture or the new one, never half of it.
-            images.write(path[:-4] + ".partial.png", rgb)
-            os.replace(path[:-4] + ".partial.png", path)
+            images.write(path, rgb)
         except StyleTransferError as error:
             rospy.logwarn("add_style: %s", error)
             return AddStyleResponse(False, str(error))
@@ -232,14 +236,14 @@ class StyleTransferNode:
 
     def _on_reconfigure(self, fields):
         """Look as dynamic_reconfigure asks: ``fields`` are those that are to be otherwise."""
+        fade = fields.get("fade", self._fade)
+        if set(fields) - {"paused", "fade"}:
+            success, message = self._ask("reconfigure", lambda: self._changed_fields(fields, fade))
+            if not success:
+                raise StyleTransferError(message)
+        self._fade = fade
         if "paused" in fields:
             self._set_paused(fields["paused"])
-        self._fade = fields.get("fade", self._fade)
-        if not set(fields) - {"paused", "fade"}:
-            return
-        success, message = self._ask("reconfigure", lambda: self._changed_fields(fields))
-        if not success:
-            raise StyleTransferError(message)
 
     def _ask(self, name, change):
         """Have the worker apply what ``change`` () gives; returns (success, message)."""
@@ -272,7 +276,7 @@ class StyleTransferNode:
         return self._changed(look, request.styles or ([request.style] if request.style else []), request.weights,
                              request.fade, request.mask)
 
-    def _changed_fields(self, fields):
+    def _changed_fields(self, fields, fade):
         """The same for dynamic_reconfigure's ``fields``."""
         look = self._look
         params.check_max_side(fields.get("max_side", look.max_side))
@@ -283,7 +287,7 @@ class StyleTransferNode:
             names = params.names(fields.get("style", ",".join(look.styles)))
             weights = params.numbers(fields.get("style_weights", ""))
         mask = fields.get("mask", look.mask)
-        return self._changed(look, names, weights, self._fade, "" if mask == look.mask else mask or "none")
+        return self._changed(look, names, weights, fade, "" if mask == look.mask else mask or "none")
 
     def _changed(self, look, names, weights, fade, mask):
         names, pictures = self._named(names), None
@@ -322,12 +326,15 @@ class StyleTransferNode:
                     mask=look.mask, max_side=look.max_side, paused=self._paused)
 
     def _lasting_fields(self):
-        """What of that a node that is started again, and has lost the added styles, can begin with."""
+        """What is to be otherwise for a node that is started again: it knows levels by one text, and has lost the
+        added styles."""
+        strengths = sorted(self._look.controls.level_strength.items())
+        fields = {"level_strength": ",".join("%d:%g" % pair for pair in strengths)}
         added = os.listdir(self._added)
-        if not any(style + ".png" in added for style in self._look.styles):
-            return {}
-        return {"style": ",".join(self._parameters.style), "mask": self._parameters.mask, "style_weights": ",".join(
-            "%g" % weight for weight in self._parameters.style_weights)}
+        if any(style + ".png" in added for style in self._look.styles):
+            fields.update(style=",".join(self._parameters.style), mask=self._parameters.mask, style_weights=",".join(
+                "%g" % weight for weight in self._parameters.style_weights))
+        return fields
 
     # --- the worker: the only thread that touches TensorFlow ---------------------------------
 
@@ -352,7 +359,7 @@ class StyleTransferNode:
                     topic = STYLE_IMAGE if TOPIC in change.look.styles else self._cameras[0].topic
                     change.done.set_exception(StyleError(
                         "no frame came on %s within %g s to become the style; is its camera running?"
-                        % (rospy.resolve_name(topic), PATIENCE)))
+                        % (self._resolved(topic), PATIENCE)))
 
     def _load(self):
         started = time.monotonic()
@@ -410,7 +417,8 @@ class StyleTransferNode:
         self._peers_changed.set()  # topics may be wanted now, or no longer
 
     def _fill(self, stylizer, source, rgb):
-        """Give the styles that wait for a picture of ``source``, `CAMERA` or `TOPIC`, this one."""
+        """Give the styles that wait for a picture of ``source``, `CAMERA` or `TOPIC`, this one; whether some did."""
+        waiting = self._awaiting.pictures if self._awaiting is not None else self._pictures
         filled = lambda pictures: [rgb if isinstance(p, str) and p == source else p for p in pictures]
         if self._awaiting is not None:
             self._awaiting = self._awaiting._replace(pictures=filled(self._awaiting.pictures))
@@ -420,6 +428,7 @@ class StyleTransferNode:
         elif not _complete(self._pictures):  # since the start
             self._pictures = filled(self._pictures)
             self._set_pictures(stylizer)
+        return any(isinstance(picture, str) and picture == source for picture in waiting)
 
     def _take_style(self, stylizer):
         """Paint in the newest picture of the style topic from now on, if there is one and it is time."""
@@ -429,14 +438,15 @@ class StyleTransferNode:
         self._style_message, self._style_taken = None, time.monotonic()
         try:
             rgb = images.limit(conversions.to_rgb(message), LARGEST_ADDED)
-            self._fill(stylizer, TOPIC, rgb)
-            if TOPIC in self._look.styles and _complete(self._pictures):
-                self._pictures = [rgb if name == TOPIC else picture
-                                  for name, picture in zip(self._look.styles, self._pictures)]
+            if self._fill(stylizer, TOPIC, rgb) or not _complete(self._pictures):
+                return
+            pictures = [rgb if name == TOPIC else picture for name, picture in zip(self._look.styles, self._pictures)]
+            if not all(map(np.array_equal, pictures, self._pictures)):
+                self._pictures = pictures
                 # A second's fade: a camera's picture changes all the time, and a style must not flicker.
                 self._set_pictures(stylizer, STYLE_PERIOD)
         except Exception as error:  # one picture never ends the stream
-            self._warn("the picture on %s cannot be the style: %s" % (rospy.resolve_name(STYLE_IMAGE), error))
+            self._warn("the picture on %s cannot be the style: %s" % (self._resolved(STYLE_IMAGE), error))
 
     def _paint(self, stylizer, camera, frame):
         try:
@@ -450,7 +460,7 @@ class StyleTransferNode:
             if frame.mask is not None and self._look.mask == TOPIC:
                 labels = conversions.to_labels(frame.mask)
             if not _complete(self._pictures):
-                raise StyleError("no picture came on %s yet to become the style" % rospy.resolve_name(STYLE_IMAGE))
+                raise StyleError("no picture came on %s yet to become the style" % self._resolved(STYLE_IMAGE))
             moments.append(time.monotonic())
             painted = stylizer.stylize(rgb, self._look.controls, labels, camera.name)
             moments.append(time.monotonic())
@@ -491,7 +501,6 @@ class StyleTransferNode:
                     self._warn_if_blind()
                     self._publish_status()
                     self._diagnostics.publish()
-                    self._watch_master()
             except Exception as error:  # the master may be away for a moment
                 if not self._stop.is_set():
                     rospy.logerr_throttle_identical(10, "housekeeping: %s" % error)
@@ -538,29 +547,36 @@ class StyleTransferNode:
                            % (rospy.resolve_name(camera.topic), MASK_PATIENCE))
 
     def _say_blind(self, camera):
-        topic = rospy.resolve_name(camera.topic)
-        if self._parameters.image_transport == "compressed":
-            topic += "/compressed"
+        topic = self._resolved(camera.topic)
         publishers = dict(rosgraph.Master(rospy.get_name()).getSystemState()[0]).get(topic)
         self._message = "no frame came on %s for %g s (%s); is its camera running?" % (
             topic, PATIENCE, "published by " + ", ".join(publishers) if publishers else "nobody publishes it")
         rospy.logwarn("%s", self._message)
 
+    def _resolved(self, topic):
+        """Where pictures of ``topic`` really come from."""
+        return resolved(topic, self._parameters.image_transport)
+
     def _watch_master(self):
         """End when the ROS master is another one: rospy never registers with it, so nobody would find this node."""
-        if time.monotonic() < self._master_due:
-            return
-        self._master_due = time.monotonic() + MASTER_PERIOD
-        try:
-            pid = rosgraph.Master(rospy.get_name()).getPid()
-        except OSError:
-            rospy.logwarn_throttle(60, "the ROS master at %s does not answer" % rosgraph.get_master_uri())
-            return
-        if self._master is not None and pid != self._master:
-            rospy.logerr("the ROS master was restarted and does not know this node: ending; roslaunch brings it "
-                         "back with respawn:=true")
-            rospy.signal_shutdown("the ROS master was restarted")
-        self._master = pid
+        first = None
+        while not self._stop.is_set():
+            try:
+                pid = rosgraph.Master(rospy.get_name()).getPid()
+                if first is None:
+                    first = pid
+                elif pid != first:
+                    # roslaunch sets parameters once: whoever it brings back is to find them again.
+                    for name, value in {**self._given, **self._fields(), **self._lasting_fields()}.items():
+                        rospy.set_param("~" + name, value)
+                    rospy.logerr("the ROS master was restarted and does not know this node: ending; roslaunch brings "
+                                 "it back with respawn:=true")
+                    rospy.signal_shutdown("the ROS master was restarted")
+                    return
+            except (OSError, rosgraph.MasterException) as error:
+                rospy.logwarn_throttle(60, "the ROS master at %s does not answer: %s"
+                                       % (rosgraph.get_master_uri(), error))
+            self._stop.wait(MASTER_PERIOD)
 
     def _state_now(self):
         resting = self._paused or not any(camera.subscribed for camera in self._cameras)

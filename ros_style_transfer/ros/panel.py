@@ -198,7 +198,7 @@ class StylePanel(QWidget):
         self.render_size = QSpinBox(minimum=SMALLEST, maximum=LARGEST, singleStep=64, value=512, suffix=" pixels",
                                     toolTip="the longer side")
         self.iterations = QSpinBox(maximum=100000, singleStep=5, specialValueText="as usual",
-                                   toolTip="at the full size")
+                                   toolTip="at every size")
         self.time_budget = QSpinBox(maximum=86400, singleStep=10, value=60, suffix=" s",
                                     specialValueText="unlimited", toolTip="it ends with what is done by then")
         self.save_as = QLineEdit(placeholderText="not saved", toolTip="a new file below ~output_dir, such as night.png")

@@ -27,7 +27,7 @@ from ..errors import ImageError, OptionError, StyleError, StyleTransferError
 from ..jobs import LARGEST, SMALLEST
 from ..render_queue import Cancelled, RenderQueue, RenderRequest
 from . import conversions
-from .camera import subscribe
+from .camera import resolved, subscribe
 from .params import CAMERA, TOPIC
 
 # What the requests' own fields say; 0 is "not given".
@@ -51,6 +51,7 @@ class Renders:
         self._stop = threading.Event()
         self._goals, self._threads = {}, []
         self._newest = None  # goal's hooks
+        self._saving, self._promised = threading.Lock(), set()  # where renders that are not done yet are to be saved
         self._queue = None
 
     def setup(self):
@@ -142,9 +143,22 @@ class Renders:
 
     def _render(self, request, result, hooks):
         names, wanted = self._wanted(request)  # everything that can be wrong is found first
-        path = ""
-        if request.save_as:
-            path = images.path_below(self._parameters.output_dir, request.save_as, "~output_dir")
+        path = self._promise(request.save_as) if request.save_as else ""
+        try:
+            self._rendered(request, result, hooks, names, wanted, path)
+        finally:
+            self._promised.discard(path)
+
+    def _promise(self, name):
+        """The path that ``name`` will be saved at and nothing else until it is."""
+        with self._saving:
+            path = images.path_below(self._parameters.output_dir, name, "~output_dir")
+            if path in self._promised:
+                raise ImageError("%s will be written by another render; choose another name" % path)
+            self._promised.add(path)
+        return path
+
+    def _rendered(self, request, result, hooks, names, wanted, path):
         self._queue.check_room()
         message = request.content
         if conversions.is_empty(message):
@@ -206,7 +220,7 @@ class Renders:
     def _next_frame(self, hooks):
         """The next picture of the camera."""
         frames, timeout = queue.Queue(), self._parameters.frame_timeout
-        topic = rospy.resolve_name(self._camera_topic)
+        topic = resolved(self._camera_topic, self._parameters.image_transport)
         subscriber = subscribe(self._camera_topic, frames.put, self._parameters.image_transport)
         try:
             until = time.monotonic() + timeout

@@ -28,8 +28,7 @@ def draw_curves(log, path, every):
         # Keras adds columns for a validation that there is none of.
         rows = [{key: float(value) for key, value in row.items() if value != "NA"} for row in csv.DictReader(file)]
     steps = [(row["epoch"] + 1) * every for row in rows]
-    groups = [group for group in ("loss", "style", "content", "twin", "same", "image", "distill", "psnr")
-              if any(key.rstrip("12345") == group for key in rows[0])]
+    groups = list(dict.fromkeys(key.rstrip("12345") for key in rows[0] if key != "epoch"))
     figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3.2))
     for axis, group in zip(axes, groups):
         for key in (key for key in rows[0] if key.rstrip("12345") == group):

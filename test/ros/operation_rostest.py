@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import xmlrpc.client
 
 import numpy as np
 import rosgraph
@@ -126,11 +127,12 @@ class Operation(unittest.TestCase):
         self.ask(style="mosaic")
         self.assert_shown(style="mosaic", strength=1.0)
         for wrong in ({"style": "nope"}, {"level_strength_5": 0.5}, {"levels": "7"}, {"mask": "../../etc/passwd"},
-                      {"strength": float("nan")}, {"swap_patch": 4}, {"style": "mosaic,chalk", "style_weights": "1"}):
+                      {"strength": float("nan")}, {"swap_patch": 4}, {"style": "mosaic,chalk", "style_weights": "1"},
+                      {"paused": True, "fade": 3.0, "style": "nope"}):
             answer = self.client.update_configuration(wrong)
             for name in wrong:
-                self.assertEqual(answer[name], {"style": "mosaic", "swap_patch": 3, "strength": 1.0,
-                                                "level_strength_5": 1.0}.get(name, ""))
+                self.assertEqual(answer[name], {"style": "mosaic", "swap_patch": 3, "strength": 1.0, "fade": 0.0,
+                                                "level_strength_5": 1.0, "paused": False}.get(name, ""))
         self.assert_status(style="mosaic", controls="")
 
     def test_the_dynparam_command_changes_the_node(self):
@@ -302,14 +304,20 @@ class Operation(unittest.TestCase):
         first = master()
         try:
             time.sleep(2)
-            node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node"], env=environment,
-                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            node = subprocess.Popen(
+                ["rosrun", "ros_style_transfer", "style_transfer_node", "_style:=mosaic", "_max_side:=96",
+                 "_model:=lite", "_level_strength:='1:0.5'"],
+                env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             time.sleep(12)
             self.assertIsNone(node.poll())
             first.send_signal(signal.SIGINT)
             first.wait(20)
             first = master()
             output = node.communicate(timeout=40)[0]
+            known = xmlrpc.client.ServerProxy(environment["ROS_MASTER_URI"]).getParam("/test", "/style_transfer")[2]
+            # A node that roslaunch brings back paints as this one did.
+            for name, value in dict(style="mosaic", max_side=96, model="lite", level_strength="1:0.5").items():
+                self.assertEqual(known[name], value)
         finally:
             first.kill()
             first.wait()

@@ -69,11 +69,11 @@ class RenderTest(unittest.TestCase):
         self.assertTrue(client.wait_for_server(rospy.Duration(20)))
         return client
 
-    def begin_endless(self):
+    def begin_endless(self, **more):
         """A render that does not end by itself, in a thread of its own, once it runs; and where its answer comes."""
         answers = []
         with Topic(NODE + "/render/progress", RenderProgress) as progress:
-            thread = threading.Thread(target=lambda: answers.append(self.render(**ENDLESS)), daemon=True)
+            thread = threading.Thread(target=lambda: answers.append(self.render(**dict(ENDLESS, **more))), daemon=True)
             thread.start()
             progress.wait_for(1)
         return thread, answers
@@ -126,6 +126,15 @@ class RenderTest(unittest.TestCase):
             self.assertIn(word, answer.message)
         answer = self.blind(**dict(BRIEF, save_as="night.png"))
         self.assertIn("~output_dir is not set", answer.message)
+
+    def test_two_renders_never_write_the_same_picture(self):
+        thread, _ = self.begin_endless(save_as="once.png")
+        answer = self.render(**dict(BRIEF, save_as="once.png"))
+        self.assertFalse(answer.success)
+        self.assertIn("another render", answer.message)
+        self.cancel()
+        thread.join(10)
+        self.assertTrue(self.render(**dict(BRIEF, save_as="once.png")).success, "the name is free again")
 
     def test_wrong_requests_are_refused_before_anything_is_rendered(self):
         for change, word in (
