@@ -349,7 +349,6 @@ class BagTest(unittest.TestCase):
             ([*new, *topic, "--strength", "2"], ["strength", "0 to 1"]),
             ([*new, *topic, "--max-side", "7"], ["--max-side must be 0", "7"]),
             ([*new, *topic, "--max-memory", "-5"], ["--max-memory must be", "-5"]),
-            ([*new, *topic, "--max-memory", "1"], ["max_memory"]),
             ([*new, *topic, "--seed", "1"], ["--seed", "random"]),
             ([*new, *topic, "--feather", "1"], ["--feather", "--mask"]),
             ([*new, *topic, "--model", "picasso"], ["cascade, live", "picasso"]),
