@@ -47,12 +47,12 @@ class Cascade(tf.Module):
         return max(cascade_reach(level, self._backbone) for level in levels)
 
     def ground_share(self, strength, number):
-        """How much of the `ground.ground` lies under the picture in round ``number`` of a pass, 0..1.
+        """How much of the `ground.ground` lies under the picture in round ``number`` of a pass, 0..1; None: nothing.
 
         What the first round has painted has texture of its own.  A decoder gives back all that it is
         given, so of the canvas there is as much as of the style.
         """
-        return strength if number == 0 else 0.0
+        return strength if number == 0 else None
 
     def encode(self, rgb, levels, ground=None):
         """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}`` of the one level asked for.

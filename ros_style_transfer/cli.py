@@ -256,17 +256,21 @@ def add_benchmarks(commands):
 
 def benchmark(args):
     """Measure this machine."""
-    for path in filter(None, (args.json, getattr(args, "plot", None))):
-        jobs.check_writable(path if path == args.json or args.what == "gatys" else os.path.join(path, "plot"))
+    plot = getattr(args, "plot", None)
+    if plot and args.what != "gatys":  # a folder
+        plot = os.path.join(plot, "plot")
+    for path in filter(None, (args.json, plot)):
+        jobs.check_writable(path)
     if args.what == "gatys":
         from .benchmark.gatys import gatys
 
         (style,) = jobs.find_styles([args.style])
         gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
         return
-    if args.what == "live" and args.layers and "cascade" in (args.model or ()):
+    layers = args.what == "live" and args.layers
+    if layers and "cascade" in (args.model or ()):
         raise OptionError("--layers is for live and lite: the cascade's are VGG's, five times over")
-    args.model = args.model or [m for m in MODELS if m != "cascade" or args.what != "live" or not args.layers]
+    args.model = args.model or [model for model in MODELS if not (layers and model == "cascade")]
     for model, dtype in itertools.product(args.model, args.dtype):
         check_model(model, dtype)
     if args.what != "ros" and "auto" in args.dtype:

@@ -52,7 +52,8 @@ def signatures(painter, own):
         picture = _padded(rgb)
         styles = [wct.Statistics(*pair) for pair in zip(parts[::2], parts[1::2])]
         for number, levels in enumerate(network.rounds(own.levels)):
-            under = network.ground_share(strength, number) * ground(picture)
+            share = network.ground_share(strength, number)
+            under = None if share is None else share * ground(picture)
             picture = painter.graphed(picture, under, tf.fill((len(levels),), strength), *styles,
                                       levels=levels, method=own.method, seen=hidden)
         return {"painted": tf.clip_by_value(picture[: tf.shape(rgb)[0], : tf.shape(rgb)[1]], 0.0, 1.0)}

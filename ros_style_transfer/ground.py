@@ -7,15 +7,16 @@ from .architecture import CANVAS_SIDE, EVEN, EVEN_LEAST, canvas
 STRIP = 1024  # rows, a multiple of 8
 
 
-def ground(rgb, carried=None):
+def ground(rgb, carried=None, share=1.0):
     """The `architecture.canvas` as far as it shows under a picture: float32 ``[h, w]``.
 
     Args:
         rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16.
         carried: float32 ``[h, w]``, the canvas moved with the scene (`steady.Steady`); None: as it stands, repeated.
+        share: how much of that, 0..1.
     """
     height, width = rgb.shape[:2]
-    shown = cv2.resize(evenness(rgb), (width, height), interpolation=cv2.INTER_NEAREST)
+    shown = cv2.resize(share * evenness(rgb), (width, height), interpolation=cv2.INTER_NEAREST)
     if carried is None:
         carried = np.tile(canvas(), (-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))[:height, :width]
     return np.multiply(shown, carried, out=shown)

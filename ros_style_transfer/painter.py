@@ -144,16 +144,13 @@ class Painter:
             side: of the tiles, without what is read around them; None: the picture in one piece.
             progress: called with the share of the work that is done, 0..1, after each tile.
         """
-        rounds = [levels for levels in self.network.rounds(controls.levels)
-                  if any(_strength(level, controls) for level in levels)]  # else the network would only blur
-        picture = rgb
-        for number, levels in enumerate(rounds * controls.passes):
-            report = lambda done, before=number: progress and progress(
-                (before + done) / (len(rounds) * controls.passes))
-            share = self.network.ground_share(_strength(levels[0], controls), number % len(rounds))
-            under = ground(picture, canvas) if share else None
-            if under is not None:
-                under *= share
+        once = [levels for levels in self.network.rounds(controls.levels)
+                if any(_strength(level, controls) for level in levels)]  # else the network would only blur
+        rounds, picture = once * controls.passes, rgb
+        for number, levels in enumerate(rounds):
+            report = lambda done, before=number: progress and progress((before + done) / len(rounds))
+            share = self.network.ground_share(_strength(levels[0], controls), number % len(once))
+            under = None if share is None else ground(picture, canvas, share)
             picture = self._round(picture, under, levels, regions, controls, side, report)
         return picture if rounds else _floats(rgb).numpy()
 

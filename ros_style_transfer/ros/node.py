@@ -328,8 +328,7 @@ class StyleTransferNode:
     def _lasting_fields(self):
         """What is to be otherwise for a node that is started again: it knows levels by one text, and has lost the
         added styles."""
-        strengths = sorted(self._look.controls.level_strength.items())
-        fields = {"level_strength": ",".join("%d:%g" % pair for pair in strengths)}
+        fields = {"level_strength": options.strengths_text(self._look.controls.level_strength)}
         added = os.listdir(self._added)
         if any(style + ".png" in added for style in self._look.styles):
             fields.update(style=",".join(self._parameters.style), mask=self._parameters.mask, style_weights=",".join(
