@@ -134,14 +134,9 @@ def describe(controls):
     """Those `Controls` that are not as they are by default, for people: ``strength 0.5, method ot``."""
     changed = [(name, value) for name, value in controls._asdict().items() if value != Controls._field_defaults[name]]
     shown = {"levels": lambda v: ",".join(map(str, v)),
-             "level_strength": strengths_text}
+             "level_strength": lambda v: ",".join("%d:%g" % pair for pair in sorted(v.items()))}
     return ", ".join("%s %s" % (name, shown.get(name, lambda v: "%g" % v if isinstance(v, float) else v)(value))
                      for name, value in changed)
-
-
-def strengths_text(strengths):
-    """``{level: strength}`` as the control ``level_strength`` is written: ``3:0.5,4:0.8``."""
-    return ",".join("%d:%g" % pair for pair in sorted(strengths.items()))
 
 
 def check_model(model, dtype="float32"):

@@ -326,14 +326,12 @@ class StyleTransferNode:
                     mask=look.mask, max_side=look.max_side, paused=self._paused)
 
     def _lasting_fields(self):
-        """What is to be otherwise for a node that is started again: it knows levels by one text, and has lost the
-        added styles."""
-        fields = {"level_strength": options.strengths_text(self._look.controls.level_strength)}
+        """What of that a node that is started again, and has lost the added styles, can begin with."""
         added = os.listdir(self._added)
-        if any(style + ".png" in added for style in self._look.styles):
-            fields.update(style=",".join(self._parameters.style), mask=self._parameters.mask, style_weights=",".join(
-                "%g" % weight for weight in self._parameters.style_weights))
-        return fields
+        if not any(style + ".png" in added for style in self._look.styles):
+            return {}
+        return {"style": ",".join(self._parameters.style), "mask": self._parameters.mask, "style_weights": ",".join(
+            "%g" % weight for weight in self._parameters.style_weights)}
 
     # --- the worker: the only thread that touches TensorFlow ---------------------------------
 
@@ -358,7 +356,7 @@ class StyleTransferNode:
                     topic = STYLE_IMAGE if TOPIC in change.look.styles else self._cameras[0].topic
                     change.done.set_exception(StyleError(
                         "no frame came on %s within %g s to become the style; is its camera running?"
-                        % (self._resolved(topic), PATIENCE)))
+                        % (rospy.resolve_name(topic), PATIENCE)))
 
     def _load(self):
         started = time.monotonic()
@@ -445,7 +443,7 @@ class StyleTransferNode:
                 # A second's fade: a camera's picture changes all the time, and a style must not flicker.
                 self._set_pictures(stylizer, STYLE_PERIOD)
         except Exception as error:  # one picture never ends the stream
-            self._warn("the picture on %s cannot be the style: %s" % (self._resolved(STYLE_IMAGE), error))
+            self._warn("the picture on %s cannot be the style: %s" % (rospy.resolve_name(STYLE_IMAGE), error))
 
     def _paint(self, stylizer, camera, frame):
         try:
@@ -459,7 +457,7 @@ class StyleTransferNode:
             if frame.mask is not None and self._look.mask == TOPIC:
                 labels = conversions.to_labels(frame.mask)
             if not _complete(self._pictures):
-                raise StyleError("no picture came on %s yet to become the style" % self._resolved(STYLE_IMAGE))
+                raise StyleError("no picture came on %s yet to become the style" % rospy.resolve_name(STYLE_IMAGE))
             moments.append(time.monotonic())
             painted = stylizer.stylize(rgb, self._look.controls, labels, camera.name)
             moments.append(time.monotonic())
@@ -546,15 +544,11 @@ class StyleTransferNode:
                            % (rospy.resolve_name(camera.topic), MASK_PATIENCE))
 
     def _say_blind(self, camera):
-        topic = self._resolved(camera.topic)
+        topic = resolved(camera.topic, self._parameters.image_transport)
         publishers = dict(rosgraph.Master(rospy.get_name()).getSystemState()[0]).get(topic)
         self._message = "no frame came on %s for %g s (%s); is its camera running?" % (
             topic, PATIENCE, "published by " + ", ".join(publishers) if publishers else "nobody publishes it")
         rospy.logwarn("%s", self._message)
-
-    def _resolved(self, topic):
-        """Where pictures of ``topic`` really come from."""
-        return resolved(topic, self._parameters.image_transport)
 
     def _watch_master(self):
         """End when the ROS master is another one: rospy never registers with it, so nobody would find this node."""
