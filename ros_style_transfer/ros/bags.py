@@ -29,7 +29,7 @@ from .. import cli, images, jobs, weights
 from ..errors import BagError, ImageError, OptionError
 from ..options import DESCRIPTIONS, check, check_model, controls_from, within
 from . import conversions
-from .params import DEFAULTS, check_max_side
+from .params import DEFAULTS, check_max_side, named
 
 PREFIX = "/style_transfer"
 PARTIAL = ".partial"  # after OUT, while it is written
@@ -76,7 +76,7 @@ def stylize_bag(args):
     within("--max-memory", args.max_memory, 0, 1e7)
     paths = _styles(args, controls)
     jobs.check_look(args, len(paths), controls)
-    check_max_side(args.max_side, "--max-side")
+    named("--max-side", check_max_side, args.max_side)
     _refuse_existing(args.output)
     jobs.check_writable(args.output)
     source = _open(args.input)

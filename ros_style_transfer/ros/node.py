@@ -279,13 +279,13 @@ class StyleTransferNode:
     def _changed_fields(self, fields, fade):
         """The same for dynamic_reconfigure's ``fields``."""
         look = self._look
-        params.check_max_side(fields.get("max_side", look.max_side))
+        params.named("max_side", params.check_max_side, fields.get("max_side", look.max_side))
         look = look._replace(controls=controls_of(fields, look.controls),
                              max_side=fields.get("max_side", look.max_side))
         names, weights = (), ()
         if "style" in fields or "style_weights" in fields:
-            names = params.names(fields.get("style", ",".join(look.styles)))
-            weights = params.numbers(fields.get("style_weights", ""))
+            names = params.named("style", params.names, fields.get("style", ",".join(look.styles)))
+            weights = params.named("style_weights", params.numbers, fields.get("style_weights", ""))
         mask = fields.get("mask", look.mask)
         return self._changed(look, names, weights, fade, "" if mask == look.mask else mask or "none")
 

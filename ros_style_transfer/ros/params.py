@@ -142,7 +142,7 @@ def names(value):
     """A list of names, or one text with names joined by commas."""
     given = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)) or not given or not all(isinstance(n, str) and n for n in given):
-        raise OptionError("names must be one, or several joined by commas, not %r" % (value,))
+        raise OptionError("must be a name, or several joined by commas, not %r" % (value,))
     return tuple(given)
 
 
@@ -155,7 +155,7 @@ def numbers(value):
             return tuple(float(part) for part in value.split(",") if part.strip())
         return tuple(float(_number(part)) for part in value)
     except (OptionError, TypeError, ValueError):
-        raise OptionError("weights must be numbers joined by commas, not %r" % (value,)) from None
+        raise OptionError("must be numbers joined by commas, not %r" % (value,)) from None
 
 
 def _level_strength(value):
@@ -185,6 +185,14 @@ def _check_output_dir(folder):
         raise OptionError("%r is no folder; make it first" % folder)
 
 
-def check_max_side(value, said="max_side"):
+def check_max_side(value):
     if not (value == 0 or 32 <= value <= 16384) or value != int(value):
-        raise OptionError("%s must be 0 (the input's size) or a whole number from 32 to 16384, not %r" % (said, value))
+        raise OptionError("must be 0 (the input's size) or a whole number from 32 to 16384, not %r" % (value,))
+
+
+def named(name, read, value):
+    """``read(value)``; what it refuses is named."""
+    try:
+        return read(value)
+    except OptionError as error:
+        raise OptionError("%s %s" % (name, error)) from None
