@@ -38,11 +38,11 @@ WEIGHTS = {
     "distill": 1.0,
     "image": 20.0,
     "style": 1.0,
-    "content": 0.09,
+    "content": 0.08,
     "twin": 13.0,
     "same": 1.0,
     "range": 10.0,
-    "grid": 100.0,
+    "grid": 400.0,
     "hatching": 0.2,
     "halo": 10.0,
 }
