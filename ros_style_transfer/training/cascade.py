@@ -23,7 +23,7 @@ from .teacher import Teacher, mean_square, trackers
 WEIGHTS = {
     "distill": 1.0,
     "features": 1.0,
-    "image": 3.0,
+    "image": 10.0,
     "style": 17.0,
     "content": 24.0,
     "range": 20.0,
@@ -35,7 +35,7 @@ WEIGHTS = {
 # forgotten there no later level brings back.
 DISTILL = {1: 1.0, 2: 1.0, 3: 1.0, 4: 0.5, 5: 0.05}
 # Shares of the rebuilt pictures' errors: relu1_1's is soon too small to be seen.
-IMAGES = {1: 0.05, 2: 0.2, 3: 0.3, 4: 0.2, 5: 0.25}
+IMAGES = {1: 0.04, 2: 0.16, 3: 0.25, 4: 0.2, 5: 0.35}
 
 
 def up_to(level, arrays, backbone):
