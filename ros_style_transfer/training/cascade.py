@@ -23,9 +23,9 @@ from .teacher import Teacher, mean_square, trackers
 WEIGHTS = {
     "distill": 1.0,
     "features": 1.0,
-    "image": 10.0,
+    "image": 12.0,
     "style": 17.0,
-    "content": 24.0,
+    "content": 26.0,
     "range": 20.0,
     "grid": 1500.0,
     "hatching": 3.0,
