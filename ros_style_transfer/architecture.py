@@ -90,7 +90,7 @@ LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
 DRAWN = 0  # what the decoder has drawn at a quarter, a level as the taps are: it is given the style's statistics, too
 CODE_WIDTH = 64  # the style code's hidden layer
 CANVAS_SIDE = 1024  # pixels after which the canvas repeats
-CANVAS_DEPTH = 0.05  # what the cascade, which sees three colours alone, has of it under its content, of 0..1
+CANVAS_DEPTH = 0.04  # what the cascade, which sees three colours alone, has of it under its content, of 0..1
 EVEN = 0.1  # the lightness's deviation nearby, as a share of the whole picture's, at which half of the canvas shows
 EVEN_LEAST = 0.005  # the same in a picture that is even all over, of 0..1
 
