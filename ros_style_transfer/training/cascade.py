@@ -78,7 +78,7 @@ class CascadeTrainer(keras.Model):
                     initializer=keras.initializers.Constant(0.0))
                 self.heads["%s%d" % (part, level)].assign(value)
         self.stylizing = False
-        self.trackers = trackers(["loss", "style", "content", "hatching", "halo"]
+        self.trackers = trackers(["loss", "style", "content", "grid", "hatching", "halo"]
                                  + ["%s%d" % (name, level) for name in ("distill", "psnr") for level in LEVELS])
         self.built = True
 
@@ -154,7 +154,7 @@ class CascadeTrainer(keras.Model):
             losses["grid"] = mean_square(weave(painted))
             losses["hatching"] = hatching(painted, content, inputs["style"])
             losses["halo"] = halo(painted, content)
-            for key in ("style", "content", "hatching", "halo"):
+            for key in ("style", "content", "grid", "hatching", "halo"):
                 self.trackers[key].update_state(losses[key])
         else:
             target = {l: ops.stop_gradient(f) for l, f in self.teacher.features(content).items()}
