@@ -61,19 +61,30 @@ class Cascade(tf.Module):
             rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
             ground: float32 ``[h, w]``, what lies under the picture, `ground.ground`; None: nothing.
         """
+        return self.features(self.laid(rgb, ground), levels)
+
+    def laid(self, rgb, ground):
+        """The picture as the network sees it, ``[h, w, 3]``: on what lies under it."""
+        return rgb if ground is None else rgb + CANVAS_DEPTH * ground[..., None]
+
+    def features(self, laid, levels):
+        """What `encode` gives, of a picture that is `laid`."""
         (level,) = levels
-        grain = 0.0 if ground is None else CANVAS_DEPTH * ground[..., None]
-        return {level: self._encode[level](rgb + grain)}
+        return {level: self._encode[level](laid)}
 
     def taps(self, rgb):
         """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``; without the canvas."""
         return {level: self._encode[level](rgb) for level in LEVELS}
 
-    def draw(self, features, moments=None):
+    def code(self, moments):
+        """Nothing: no style drives a decoder here but by its features."""
+        return (), ()
+
+    def draw(self, features, code=()):
         """The features as they are: a decoder here is one, from its level to the picture."""
         return features
 
-    def finish(self, features, moments=None):
+    def finish(self, features, code=()):
         """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
         ((level, values),) = features.items()
         return self._decode[level](values)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from . import imagenet, images, jobs, render_job, video, weights
 from .errors import OptionError, StyleTransferError
-from .options import DESCRIPTIONS, DTYPES, MODELS, Controls, check, check_model, controls_from, whole, within
+from .options import DESCRIPTIONS, DTYPES, FLOATS, MODELS, Controls, check, check_model, controls_from, whole, within
 from .style_library import StyleLibrary
 
 TEXTURE_PASSES = 3  # what it takes until noise has become texture
@@ -69,7 +69,7 @@ def parser():
     exported.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
     exported.add_argument("--model", default="live", help="%s (default: %%(default)s)" % ", ".join(MODELS))
     exported.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
-    exported.add_argument("--dtype", default=DTYPES[0], help="%s (default: %%(default)s)" % ", ".join(DTYPES[:-1]))
+    exported.add_argument("--dtype", default=FLOATS[0], help="%s (default: %%(default)s)" % ", ".join(FLOATS))
     fetched = commands.add_parser("weights", help="fetch VGG's official weights, for `render`")
     fetched.add_argument("action", choices=["fetch"])
     fetched.add_argument("network", choices=sorted(imagenet.SOURCES), nargs="+")
@@ -232,8 +232,8 @@ def add_benchmarks(commands):
     for one in (live, image, ros):
         one.add_argument("--model", nargs="+", default=["live"] if one is ros else None, metavar="M",
                          help="%s (default: %s)" % (", ".join(MODELS), "%(default)s" if one is ros else "all"))
-        one.add_argument("--dtype", nargs="+", default=["auto"] if one is ros else ["float32", "bfloat16"],
-                         metavar="D", help="%s (default: %%(default)s)" % ", ".join(DTYPES))
+        one.add_argument("--dtype", nargs="+", default=["auto"] if one is ros else None, metavar="D",
+                         help="%s (default: %s)" % (", ".join(DTYPES), "auto" if one is ros else "all but float16"))
         one.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
         if one is not ros:
             one.add_argument("--plot", metavar="DIR", help="draw the figures there (needs matplotlib)")
@@ -271,8 +271,9 @@ def benchmark(args):
     if layers and "cascade" in (args.model or ()):
         raise OptionError("--layers is for live and lite: the cascade's are VGG's, five times over")
     args.model = args.model or [model for model in MODELS if not (layers and model == "cascade")]
-    for model, dtype in itertools.product(args.model, args.dtype):
+    for model, dtype in itertools.product(args.model, args.dtype or ("float32",)):
         check_model(model, dtype)
+    args.dtype = args.dtype or ["float32", "bfloat16", "int8"]  # the last where the model can
     if args.what != "ros" and "auto" in args.dtype:
         raise OptionError("name the precisions to measure; auto would choose one")
     if args.what == "image":
@@ -332,8 +333,8 @@ def command(args):
             print(imagenet.fetch(name))
     elif args.command == "export":
         check_model(args.model, args.dtype)
-        if args.dtype == "auto":
-            raise OptionError("name the precision to export, one of %s" % ", ".join(DTYPES[:-1]))
+        if args.dtype not in FLOATS:
+            raise OptionError("name the precision to export, one of %s" % ", ".join(FLOATS))
         from .export import export
 
         export(args.model, args.output, args.dtype, args.weights_dir)

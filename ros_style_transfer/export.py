@@ -54,7 +54,7 @@ def signatures(painter, own):
         for number, levels in enumerate(network.rounds(own.levels)):
             share = network.ground_share(strength, number)
             under = None if share is None else share * ground(picture)
-            picture = painter.graphed(picture, under, tf.fill((len(levels),), strength), *styles,
+            picture = painter.graphed(network.laid(picture, under), tf.fill((len(levels),), strength), *styles,
                                       levels=levels, method=own.method, seen=hidden)
         return {"painted": tf.clip_by_value(picture[: tf.shape(rgb)[0], : tf.shape(rgb)[1]], 0.0, 1.0)}
 

@@ -5,7 +5,8 @@ from typing import Mapping, NamedTuple, Optional, Tuple
 
 from .errors import OptionError
 
-DTYPES = ("float32", "bfloat16", "float16", "auto")  # auto: the fastest that is as good, by measuring
+FLOATS = ("float32", "bfloat16", "float16")
+DTYPES = (*FLOATS, "int8", "auto")  # auto: the fastest that is as good, by measuring
 METHODS = ("wct", "ot", "adain", "whiten")
 KEEP_COLOURS = ("no", "luminance", "coral")
 
@@ -143,6 +144,9 @@ def check_model(model, dtype="float32"):
     """Raise `OptionError` unless there are such a model and such a precision."""
     among("model", model, MODELS)
     among("dtype", dtype, DTYPES)
+    if dtype == "int8" and model == "cascade":
+        raise OptionError("int8 is for live and lite: in the cascade's five rounds what rounding loses would add up; "
+                          "choose another dtype")
 
 
 def check(controls, model):

@@ -119,17 +119,18 @@ class Painter:
         side = side if swap_level is None else None
         eye, hand = network.reach(network.style_levels)
         for tile in tiles(*rgb.shape[:2], side, eye):
-            features = network.taps(_floats(tile.read(rgb)))
+            features = network.taps(floats(tile.read(rgb)))
             for level, values in features.items():
                 self._gather(gathered.setdefault(level, {}), tile, values, [None], network.stride(level))
         statistics = {level: merge(found[None]) for level, found in gathered.items()}
         if swap_level is not None:
             swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
         if DRAWN in network.style_levels:
-            moments, found = {level: _moments(statistics[level]) for level in network.code_levels}, {}
+            found = {}
+            code = network.code({level: moments_of(statistics[level]) for level in network.code_levels})
             for tile in tiles(*rgb.shape[:2], side, eye + hand):
-                features = features if tile.is_all(rgb) else network.taps(_floats(tile.read(rgb)))
-                self._gather(found, tile, network.draw(features, moments), [None], network.stride(DRAWN))
+                features = features if tile.is_all(rgb) else network.taps(floats(tile.read(rgb)))
+                self._gather(found, tile, network.draw(features, code[0]), [None], network.stride(DRAWN))
             statistics[DRAWN] = merge(found[None])
         return Style(statistics, swapped)
 
@@ -145,14 +146,14 @@ class Painter:
             progress: called with the share of the work that is done, 0..1, after each tile.
         """
         once = [levels for levels in self.network.rounds(controls.levels)
-                if any(_strength(level, controls) for level in levels)]  # else the network would only blur
+                if any(strength_of(level, controls) for level in levels)]  # else the network would only blur
         rounds, picture = once * controls.passes, rgb
         for number, levels in enumerate(rounds):
             report = lambda done, before=number: progress and progress((before + done) / len(rounds))
-            share = self.network.ground_share(_strength(levels[0], controls), number % len(once))
+            share = self.network.ground_share(strength_of(levels[0], controls), number % len(once))
             under = None if share is None else ground(picture, canvas, share)
             picture = self._round(picture, under, levels, regions, controls, side, report)
-        return picture if rounds else _floats(rgb).numpy()
+        return picture if rounds else np.asarray(floats(rgb))
 
     def _round(self, picture, under, levels, regions, controls, side, report):
         """``picture`` with the ground ``under`` it encoded, transformed and decoded once."""
@@ -160,7 +161,7 @@ class Painter:
         # Levels whose statistics drive the decoder although it never sees their features (`lite`) need to be
         # encoded only if there is less than all of the style in them.
         hidden = [level for level in network.code_levels if level not in network.levels]
-        style_alone = all(region.style is not None and _strength(level, controls) == 1
+        style_alone = all(region.style is not None and strength_of(level, controls) == 1
                           for region in regions for level in hidden) and controls.method != "whiten"
         wanted = tuple(levels) if style_alone else tuple(levels) + tuple(hidden)
         shares = {level: [None if region.share is None else _shrink(region.share, network.stride(level))
@@ -172,14 +173,14 @@ class Painter:
             return self._in_one_piece(picture, under, levels, style, controls)
 
         def encode(tile):
-            return network.encode(_floats(tile.read(picture)), wanted, tile.read(under))
+            return network.encode(floats(tile.read(picture)), wanted, tile.read(under))
 
         eye, hand = network.reach(wanted)
         if controls.swap:
             hand += UNIT * controls.swap_patch
 
         plan, paint_plan = tiles(height, width, side, eye), tiles(height, width, side, eye + hand)
-        redrawn = DRAWN in levels and _strength(DRAWN, controls) > 0
+        redrawn = DRAWN in levels and strength_of(DRAWN, controls) > 0
         count = len(plan) + (1 + redrawn) * len(paint_plan)
         gathered, features = {}, None
         for number, tile in enumerate(plan):
@@ -189,13 +190,13 @@ class Painter:
             report((number + 1) / count)
         parts = {level: self._parts(level, gathered.get(level), regions, shares[level], levels, controls)
                  for level in {*gathered, *network.code_levels}}
-        moments = {level: _together(parts[level]) for level in network.code_levels}
+        code = network.code({level: _together(parts[level]) for level in network.code_levels})
 
         def draw(tile, features=None):
             features = dict(features or encode(tile))
             for level in set(levels) & set(features):
                 features[level] = _changed(features[level], parts[level], tile, network.stride(level))
-            return network.draw(features, moments)
+            return network.draw(features, code[0])
 
         one, drawn = len(plan) == 1, None
         if redrawn:
@@ -212,7 +213,7 @@ class Painter:
                 drawn = draw(tile, features if one else None)
             if redrawn:
                 drawn = _changed(drawn, parts[DRAWN], tile, network.stride(DRAWN))
-            result = network.finish(drawn, moments).numpy()
+            result = network.finish(drawn, code[1]).numpy()
             report((count - len(paint_plan) + number + 1) / count)
             if one:
                 return result
@@ -225,38 +226,40 @@ class Painter:
         if (levels, controls.method) not in self._rounds:
             self._rounds[levels, controls.method] = graph(
                 functools.partial(self.graphed, levels=levels, method=controls.method),
-                tf.TensorSpec((None, None, 3)), tf.TensorSpec((None, None)), VECTOR, *[STATISTICS] * len(known))
-        strengths = tf.constant([_strength(level, controls) for level in levels], tf.float32)
+                tf.TensorSpec((None, None, None)), VECTOR, *[STATISTICS] * len(known))
+        strengths = tf.constant([strength_of(level, controls) for level in levels], tf.float32)
         return self._rounds[levels, controls.method](
-            _floats(picture), under, strengths, *(style.statistics[level] for level in known)).numpy()
+            self.network.laid(floats(picture), under), strengths,
+            *(style.statistics[level] for level in known)).numpy()
 
-    def graphed(self, rgb, under, strengths, *styles, levels, method, seen=()):
+    def graphed(self, laid, strengths, *styles, levels, method, seen=()):
         """One round as operations of a graph.
 
         Args:
-            rgb, under: the picture and the ground under it, see `live.Live.encode`.
+            laid: the picture on its ground, see the network's ``laid``.
             strengths: ``[len(levels)]``.
             styles: `wct.Statistics` of each of the network's ``style_levels``.
             seen: levels beside those to be painted, of which the content is looked at, too.
         """
         network = self.network
         styles = dict(zip(network.style_levels, styles))
-        features = dict(network.encode(rgb, (*levels, *seen), under))
-        moments = {level: _moments(styles[level]) for level in network.code_levels}
+        features = dict(network.features(laid, (*levels, *seen)))
+        moments = {level: moments_of(styles[level]) for level in network.code_levels}
         for level in features:
             content = wct.statistics(features[level])
             if level in levels:
-                affine, moments[level] = _planned(content, styles[level], method, strengths[levels.index(level)],
+                affine, moments[level] = planned(content, styles[level], method, strengths[levels.index(level)],
                                                   self.ridge)
                 features[level] = wct.apply(affine, features[level])
             else:
                 moments[level] = _mixed(styles[level], content, 0.0 if level in network.levels else strengths[0])
-        drawn = network.draw(features, moments)
+        code = network.code(moments)
+        drawn = network.draw(features, code[0])
         if DRAWN in levels:
-            affine, _ = _planned(wct.statistics(drawn), styles[DRAWN], method, strengths[levels.index(DRAWN)],
+            affine, _ = planned(wct.statistics(drawn), styles[DRAWN], method, strengths[levels.index(DRAWN)],
                                  self.ridge)
             drawn = wct.apply(affine, drawn)
-        return network.finish(drawn, moments)
+        return network.finish(drawn, code[1])
 
     def graphed_style(self, rgb):
         """`style_of` as operations of a graph: ``{level: wct.Statistics}`` of ``rgb [h, w, 3]``, float32."""
@@ -264,8 +267,8 @@ class Painter:
         features = network.taps(rgb)
         statistics = {level: wct.statistics(values) for level, values in features.items()}
         if DRAWN in network.style_levels:
-            moments = {level: _moments(statistics[level]) for level in network.code_levels}
-            statistics[DRAWN] = wct.statistics(network.draw(features, moments))
+            code = network.code({level: moments_of(statistics[level]) for level in network.code_levels})
+            statistics[DRAWN] = wct.statistics(network.draw(features, code[0]))
         return statistics
 
     def _gather(self, found, tile, features, shares, stride):
@@ -288,9 +291,9 @@ class Painter:
     def _part(self, level, region, share, content, levels, controls):
         """The `Part` of a region at a level; ``content`` are the statistics there, None if the style's are enough."""
         style = None if region.style is None else region.style.statistics[level]
-        strength = _strength(level, controls)
+        strength = strength_of(level, controls)
         if content is None:
-            return Part(share, None, _moments(style))
+            return Part(share, None, moments_of(style))
         if level not in levels:
             # Left as it is; where the decoder never sees it, what it is told of it goes with the strength.
             told = strength if style is not None and level not in self.network.levels else 0.0
@@ -298,32 +301,32 @@ class Painter:
         if controls.method == "whiten":
             style = content
         elif style is None:
-            return Part(share, None, _moments(content))
+            return Part(share, None, moments_of(content))
         if controls.swap and level == controls.swap_level:
             return Part(share, lambda features: tf.cast(_swapped(
                 features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
-                _moments(style))
+                moments_of(style))
         if controls.method not in self._maps:
             # Traced once for each method that is used, whatever the number of channels.
             self._maps[controls.method] = graph(
-                lambda c, s, a, method=controls.method: _planned(c, s, method, a, self.ridge),
+                lambda c, s, a, method=controls.method: planned(c, s, method, a, self.ridge),
                 STATISTICS, STATISTICS, tf.TensorSpec(()))
         affine, moments = self._maps[controls.method](content, style, tf.constant(strength, tf.float32))
         return Part(share, lambda features: self._apply(affine, features), moments)
 
 
-def _planned(content, style, method, strength, ridge):
+def planned(content, style, method, strength, ridge):
     affine = wct.affine_map(content, style, method, strength, ridge)
     return affine, wct.moved(content, affine)
 
 
-def _moments(statistics):
+def moments_of(statistics):
     return statistics.mean, tf.linalg.diag_part(statistics.covariance)
 
 
 def _mixed(style, content, share):
     """Moments on the way from the content's to the style's."""
-    return tuple(share * a + (1.0 - share) * b for a, b in zip(_moments(style), _moments(content)))
+    return tuple(share * a + (1.0 - share) * b for a, b in zip(moments_of(style), moments_of(content)))
 
 
 def _together(parts):
@@ -353,13 +356,12 @@ def _whose(number, share):
     return None if share is None or share.sum() < SMALLEST_REGION else number
 
 
-def _floats(rgb):
-    """uint8 as float32 in 0..1, floats as they are; as a tensor."""
-    floats = tf.cast(tf.convert_to_tensor(rgb), tf.float32)
-    return floats / 255.0 if rgb.dtype == np.uint8 else floats
+def floats(rgb):
+    """uint8 as float32 in 0..1, floats as they are."""
+    return np.multiply(rgb, 1 / 255.0, dtype=np.float32) if rgb.dtype == np.uint8 else rgb
 
 
-def _strength(level, controls):
+def strength_of(level, controls):
     return controls.strength * controls.level_strength.get(level, 1.0)
 
 

@@ -4,7 +4,7 @@ from typing import Mapping, NamedTuple
 from .architecture import ALL_CONVOLUTIONS, CONVOLUTIONS, VGG_WIDTHS, encoder_layers
 from .errors import OptionError
 from .options import DESCRIPTIONS as CONTROLS
-from .options import DTYPES, KEEP_COLOURS, among, parse_number, whole, within
+from .options import FLOATS, KEEP_COLOURS, among, parse_number, whole, within
 from .options import RANGES as CONTROL_RANGES
 
 NETWORKS = ("compact", "vgg16", "vgg19")
@@ -101,7 +101,7 @@ _RANGES = {
 }
 _WHOLE = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
 _CHOICES = {"network": NETWORKS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS, "optimizer": OPTIMIZERS,
-            "keep_colours": KEEP_COLOURS, "dtype": DTYPES}
+            "keep_colours": KEEP_COLOURS, "dtype": (*FLOATS, "auto")}
 
 
 def options_from(values, preset="default"):

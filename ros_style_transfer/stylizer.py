@@ -1,5 +1,6 @@
 """Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
 import collections
+import functools
 import hashlib
 import os
 import time
@@ -7,7 +8,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from . import colours, images, masks, weights
+from . import colours, images, integers, masks, weights
 from .architecture import LIVE_PAIRS
 from .cascade import Cascade
 from .errors import ImageError, OptionError, WeightsError
@@ -21,32 +22,45 @@ from .vgg import fastest_dtype, share_gpus
 CACHED = 32
 # Bytes of memory that a pixel takes while it is painted, in float32, measured at 4 megapixels (resident set).
 BYTES_PER_PIXEL = {"live": 150, "lite": 150, "cascade": 450}
+INTEGERS_BYTES_PER_PIXEL = 430  # LiteRT's, up to `integers.LARGEST` pixels
 # Those that it takes all the time while a picture is painted in tiles: as bytes, and as floats before and after.
 BYTES_KEPT = 36
+# How many times faster than in floats integers must be convolved for a model's frames to take less time, all in all.
+# Measured: at 2.7 times (bfloat16) `live` took 0.85 of the time and `lite` 1.05, at 4.1 (float32) 0.6 and 0.8.
+INTEGERS_PAY = {"live": 2.0, "lite": 3.2}
 LARGEST_TILE = 2048  # pixels a side; larger ones gain nothing
 STRIP = 256  # rows
 SMALLEST_TILE = 128  # pixels a side; below it nearly all work would be what is read around tiles
 
 
-def load_painter(model, dtype="float32", weights_dir=None):
+def load_painter(model, dtype="float32", weights_dir=None, floats="float32"):
     """The `painter.Painter` of ``model`` with its weights.
 
     Args:
+        dtype: what convolutions compute in, but for ``auto``.
+        floats: with ``int8``, the type of those that do not (`integers.IntegerPainter`).
         weights_dir: a folder with a manifest, as the training writes it; our own when None.
 
     Raises:
-        WeightsError: the weights are missing or damaged.
+        WeightsError: the weights are missing or damaged, or say nothing of integers.
     """
     arrays, entry = weights.load(model, weights_dir)
     lacking = {"widths", "backbone", "ridge"} - set(entry)
     if lacking:
         raise WeightsError("the manifest says nothing of %s of %r; train or export it anew"
                            % (", ".join(sorted(lacking)), model))
-    if model != "cascade":
-        network = Live(arrays, entry["widths"], entry.get("pairs", LIVE_PAIRS), tf.as_dtype(dtype))
-    else:
-        network = Cascade(arrays, entry["widths"], entry["backbone"], tf.as_dtype(dtype))
-    return Painter(network, entry["ridge"])
+    if model == "cascade":
+        return Painter(Cascade(arrays, entry["widths"], entry["backbone"], tf.as_dtype(dtype)), entry["ridge"])
+    live = functools.partial(Live, arrays, entry["widths"], entry.get("pairs", LIVE_PAIRS))
+    if dtype == "int8":
+        return integers.IntegerPainter(live(tf.as_dtype(floats)), live(kind=integers.Integers), entry["ridge"])
+    return Painter(live(tf.as_dtype(dtype)), entry["ridge"])
+
+
+def integers_pay(model, floats, weights_dir=None):
+    """Whether ``model`` paints frames faster in integers than in ``floats`` on this machine's processor."""
+    able = model in INTEGERS_PAY and integers.known(weights.load(model, weights_dir)[0])
+    return able and integers.gain(floats) >= INTEGERS_PAY[model]
 
 
 class Stylizer:
@@ -54,8 +68,8 @@ class Stylizer:
 
     Args:
         model: its name in the weights' manifest.
-        dtype: what convolutions compute in: ``float32``, ``bfloat16``, ``float16``, or ``auto``
-            (`vgg.fastest_dtype`).
+        dtype: what convolutions compute in: ``float32``, ``bfloat16``, ``float16``, ``int8`` (see
+            `integers.IntegerPainter`), or ``auto``, the fastest here, by measuring.
         weights_dir: a folder with weights of your own training; ours when None.
         clock: () to seconds, what cross-fades go by.
         max_memory: megabytes of this process; what does not fit is painted in tiles; 0: what is free.
@@ -79,8 +93,13 @@ class Stylizer:
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
             tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
         self.model, self._clock = model, clock
-        self.dtype = fastest_dtype(bool(gpus)) if dtype == "auto" else dtype
-        self._painter = load_painter(model, self.dtype, weights_dir)
+        floats = "float32"
+        if dtype == "auto":
+            dtype = floats = fastest_dtype(bool(gpus))
+            if not gpus and integers_pay(model, floats, weights_dir):
+                dtype = "int8"
+        self.dtype = dtype
+        self._painter = load_painter(model, dtype, weights_dir, floats)
         # What is taken already counts; later, memory that was given back would count as taken.
         self._memory = max_memory * 1e6 - images.own_memory() if max_memory else None
         self._pictures = {}  # {digest: rgb} of the styles in use
@@ -173,7 +192,8 @@ class Stylizer:
     def _tile_side(self, height, width):
         """The side of the largest tiles that there is memory for; None if the whole picture fits."""
         free = min(images.available_memory(), self._memory or np.inf)
-        each = BYTES_PER_PIXEL[self.model]
+        small = self.dtype == "int8" and height * width <= integers.LARGEST
+        each = INTEGERS_BYTES_PER_PIXEL if small else BYTES_PER_PIXEL[self.model]
         if height * width * each <= free:
             return None
         side = int(np.sqrt(max(0, free - height * width * BYTES_KEPT) / each)) - 2 * self._painter.largest_margin

@@ -52,6 +52,15 @@ class Convolutions(tf.Module):
         x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, self._padding), bias)
         return tf.nn.relu(x) if relu else x
 
+    def relu(self, x):
+        """What is above zero, for the layer that follows."""
+        return tf.nn.relu(x)
+
+    def upsample(self, x):
+        """Twofold, nearest: before a convolution it leaves no checkerboard (Odena et al. 2016)."""
+        shape = tf.shape(x)
+        return tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
+
 
 class Encoder(Convolutions):
     """The VGG-shaped encoder of one level: RGB to the features at its ReLU, relu1_1..relu5_1.
@@ -94,7 +103,7 @@ class Decoder(Convolutions):
         for layer in self._layers:
             x = self(x, layer, relu=not is_image(layer))
             if upsampled(layer):
-                x = upsample(x)
+                x = self.upsample(x)
         return x
 
 
@@ -107,12 +116,6 @@ def reflect(x):
     x = tf.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
     rows = tf.shape(x)[1]
     return tf.gather(x, tf.concat([[1], tf.range(rows), [rows - 2]], 0), axis=1)
-
-
-def upsample(x):
-    """Twofold, nearest: before a convolution it leaves no checkerboard (Odena et al. 2016)."""
-    shape = tf.shape(x)
-    return tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
 
 
 def graph(function, *signature):
@@ -145,19 +148,25 @@ def share_gpus(memory_mb=0):
 def fastest_dtype(gpu=False):
     """``float32`` or the half precision that the networks keep their looks in, ``bfloat16`` (on a GPU ``float16``),
     whichever this machine convolves faster in: few processors have the latter in hardware."""
-    seconds = {}
-    for dtype in ("float32", "float16" if gpu else "bfloat16"):
-        x, kernel = tf.ones((1, 96, 96, 64), dtype), tf.ones((3, 3, 64, 64), dtype)
-        convolve = graph(lambda x, kernel=kernel: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")),
-                         tf.TensorSpec(x.shape, dtype))
-        convolve(x).numpy()
-        times = []
-        for _ in range(7):
-            started = time.perf_counter()
-            convolve(x).numpy()
-            times.append(time.perf_counter() - started)
-        seconds[dtype] = min(times)
-    return min(seconds, key=seconds.get)
+    return min(("float32", "float16" if gpu else "bfloat16"), key=convolution_time)
+
+
+def convolution_time(dtype):
+    """Seconds that a convolution of the networks' kind takes in floats of this type."""
+    x, kernel = tf.ones((1, 96, 96, 64), dtype), tf.ones((3, 3, 64, 64), dtype)
+    convolve = graph(lambda x: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")), tf.TensorSpec(x.shape, dtype))
+    return shortest(lambda: convolve(x).numpy())
+
+
+def shortest(action):
+    """Seconds that ``action`` () takes at least: of seven times, after one that does not count."""
+    action()
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def preprocess(rgb, dtype=tf.float32):

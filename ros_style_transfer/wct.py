@@ -16,6 +16,7 @@ alpha) the blend ``a F' + (1 - a) F`` is again affine in ``F``: one map for each
 """
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 # Added to the content's covariance before its inverse root, as a share of the mean eigenvalue:
@@ -69,14 +70,17 @@ def root(covariance, exponent, ridge=0.0):
 
     Eigenvalues below zero, which rounding makes, count as zero.
     """
-    values, vectors = tf.linalg.eigh(covariance)
-    values = tf.maximum(values, 0.0)
-    values = values + ridge * tf.reduce_mean(values) + TINY
-    return tf.matmul(vectors * values**exponent, vectors, transpose_b=True)
+    lib, linalg = _libraries(covariance)
+    values, vectors = linalg.eigh(covariance)
+    values = lib.maximum(values, 0.0)
+    values = values + ridge * lib.mean(values) + TINY
+    return lib.matmul(vectors * values**exponent, lib.transpose(vectors))
 
 
 def affine_map(content, style, method="wct", strength=1.0, ridge=RIDGE):
     """The `AffineMap` that gives features with the statistics ``content`` those of ``style``.
+
+    Of numpy's arrays it is made by numpy, which for a single frame is faster.
 
     Args:
         content: `Statistics`.
@@ -86,34 +90,40 @@ def affine_map(content, style, method="wct", strength=1.0, ridge=RIDGE):
         ridge: see `RIDGE`.
     """
     (mean, covariance), target = content, style.mean
+    lib, linalg = _libraries(covariance)
     # The map of a nearly flat direction hangs on small differences: in float32 its rounding would be seen.
-    covariance, style_covariance = (tf.cast(c, tf.float64) for c in (covariance, style.covariance))
-    identity = tf.eye(tf.shape(covariance)[0], dtype=tf.float64)
-    variance = tf.linalg.trace(covariance) / tf.cast(tf.shape(covariance)[0], tf.float64)
+    covariance, style_covariance = (lib.asarray(c, np.float64) for c in (covariance, style.covariance))
+    identity = np.eye(covariance.shape[0]) if lib is np else tf.eye(tf.shape(covariance)[0], dtype=tf.float64)
+    variance = lib.mean(lib.diag(covariance))
     if method == "wct":
-        matrix = tf.matmul(root(covariance, -0.5, ridge), root(style_covariance, 0.5))
+        matrix = lib.matmul(root(covariance, -0.5, ridge), root(style_covariance, 0.5))
     elif method == "ot":
         # A Cholesky factor is as good as the symmetric root, at a fraction of the cost.
-        lower = tf.linalg.cholesky(covariance + (ridge * variance + TINY) * identity)
-        middle = root(tf.matmul(lower, tf.matmul(style_covariance, lower), transpose_a=True), 0.5)
-        half = tf.linalg.triangular_solve(lower, middle, adjoint=True)
-        matrix = tf.linalg.triangular_solve(lower, tf.transpose(half), adjoint=True)
+        lower = linalg.cholesky(covariance + (ridge * variance + TINY) * identity)
+        middle = root(lib.matmul(lib.transpose(lower), lib.matmul(style_covariance, lower)), 0.5)
+        back = linalg.inv(lower)
+        matrix = lib.matmul(lib.transpose(back), lib.matmul(middle, back))
     elif method == "adain":
-        ratio = (tf.linalg.diag_part(style_covariance) + TINY) / (
-            tf.linalg.diag_part(covariance) + ridge * variance + TINY)
-        matrix = tf.linalg.diag(tf.sqrt(tf.maximum(ratio, 0.0)))
+        ratio = (lib.diag(style_covariance) + TINY) / (lib.diag(covariance) + ridge * variance + TINY)
+        matrix = lib.diag(lib.sqrt(lib.maximum(ratio, 0.0)))
     elif method == "whiten":
-        matrix, target = tf.sqrt(variance) * root(covariance, -0.5, ridge), mean
+        matrix, target = lib.sqrt(variance) * root(covariance, -0.5, ridge), mean
     else:
         raise ValueError(method)
-    share = tf.cast(strength, tf.float64)
-    return AffineMap(mean, tf.cast(share * matrix + (1.0 - share) * identity, tf.float32),
+    share = lib.asarray(strength, np.float64)
+    return AffineMap(mean, lib.asarray(share * matrix + (1.0 - share) * identity, np.float32),
                      strength * target + (1.0 - strength) * mean)
 
 
 def moved(content, affine):
     """Mean and variance ``[c]`` that features with the statistics ``content`` have after an `AffineMap` of theirs."""
-    return affine.offset, tf.reduce_sum(affine.matrix * tf.matmul(content.covariance, affine.matrix), 0)
+    lib, _ = _libraries(content.covariance)
+    return affine.offset, lib.sum(affine.matrix * lib.matmul(content.covariance, affine.matrix), 0)
+
+
+def _libraries(values):
+    """What computes with ``values``: numpy and its linear algebra, or TensorFlow's of the same names."""
+    return (np, np.linalg) if isinstance(values, np.ndarray) else (tf.experimental.numpy, tf.linalg)
 
 
 def apply(affine, features):

@@ -139,7 +139,8 @@ def finish(drawn, told, arrays):
 def decode(network, features, moments=None):
     """Drawn and finished, by default with the features' own moments."""
     moments = moments or {n: tf.nn.moments(tf.cast(f, tf.float32), (0, 1)) for n, f in features.items()}
-    return network.finish(network.draw(features, moments), moments)
+    drawing, finishing = network.code(moments)
+    return network.finish(network.draw(features, drawing), finishing)
 
 
 @pytest.mark.parametrize("down, across", [(1, 1), (1, 18), (24, 1)], ids=["small", "wider", "higher than the canvas"])
@@ -167,7 +168,8 @@ def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, pairs):
     features = {n: tf.constant(f) for n, f in taps.items()}
     ours, (drawn, told) = decode(network, features), draw(taps, arrays, pairs)
     assert ours.dtype == tf.float32
-    assert relative(network.draw(features, {n: tf.nn.moments(f, (0, 1)) for n, f in features.items()}), drawn) < 1e-5
+    drawing, _ = network.code({n: tf.nn.moments(f, (0, 1)) for n, f in features.items()})
+    assert relative(network.draw(features, drawing), drawn) < 1e-5
     assert relative(ours, finish(drawn, told, arrays)) < 1e-5
     # The statistics of the whole picture, of which these may be a piece.
     moments = {n: (f.mean((0, 1)) + 1, 2 * f.var((0, 1))) for n, f in taps.items()}

@@ -160,7 +160,8 @@ def test_what_is_said_stays():
     ({"model": "gatys"}, "model must be one of cascade, live, lite, not 'gatys'"),
     ({"model": None}, "not None"), ({"model": ["cascade"]}, "not ['cascade']"), ({"model": ""}, "not ''"),
     ({"model": np.array(["cascade", "live"])}, "model must be one of cascade, live"),
-    ({"dtype": "float64"}, "dtype must be one of float32, bfloat16, float16, auto, not 'float64'"),
+    ({"dtype": "float64"}, "dtype must be one of float32, bfloat16, float16, int8, auto, not 'float64'"),
+    ({"dtype": "int8"}, "int8 is for live and lite"),
     ({"dtype": float}, "not <class 'float'>"), ({"dtype": 16}, "not 16")])
 def test_unknown_models_and_precisions_are_named(given, allowed):
     with pytest.raises(OptionError) as error:

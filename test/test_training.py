@@ -16,6 +16,7 @@ from ros_style_transfer.cascade import Cascade
 from ros_style_transfer.live import Live
 from ros_style_transfer.options import Controls
 from ros_style_transfer.painter import Painter, Region
+from ros_style_transfer.stylizer import Stylizer
 from ros_style_transfer.training import cascade, data, flaws, live, networks, statistics, teacher
 
 
@@ -532,6 +533,26 @@ def test_training_resumes_and_exports_weights_that_paint(train, scene, styles):
 
     painted = paint(Cascade(second, entry["widths"], entry["backbone"]), "cascade", scene, styles["mosaic"][:64, :64])
     assert painted.shape == scene.shape and np.isfinite(painted).all()
+
+
+def test_ranges_are_added_to_weights_and_int8_paints_by_them(run, material, scene, styles):
+    arrays, entry = weights.load("lite")
+    bare = {name: array for name, array in arrays.items() if not name.endswith("_range")}
+    facts = {key: entry[key] for key in ("backbone", "widths", "pairs", "ridge")}
+    weights.save("lite", bare, str(material / "bare"), **facts)
+    process = run("-m", "ros_style_transfer.training.ranges", "lite", "--photos", material / "pictures",
+                  "--paintings", material / "pictures", "--count", 2, "--weights", material / "bare")
+    assert process.returncode == 0, process.stderr[-3000:]
+    found, now = weights.load("lite", str(material / "bare"))
+    assert {key: now[key] for key in facts} == facts
+    assert all(np.array_equal(found[name], array) for name, array in bare.items())
+    assert set(found) == set(arrays)
+    painted = []
+    for dtype in ("int8", "float32"):
+        stylizer = Stylizer("lite", dtype, str(material / "bare"))
+        stylizer.set_style(styles["mosaic"])
+        painted.append(np.float32(stylizer.stylize(scene)))
+    assert 0 < np.abs(painted[0] - painted[1]).mean() < 6
 
 
 def test_training_of_the_live_model_resumes_both_stages_and_exports_weights_that_paint(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from .. import integers
 from ..architecture import cascade_multiply_adds, live_multiply_adds
 from ..errors import OptionError
 from ..vgg import graph
@@ -39,6 +40,9 @@ def peak(dtype):
     """Multiply-adds a second of the fastest of a few square 3x3 convolutions: what this machine can do at best."""
     rates = []
     for side, channels in ((128, 64), (64, 128), (64, 256)):
+        if dtype == "int8":
+            rates.append(side * side * 9 * channels * channels / integers.convolution_time(side, channels))
+            continue
         x, kernel = tf.ones((1, side, side, channels), dtype), tf.ones((3, 3, channels, channels), dtype)
         convolve = graph(lambda x, kernel=kernel: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")),
                          tf.TensorSpec(x.shape, dtype))

@@ -8,8 +8,9 @@ import tensorflow as tf
 from .. import weights
 from ..architecture import VGG_WIDTHS, decoder_layers, encoder_layers
 from ..cascade import Cascade
+from ..options import FLOATS
 from ..style_library import StyleLibrary
-from ..stylizer import Stylizer, load_painter
+from ..stylizer import INTEGERS_PAY, Stylizer, load_painter
 from ..vgg import graph
 from . import measure
 
@@ -49,7 +50,7 @@ def live(models, dtypes, sizes=SIZES, weights_dir=None, layers=False, reference=
         result["published"] = dict(slowest._asdict(), size=sizes[-1])
     for model in models:
         entry = weights.load(model, weights_dir)[1]
-        for dtype in dtypes:
+        for dtype in _fit(model, dtypes):
             stylizer = Stylizer(model, dtype, weights_dir)
             stylizer.set_style(style)
             for width, height in sizes:
@@ -65,7 +66,7 @@ def live(models, dtypes, sizes=SIZES, weights_dir=None, layers=False, reference=
                     against = ", %.0f times the published rate" % row["times_published"]
                 print("%-8s %-9s %4dx%-4d %s: %.1f frames a second, %.1f G multiply-adds, %.0f %% of the peak%s" % (
                     model, dtype, width, height, taken, 1 / taken.median, needed / 1e9, 100 * share, against))
-                if layers:
+                if layers and dtype in FLOATS:
                     row["layers"] = _layers(model, dtype, weights_dir, width, height, peaks[dtype])
                 result["frames"].append(row)
     return result
@@ -75,7 +76,7 @@ def image(models, dtypes, sides=SIDES, weights_dir=None, max_memory=0.0):
     """Single pictures, 4 by 3, of growing size: time and memory for each megapixel."""
     result = {"peak_multiply_adds": _peaks(dtypes), "pictures": []}
     for model in models:
-        for dtype in dtypes:
+        for dtype in _fit(model, dtypes):
             stylizer = Stylizer(model, dtype, weights_dir, max_memory=max_memory)
             stylizer.set_style(StyleLibrary().read(STYLE))
             for side in sides:
@@ -122,6 +123,10 @@ def published(width, height):
         picture.numpy()
 
     return measure.times(frame, runs=2, seconds=0.0)
+
+
+def _fit(model, dtypes):
+    return [dtype for dtype in dtypes if dtype in FLOATS or model in INTEGERS_PAY]
 
 
 def _peaks(dtypes):

@@ -70,7 +70,7 @@ def read():
             problems.append("~%s: %s" % (name, error))
 
     get("model", _string, options.check_model)
-    get("dtype", _string, lambda value: options.check_model(DEFAULTS.model, value))
+    get("dtype", _string, lambda value: options.check_model(values.get("model", DEFAULTS.model), value))
     get("max_memory", _number, lambda value: options.within("max_memory", value, 0, 1e7))
     get("gpu_memory_mb", _number, lambda value: options.whole("gpu_memory_mb", value, 0, 10**7))
     get("max_side", _number, check_max_side)

@@ -5,7 +5,6 @@ was cut off.  Checkpoints, logs (CSV), curves and sheets of pictures are written
 the finished weights go into the output folder with their entry in the manifest.
 """
 import argparse
-import csv
 import os
 from typing import NamedTuple
 
@@ -178,10 +177,7 @@ def main(argv=None):
     args = parse(argv)
     keras.utils.set_random_seed(args.seed)
     os.makedirs(args.work, exist_ok=True)
-    excluded = set()
-    if args.exclude:
-        with open(args.exclude, newline="") as file:
-            excluded = {os.path.basename(value) for row in csv.DictReader(file) for value in row.values()}
+    excluded = data.excluded(args.exclude)
     photos = data.load_pictures(data.list_pictures(args.photos, excluded), 512)
     paintings = data.load_pictures(data.list_pictures(args.paintings, excluded), 640)
     every = STAGES[args.model]

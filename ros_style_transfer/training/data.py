@@ -1,4 +1,5 @@
 """Pictures for training: crops of photographs, and paintings with the teacher's statistics."""
+import csv
 import hashlib
 import os
 
@@ -21,6 +22,14 @@ CLEAN = 0.5  # share of the contents whose even places are freed of the camera's
 MARGIN = 8  # pixels around the contents of pairs, for a second view of the same scene
 AT_ONCE = 8  # crops that the teacher looks at together
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def excluded(table):
+    """The file names in a CSV of content,style pairs that are kept for evaluation; None: none."""
+    if not table:
+        return set()
+    with open(table, newline="") as file:
+        return {os.path.basename(value) for row in csv.DictReader(file) for value in row.values()}
 
 
 def list_pictures(folder, exclude=()):

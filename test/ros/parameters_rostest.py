@@ -95,7 +95,7 @@ class ParametersTest(unittest.TestCase):
 
     def test_every_wrong_parameter_is_named_with_what_is_allowed(self):
         self.assert_refused(
-            ("_model:=picasso", "_strength:=2", "_max_side:=7", "_dtype:=int8", "_style:=nope", "_mask:=nowhere",
+            ("_model:=picasso", "_strength:=2", "_max_side:=7", "_dtype:=int4", "_style:=nope", "_mask:=nowhere",
              "_weights_dir:=/no/such"),
             "~model: model must be one of cascade, live, lite, not 'picasso'",
             "~strength: strength must be a number from 0 to 1, not 2", "~max_side: must be 0",

@@ -1,0 +1,164 @@
+"""Painting in integers: one layer against the arithmetic in numpy, whole pictures against the same in floats."""
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import draw_scene
+from test_live import WIDTHS, encode, random_arrays
+
+from ros_style_transfer import architecture, images, integers, weights
+from ros_style_transfer.errors import OptionError, WeightsError
+from ros_style_transfer.options import Controls
+from ros_style_transfer.stylizer import Stylizer, load_painter
+
+MODELS = ("live", "lite")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request, styles):
+    """A model in integers and in floats, with a style."""
+    both = [Stylizer(request.param, dtype) for dtype in ("int8", "float32")]
+    for stylizer in both:
+        stylizer.set_style(styles["mosaic"])
+    return both
+
+
+def decibels(found, expected):
+    return 10 * np.log10(255**2 / np.mean((np.float32(found) - expected) ** 2))
+
+
+def rounded(x, low, high):
+    """To the nearest of 256 values from ``low`` to ``high``, of which 0 is one (Jacob et al. 2018, section 3)."""
+    step = (high - low) / 255
+    zero = round(-low / step)
+    return step * (np.clip(np.round(x / step) + zero, 0, 255) - zero)
+
+
+def test_a_layer_sums_products_of_integers():
+    rng = np.random.default_rng(0)
+    given, made = (0.0, 2.0), (0.0, 5.0)
+    arrays = {"a_kernel": np.float32(rng.normal(0, 0.2, (3, 3, 8, 16))), "a_bias": np.float32(rng.normal(0, 0.5, 16)),
+              "a_range": np.float32([given, made])}
+    x = np.float32(rng.uniform(0, 2, (12, 14, 8)))
+    program = integers.Program(lambda x: integers.Integers([("a", 3, 1, 8, 16)], arrays, "", tf.float32, "a")(
+        x[None], "a")[0])
+    largest = np.abs(arrays["a_kernel"]).max((0, 1, 2)) / 127
+    kernel = np.round(arrays["a_kernel"] / largest) * largest
+    padded = np.pad(rounded(x, *given), ((1, 1), (1, 1), (0, 0)), "reflect")
+    exact = sum(padded[dy : dy + 12, dx : dx + 14] @ kernel[dy, dx] for dy in range(3) for dx in range(3))
+    expected = rounded(np.maximum(exact + arrays["a_bias"], 0), *made)
+    found = program(x)
+    step = made[1] / 255
+    assert found.shape == (12, 14, 16) and (found == expected).mean() > 0.97  # ties may fall either way
+    assert np.abs(found - expected).max() < 1.01 * step
+    assert len(np.unique(found)) <= 256
+
+
+def test_a_program_takes_any_size():
+    program = integers.Program(lambda x, matrix: {
+        "product": tf.matmul(x, matrix[None]), "sum": tf.reduce_sum(x, (0, 1))})
+    rng = np.random.default_rng(0)
+    for height, width in ((3, 5), (16, 4), (3, 5)):
+        x, matrix = np.float32(rng.normal(size=(height, width, 4))), np.float32(rng.normal(size=(4, 4)))
+        found = program(x, matrix)
+        assert sorted(found) == ["product", "sum"]
+        assert np.allclose(found["product"], x @ matrix, atol=1e-5)
+        assert np.allclose(found["sum"], x.sum((0, 1)), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (250, 131), (320, 240)])
+def test_pictures_are_painted_as_in_floats(pair, size):
+    content = draw_scene(*size)
+    found, expected = (stylizer.stylize(content) for stylizer in pair)
+    assert found.shape == content.shape and found.dtype == np.uint8
+    assert 30 < decibels(found, expected) < 60
+    assert decibels(content, expected) < 20
+
+
+@pytest.mark.parametrize("controls", [
+    {"method": "wct"}, {"method": "adain"}, {"levels": (1,)}, {"levels": (0,)}, {"level_strength": {1: 0.5, 0: 0.0}},
+    {"passes": 2}], ids=lambda given: ",".join(given))
+def test_controls_are_followed_as_in_floats(pair, scene, controls):
+    found, expected = (stylizer.stylize(scene, Controls(**controls)) for stylizer in pair)
+    plain = pair[1].stylize(scene)
+    assert decibels(found, expected) > max(27, 3 + decibels(plain, expected))
+
+
+def test_styles_mix_and_change(pair, styles, scene):
+    painted = []
+    try:
+        for stylizer in pair:
+            stylizer.set_styles([styles["ink_wash"], styles["mosaic"]], [0.3, 0.7])
+            painted.append(stylizer.stylize(scene))
+    finally:
+        for stylizer in pair:
+            stylizer.set_style(styles["mosaic"])
+    assert decibels(*painted) > 30
+
+
+def test_what_is_not_painted_whole_is_painted_in_floats(pair, scene, monkeypatch):
+    mask = np.zeros(scene.shape[:2], np.uint8)
+    mask[:, 40:] = 255
+    for given in ({"mask": mask}, {"controls": Controls(method="whiten")}, {"controls": Controls(swap=0.5)}):
+        assert np.array_equal(*(stylizer.stylize(scene, **given) for stylizer in pair))
+    monkeypatch.setattr(integers, "LARGEST", 9999)
+    assert np.array_equal(*(stylizer.stylize(scene) for stylizer in pair))
+    for stylizer in pair:
+        monkeypatch.setattr(stylizer, "_tile_side", lambda height, width: 128)
+    assert np.array_equal(*(stylizer.stylize(draw_scene(640, 480)) for stylizer in pair))
+
+
+def test_ranges_are_the_bounds_that_nine_of_ten_paintings_keep():
+    arrays, pairs = random_arrays(), architecture.LIVE_PAIRS
+    contents = [draw_scene(64, 48), 255 - draw_scene(64, 48)]
+    found = integers.ranges(arrays, {"widths": WIDTHS, "pairs": pairs, "ridge": 1e-3}, contents, contents[:1],
+                            Controls().resolved("live"))
+    layers = architecture.live_layers(WIDTHS, pairs)
+    assert sorted(found) == sorted(name + "_range" for name in layers if not name.startswith("code"))
+    seen = [encode(rgb / 255, arrays) for rgb in contents]
+    for name, level in (("encoder1", 1), ("encoder2b", 2), ("encoder3b", 3)):
+        low, high = zip(*((taps[level].min(), taps[level].max()) for taps in seen))
+        usual = 0.9 * min(low) + 0.1 * max(low), 0.1 * min(high) + 0.9 * max(high)  # of two
+        assert np.allclose(found[name + "_range"][1], usual, atol=1e-3)
+    given, made = found["encoder2a_range"]
+    high = [taps[1].max() for taps in seen]
+    assert np.allclose(given, (0, 0.1 * min(high) + 0.9 * max(high)), atol=1e-3) and made[0] == 0
+    assert found["image_range"][1] == pytest.approx((-0.485, 0.592), abs=1e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_weights_without_ranges_paint_in_floats_alone(tmp_path, model, scene, styles):
+    arrays, entry = weights.load(model)
+    facts = {key: entry[key] for key in ("backbone", "widths", "pairs", "ridge")}
+    weights.save(model, {name: array for name, array in arrays.items() if "range" not in name}, str(tmp_path), **facts)
+    with pytest.raises(WeightsError, match="no ranges.*training.ranges"):
+        load_painter(model, "int8", str(tmp_path))
+    stylizer = Stylizer(model, "auto", str(tmp_path))
+    assert stylizer.dtype in ("float32", "bfloat16")
+    stylizer.set_style(styles["mosaic"])
+    assert stylizer.stylize(scene).shape == scene.shape
+
+
+@pytest.mark.parametrize("gain, chosen", [(1.5, "float"), (2.4, "live"), (5.0, "both")])
+def test_auto_takes_integers_where_they_gain_enough(monkeypatch, gain, chosen):
+    monkeypatch.setattr(integers, "gain", lambda dtype: gain)
+    found = [Stylizer(model, "auto").dtype == "int8" for model in MODELS]
+    assert found == {"float": [False, False], "live": [True, False], "both": [True, True]}[chosen]
+    assert Stylizer("cascade", "auto").dtype != "int8"
+
+
+def test_the_cascade_has_no_integers():
+    with pytest.raises(OptionError, match="int8 is for live and lite"):
+        Stylizer("cascade", "int8")
+
+
+def test_nothing_is_said_of_conversions(tmp_path, scene):
+    given, painted = str(tmp_path / "given.png"), str(tmp_path / "painted.png")
+    images.write(given, scene)
+    said = subprocess.run([sys.executable, "-m", "ros_style_transfer", "stylize", given, "-o", painted, "--style",
+                           "mosaic", "--model", "lite", "--dtype", "int8"], check=True, stderr=subprocess.PIPE,
+                          text=True).stderr
+    assert not [line for line in said.splitlines() if "painted.png" not in line and line.strip()]
+    assert images.read(painted).shape == scene.shape
