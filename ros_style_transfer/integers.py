@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 import warnings
 
 import numpy as np
@@ -137,22 +138,37 @@ def known(arrays):
 
 
 def gain(dtype):
-    """How many times faster than in floats of type ``dtype`` this machine convolves in integers."""
-    return vgg.convolution_time(dtype) / convolution_time()
+    """How many times faster than in floats of type ``dtype`` this machine convolves in integers, frame by frame.
+
+    Frames come with pauses between them.  While LiteRT's threads wait for each other they hold their
+    cores: where one that slept is then given no core of its own, as in some virtual machines, they wait
+    for 20 to 40 ms.  So the mean counts, of calls after pauses.
+    """
+    program, seconds = _convolutions(5), []
+    program()
+    for _ in range(10):
+        time.sleep(0.025)
+        started = time.perf_counter()
+        program()
+        seconds.append(time.perf_counter() - started)
+    return 5 * vgg.convolution_time(dtype) / np.mean(seconds)
 
 
-def convolution_time(side=96, channels=64):
-    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in integers."""
-    names = ["layer%d" % n for n in range(5)]
+def convolution_time(side, channels):
+    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in integers, at best."""
+    five, one = (vgg.shortest(_convolutions(count, side, channels)) for count in (5, 1))
+    return max(1e-9, five - one) / 4  # what goes in and out as floats is in both
+
+
+def _convolutions(count, side=96, channels=64):
+    """() to so many 3x3 convolutions, one of another."""
+    names = ["layer%d" % n for n in range(count)]
     arrays = {name + part: value for name in names for part, value in (
         ("_kernel", np.full((3, 3, channels, channels), 1 / (9 * channels), np.float32)),
         ("_bias", np.zeros(channels, np.float32)), ("_range", np.float32([[0, 1], [0, 1]])))}
     net = Integers([(name, 3, 1, channels, channels) for name in names], arrays, "", tf.float32, "convolutions")
-    x, seconds = np.ones((side, side, channels), np.float32), []
-    for count in (1, 5):
-        program = Program(lambda x, count=count: functools.reduce(net, names[:count], x[None])[0])
-        seconds.append(vgg.shortest(lambda program=program: program(x)))
-    return max(1e-9, seconds[1] - seconds[0]) / 4  # what goes in and out as floats is in both
+    return functools.partial(Program(lambda x: functools.reduce(net, names, x[None])[0]),
+                             np.ones((side, side, channels), np.float32))
 
 
 class Program:

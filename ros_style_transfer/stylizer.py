@@ -26,8 +26,8 @@ INTEGERS_BYTES_PER_PIXEL = 430  # LiteRT's, up to `integers.LARGEST` pixels
 # Those that it takes all the time while a picture is painted in tiles: as bytes, and as floats before and after.
 BYTES_KEPT = 36
 # How many times faster than in floats integers must be convolved for a model's frames to take less time, all in all.
-# Measured: at 2.7 times (bfloat16) `live` took 0.85 of the time and `lite` 1.05, at 4.1 (float32) 0.6 and 0.8.
-INTEGERS_PAY = {"live": 2.0, "lite": 3.2}
+# Measured: at 2.5 times (bfloat16) `live` took 0.85 of the time and `lite` 1.05, at 3.7 (float32) 0.6 and 0.8.
+INTEGERS_PAY = {"live": 1.9, "lite": 3.0}
 LARGEST_TILE = 2048  # pixels a side; larger ones gain nothing
 STRIP = 256  # rows
 SMALLEST_TILE = 128  # pixels a side; below it nearly all work would be what is read around tiles

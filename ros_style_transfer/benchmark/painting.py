@@ -1,5 +1,6 @@
 """How fast pictures are painted, beside what the machine's convolutions allow and what is published."""
 import json
+import multiprocessing
 import os
 
 import numpy as np
@@ -77,19 +78,26 @@ def image(models, dtypes, sides=SIDES, weights_dir=None, max_memory=0.0):
     result = {"peak_multiply_adds": _peaks(dtypes), "pictures": []}
     for model in models:
         for dtype in _fit(model, dtypes):
-            stylizer = Stylizer(model, dtype, weights_dir, max_memory=max_memory)
-            stylizer.set_style(StyleLibrary().read(STYLE))
-            for side in sides:
-                rgb = scene(side, side * 3 // 4)
-                paint = lambda painter=stylizer, rgb=rgb: painter.stylize(rgb)
-                memory = measure.peak_memory(paint)
-                taken = measure.times(paint, runs=3 if side <= 1024 else 1, seconds=0.0)
-                megapixels = side * side * 0.75e-6
-                print("%-8s %-9s %5dx%-5d %s: %.2f s a megapixel, at most %.0f MB" % (
-                    model, dtype, side, side * 3 // 4, taken, taken.median / megapixels, (memory or np.nan) / 1e6))
-                result["pictures"].append(dict(model=model, dtype=dtype, width=side, height=side * 3 // 4,
-                                               seconds=taken._asdict(), memory=memory))
+            # A process each: one keeps for the next model what memory it took for the last.
+            with multiprocessing.get_context("spawn").Pool(1) as process:
+                result["pictures"] += process.apply(_pictures, (model, dtype, sides, weights_dir, max_memory))
     return result
+
+
+def _pictures(model, dtype, sides, weights_dir, max_memory):
+    stylizer, rows = Stylizer(model, dtype, weights_dir, max_memory=max_memory), []
+    stylizer.set_style(StyleLibrary().read(STYLE))
+    for side in sides:
+        rgb = scene(side, side * 3 // 4)
+        paint = lambda rgb=rgb: stylizer.stylize(rgb)
+        memory = measure.peak_memory(paint)
+        taken = measure.times(paint, runs=3 if side <= 1024 else 1, seconds=0.0)
+        print("%-8s %-9s %5dx%-5d %s: %.2f s a megapixel, at most %.0f MB" % (
+            model, dtype, side, side * 3 // 4, taken, taken.median / (side * side * 0.75e-6),
+            (memory or np.nan) / 1e6), flush=True)
+        rows.append(dict(model=model, dtype=dtype, width=side, height=side * 3 // 4, seconds=taken._asdict(),
+                         memory=memory))
+    return rows
 
 
 def published(width, height):
