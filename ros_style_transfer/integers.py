@@ -1,4 +1,4 @@
-"""The live models in 8-bit integers, by LiteRT: where a processor multiplies floats slowly, a multiple of the frames.
+"""The live models in 8-bit integers, by LiteRT: faster than floats where a processor multiplies those slowly.
 
 A value is rounded to one of 256 between two bounds, the kernel's weights to 255 for each channel that
 they make, and a convolution sums their products exactly (Jacob et al. 2018).  The bounds of what each

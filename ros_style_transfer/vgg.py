@@ -159,10 +159,10 @@ def convolution_time(dtype):
 
 
 def shortest(action):
-    """Seconds that ``action`` () takes at least: of seven times, after one that does not count."""
+    """Seconds that ``action`` () takes at least: of 15 times, after one that does not count."""
     action()
     times = []
-    for _ in range(7):
+    for _ in range(15):
         started = time.perf_counter()
         action()
         times.append(time.perf_counter() - started)

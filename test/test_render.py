@@ -147,9 +147,11 @@ def test_a_tolerance_ends_it(styles):
 
 def test_what_does_not_fit_is_tiled_and_looks_the_same(styles):
     content = draw_scene(640, 480)
-    whole, _ = rendered(content, [styles["mosaic"]], iterations=2, scales=1)
-    tiled, _ = rendered(content, [styles["mosaic"]], iterations=2, scales=1, max_memory=440.0)
-    assert cv2.PSNR(whole, tiled) > 40
+    # Two measurements of which type is the faster may come out differently on a busy machine.
+    options = dict(iterations=2, scales=1, dtype="float32")
+    whole, _ = rendered(content, [styles["mosaic"]], **options)
+    tiled, _ = rendered(content, [styles["mosaic"]], max_memory=440.0, **options)
+    assert cv2.PSNR(whole, tiled) > 60
     with pytest.raises(OptionError, match=r"640x480 needs at least \d+ MB, and max_memory allows 310"):
         rendered(content, [styles["mosaic"]], scales=1, max_memory=310.0)
 
