@@ -154,9 +154,9 @@ def gain(dtype):
     return 5 * vgg.convolution_time(dtype) / np.mean(seconds)
 
 
-def convolution_time(side, channels):
-    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in integers, at best."""
-    five, one = (vgg.shortest(_convolutions(count, side, channels)) for count in (5, 1))
+def convolution_time(side, channels, clock):
+    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in integers; see `vgg.convolution_time`."""
+    five, one = (clock(_convolutions(count, side, channels)) for count in (5, 1))
     return max(1e-9, five - one) / 4  # what goes in and out as floats is in both
 
 
@@ -229,7 +229,7 @@ class IntegerPainter(Painter):
 
     def __init__(self, network, integers, ridge=wct.RIDGE):
         super().__init__(network, ridge)
-        self._integers, self._programs = integers, {}
+        self.dtype, self._integers, self._programs = "int8", integers, {}
 
     def _in_one_piece(self, picture, under, levels, style, controls):
         if picture.shape[0] * picture.shape[1] > LARGEST:
@@ -240,30 +240,25 @@ class IntegerPainter(Painter):
         look, draw, finish = self._programs[levels]
         looked = look(self._integers.laid(np.asarray(floats(picture)), under))
         targets = {level: wct.Statistics(*map(np.asarray, known)) for level, known in style.statistics.items()}
-        moments = {level: (targets[level].mean, np.diag(targets[level].covariance))
-                   for level in self.network.code_levels}
-        features, maps = self._planned(looked, levels, targets, controls, moments)
-        moments = [part for level in moments for part in moments[level]]
+        moments = {level: wct.moments(targets[level]) for level in self.network.code_levels}
+        features, after = self._planned(looked, levels, targets, controls)
+        moments.update(after)
+        moments = [part for pair in moments.values() for part in pair]
         if DRAWN in levels:
-            looked = draw(*features, *maps, *moments)
-            features, maps = self._planned(looked, levels, targets, controls)
-        return finish(*features, *maps, *moments)
+            features, _ = self._planned(draw(*features, *moments), levels, targets, controls)
+        return finish(*features, *moments)
 
-    def _planned(self, looked, levels, targets, controls, moments=None):
-        """The features that were ``looked`` at, and the numbers of the maps that give them the style's statistics.
-
-        ``moments`` are set to what the features will have.
-        """
-        features, maps = [], []
+    def _planned(self, looked, levels, targets, controls):
+        """All features that were ``looked`` at, then the numbers of the maps that give them the style's statistics;
+        and ``{level: moments}`` that they will have."""
+        features, maps, moments = [], [], {}
         for level, (values, content) in looked.items():
             # What is not to be painted is looked at as well, and stays.
             strength = strength_of(level, controls) if level in levels else 0.0
-            affine, after = planned(content, targets[level], controls.method, strength, self.ridge)
+            affine, moments[level] = planned(content, targets[level], controls.method, strength, self.ridge)
             features.append(values)
             maps += affine
-            if moments is not None:
-                moments[level] = after
-        return features, maps
+        return features + maps, moments
 
     def _looked(self, levels, laid):
         """The first program: ``{level: (features, statistics)}``."""
@@ -278,11 +273,10 @@ class IntegerPainter(Painter):
 
     def _finished(self, levels, *given):
         """The last: the picture."""
-        if DRAWN in levels:
-            features, code = self._mapped([DRAWN], given)
-            return self._integers.finish(features[DRAWN], code[1])
-        features, code = self._mapped(self._integers.seen(levels), given)
-        return self._integers.finish(self._integers.draw(features, code[0]), code[1])
+        redrawn = DRAWN in levels
+        features, code = self._mapped([DRAWN] if redrawn else self._integers.seen(levels), given)
+        drawn = features[DRAWN] if redrawn else self._integers.draw(features, code[0])
+        return self._integers.finish(drawn, code[1])
 
     def _mapped(self, levels, given):
         """Features, numbers of their maps and moments to ``{level: features}`` through their maps, and the code."""

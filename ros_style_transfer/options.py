@@ -6,6 +6,7 @@ from typing import Mapping, NamedTuple, Optional, Tuple
 from .errors import OptionError
 
 FLOATS = ("float32", "bfloat16", "float16")
+INTEGER_MODELS = ("live", "lite")  # those that there are in int8, too
 DTYPES = (*FLOATS, "int8", "auto")  # auto: the fastest that is as good, by measuring
 METHODS = ("wct", "ot", "adain", "whiten")
 KEEP_COLOURS = ("no", "luminance", "coral")
@@ -144,7 +145,7 @@ def check_model(model, dtype="float32"):
     """Raise `OptionError` unless there are such a model and such a precision."""
     among("model", model, MODELS)
     among("dtype", dtype, DTYPES)
-    if dtype == "int8" and model == "cascade":
+    if dtype == "int8" and model not in INTEGER_MODELS:
         raise OptionError("int8 is for live and lite: in the cascade's five rounds what rounding loses would add up; "
                           "choose another dtype")
 

@@ -93,10 +93,13 @@ class Painter:
 
     Args:
         ridge: the whitening's, what the network was trained with; see `wct.RIDGE`.
+
+    Attributes:
+        dtype: what the convolutions of a whole picture in one style compute in, by name.
     """
 
     def __init__(self, network, ridge=wct.RIDGE):
-        self.network, self.ridge = network, ridge
+        self.network, self.ridge, self.dtype = network, ridge, network.dtype.name
         # What is read around a tile at most.
         self.largest_margin = max(sum(network.reach((level,))) for level in network.levels) + UNIT
         self._maps, self._rounds = {}, {}
@@ -127,7 +130,7 @@ class Painter:
             swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
         if DRAWN in network.style_levels:
             found = {}
-            code = network.code({level: moments_of(statistics[level]) for level in network.code_levels})
+            code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
             for tile in tiles(*rgb.shape[:2], side, eye + hand):
                 features = features if tile.is_all(rgb) else network.taps(floats(tile.read(rgb)))
                 self._gather(found, tile, network.draw(features, code[0]), [None], network.stride(DRAWN))
@@ -244,12 +247,12 @@ class Painter:
         network = self.network
         styles = dict(zip(network.style_levels, styles))
         features = dict(network.features(laid, (*levels, *seen)))
-        moments = {level: moments_of(styles[level]) for level in network.code_levels}
+        moments = {level: wct.moments(styles[level]) for level in network.code_levels}
         for level in features:
             content = wct.statistics(features[level])
             if level in levels:
                 affine, moments[level] = planned(content, styles[level], method, strengths[levels.index(level)],
-                                                  self.ridge)
+                                                 self.ridge)
                 features[level] = wct.apply(affine, features[level])
             else:
                 moments[level] = _mixed(styles[level], content, 0.0 if level in network.levels else strengths[0])
@@ -257,7 +260,7 @@ class Painter:
         drawn = network.draw(features, code[0])
         if DRAWN in levels:
             affine, _ = planned(wct.statistics(drawn), styles[DRAWN], method, strengths[levels.index(DRAWN)],
-                                 self.ridge)
+                                self.ridge)
             drawn = wct.apply(affine, drawn)
         return network.finish(drawn, code[1])
 
@@ -267,7 +270,7 @@ class Painter:
         features = network.taps(rgb)
         statistics = {level: wct.statistics(values) for level, values in features.items()}
         if DRAWN in network.style_levels:
-            code = network.code({level: moments_of(statistics[level]) for level in network.code_levels})
+            code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
             statistics[DRAWN] = wct.statistics(network.draw(features, code[0]))
         return statistics
 
@@ -293,7 +296,7 @@ class Painter:
         style = None if region.style is None else region.style.statistics[level]
         strength = strength_of(level, controls)
         if content is None:
-            return Part(share, None, moments_of(style))
+            return Part(share, None, wct.moments(style))
         if level not in levels:
             # Left as it is; where the decoder never sees it, what it is told of it goes with the strength.
             told = strength if style is not None and level not in self.network.levels else 0.0
@@ -301,11 +304,11 @@ class Painter:
         if controls.method == "whiten":
             style = content
         elif style is None:
-            return Part(share, None, moments_of(content))
+            return Part(share, None, wct.moments(content))
         if controls.swap and level == controls.swap_level:
             return Part(share, lambda features: tf.cast(_swapped(
                 features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
-                moments_of(style))
+                wct.moments(style))
         if controls.method not in self._maps:
             # Traced once for each method that is used, whatever the number of channels.
             self._maps[controls.method] = graph(
@@ -320,13 +323,9 @@ def planned(content, style, method, strength, ridge):
     return affine, wct.moved(content, affine)
 
 
-def moments_of(statistics):
-    return statistics.mean, tf.linalg.diag_part(statistics.covariance)
-
-
 def _mixed(style, content, share):
     """Moments on the way from the content's to the style's."""
-    return tuple(share * a + (1.0 - share) * b for a, b in zip(moments_of(style), moments_of(content)))
+    return tuple(share * a + (1.0 - share) * b for a, b in zip(wct.moments(style), wct.moments(content)))
 
 
 def _together(parts):

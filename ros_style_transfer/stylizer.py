@@ -13,7 +13,7 @@ from .architecture import LIVE_PAIRS
 from .cascade import Cascade
 from .errors import ImageError, OptionError, WeightsError
 from .live import Live
-from .options import Controls, check_model, whole, within
+from .options import INTEGER_MODELS, Controls, check_model, whole, within
 from .painter import Painter, Region, blend
 from .steady import Steady
 from .vgg import fastest_dtype, share_gpus
@@ -33,13 +33,13 @@ STRIP = 256  # rows
 SMALLEST_TILE = 128  # pixels a side; below it nearly all work would be what is read around tiles
 
 
-def load_painter(model, dtype="float32", weights_dir=None, floats="float32"):
+def load_painter(model, dtype="float32", weights_dir=None, gpu=False):
     """The `painter.Painter` of ``model`` with its weights.
 
     Args:
-        dtype: what convolutions compute in, but for ``auto``.
-        floats: with ``int8``, the type of those that do not (`integers.IntegerPainter`).
+        dtype: what convolutions compute in; ``auto``: the fastest here, by measuring.
         weights_dir: a folder with a manifest, as the training writes it; our own when None.
+        gpu: whether it paints on one.
 
     Raises:
         WeightsError: the weights are missing or damaged, or say nothing of integers.
@@ -49,18 +49,18 @@ def load_painter(model, dtype="float32", weights_dir=None, floats="float32"):
     if lacking:
         raise WeightsError("the manifest says nothing of %s of %r; train or export it anew"
                            % (", ".join(sorted(lacking)), model))
+    floats = "float32" if dtype == "int8" else dtype
+    if dtype == "auto":
+        floats = fastest_dtype(gpu)
+        able = not gpu and model in INTEGER_MODELS and integers.known(arrays)
+        dtype = "int8" if able and integers.gain(floats) >= INTEGERS_PAY[model] else floats
+    floats = tf.as_dtype(floats)
     if model == "cascade":
-        return Painter(Cascade(arrays, entry["widths"], entry["backbone"], tf.as_dtype(dtype)), entry["ridge"])
+        return Painter(Cascade(arrays, entry["widths"], entry["backbone"], floats), entry["ridge"])
     live = functools.partial(Live, arrays, entry["widths"], entry.get("pairs", LIVE_PAIRS))
     if dtype == "int8":
-        return integers.IntegerPainter(live(tf.as_dtype(floats)), live(kind=integers.Integers), entry["ridge"])
-    return Painter(live(tf.as_dtype(dtype)), entry["ridge"])
-
-
-def integers_pay(model, floats, weights_dir=None):
-    """Whether ``model`` paints frames faster in integers than in ``floats`` on this machine's processor."""
-    able = model in INTEGERS_PAY and integers.known(weights.load(model, weights_dir)[0])
-    return able and integers.gain(floats) >= INTEGERS_PAY[model]
+        return integers.IntegerPainter(live(floats), live(kind=integers.Integers), entry["ridge"])
+    return Painter(live(floats), entry["ridge"])
 
 
 class Stylizer:
@@ -93,13 +93,8 @@ class Stylizer:
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
             tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
         self.model, self._clock = model, clock
-        floats = "float32"
-        if dtype == "auto":
-            dtype = floats = fastest_dtype(bool(gpus))
-            if not gpus and integers_pay(model, floats, weights_dir):
-                dtype = "int8"
-        self.dtype = dtype
-        self._painter = load_painter(model, dtype, weights_dir, floats)
+        self._painter = load_painter(model, dtype, weights_dir, bool(gpus))
+        self.dtype = self._painter.dtype
         # What is taken already counts; later, memory that was given back would count as taken.
         self._memory = max_memory * 1e6 - images.own_memory() if max_memory else None
         self._pictures = {}  # {digest: rgb} of the styles in use

@@ -1,10 +1,9 @@
 """Encoder and decoder as TensorFlow modules: frozen arrays in, features and pictures out."""
-import time
-
 import tensorflow as tf
 
 from .architecture import MEAN_RGB, decoder_layers, encoder_layers, is_image, tap, upsampled
 from .errors import WeightsError
+from .meter import shortest
 
 
 class Convolutions(tf.Module):
@@ -151,22 +150,15 @@ def fastest_dtype(gpu=False):
     return min(("float32", "float16" if gpu else "bfloat16"), key=convolution_time)
 
 
-def convolution_time(dtype):
-    """Seconds that a convolution of the networks' kind takes in floats of this type."""
-    x, kernel = tf.ones((1, 96, 96, 64), dtype), tf.ones((3, 3, 64, 64), dtype)
+def convolution_time(dtype, side=96, channels=64, clock=shortest):
+    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in floats of this type.
+
+    Args:
+        clock: an action, (), to the seconds that it takes.
+    """
+    x, kernel = tf.ones((1, side, side, channels), dtype), tf.ones((3, 3, channels, channels), dtype)
     convolve = graph(lambda x: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")), tf.TensorSpec(x.shape, dtype))
-    return shortest(lambda: convolve(x).numpy())
-
-
-def shortest(action):
-    """Seconds that ``action`` () takes at least: of 15 times, after one that does not count."""
-    action()
-    times = []
-    for _ in range(15):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    return clock(lambda: convolve(x).numpy())
 
 
 def preprocess(rgb, dtype=tf.float32):

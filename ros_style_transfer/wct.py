@@ -115,6 +115,12 @@ def affine_map(content, style, method="wct", strength=1.0, ridge=RIDGE):
                      strength * target + (1.0 - strength) * mean)
 
 
+def moments(statistics):
+    """Mean and variance ``[c]`` of features with these `Statistics`."""
+    lib, _ = _libraries(statistics.covariance)
+    return statistics.mean, lib.diag(statistics.covariance)
+
+
 def moved(content, affine):
     """Mean and variance ``[c]`` that features with the statistics ``content`` have after an `AffineMap` of theirs."""
     lib, _ = _libraries(content.covariance)

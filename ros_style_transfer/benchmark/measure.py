@@ -1,14 +1,13 @@
 """Times, the machine's limits, and the arithmetic of a picture."""
+import functools
 import time
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from .. import integers
+from .. import integers, vgg
 from ..architecture import cascade_multiply_adds, live_multiply_adds
 from ..errors import OptionError
-from ..vgg import graph
 
 LEAST_RUNS, LEAST_SECONDS = 7, 1.0
 
@@ -38,17 +37,10 @@ def times(action, runs=LEAST_RUNS, seconds=LEAST_SECONDS):
 
 def peak(dtype):
     """Multiply-adds a second of the fastest of a few square 3x3 convolutions: what this machine can do at best."""
-    rates = []
-    for side, channels in ((128, 64), (64, 128), (64, 256)):
-        if dtype == "int8":
-            rates.append(side * side * 9 * channels * channels / integers.convolution_time(side, channels))
-            continue
-        x, kernel = tf.ones((1, side, side, channels), dtype), tf.ones((3, 3, channels, channels), dtype)
-        convolve = graph(lambda x, kernel=kernel: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")),
-                         tf.TensorSpec(x.shape, dtype))
-        taken = times(lambda run=convolve, x=x: run(x).numpy(), seconds=0.3)
-        rates.append(side * side * 9 * channels * channels / taken.low)
-    return max(rates)
+    time_of = integers.convolution_time if dtype == "int8" else functools.partial(vgg.convolution_time, dtype)
+    clock = lambda action: times(action, seconds=0.3).low
+    return max(side * side * 9 * channels * channels / time_of(side, channels, clock)
+               for side, channels in ((128, 64), (64, 128), (64, 256)))
 
 
 def multiply_adds(model, entry, width, height):

@@ -9,9 +9,9 @@ import tensorflow as tf
 from .. import weights
 from ..architecture import VGG_WIDTHS, decoder_layers, encoder_layers
 from ..cascade import Cascade
-from ..options import FLOATS
+from ..options import FLOATS, INTEGER_MODELS
 from ..style_library import StyleLibrary
-from ..stylizer import INTEGERS_PAY, Stylizer, load_painter
+from ..stylizer import Stylizer, load_painter
 from ..vgg import graph
 from . import measure
 
@@ -134,7 +134,7 @@ def published(width, height):
 
 
 def _fit(model, dtypes):
-    return [dtype for dtype in dtypes if dtype in FLOATS or model in INTEGERS_PAY]
+    return [dtype for dtype in dtypes if dtype in FLOATS or model in INTEGER_MODELS]
 
 
 def _peaks(dtypes):

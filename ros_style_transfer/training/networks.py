@@ -3,14 +3,13 @@
 Every network takes RGB in 0..1, ``[batch, height, width, 3]``; sides are multiples of 16 here,
 since all training pictures are crops.
 """
-import time
-
 import keras
 import numpy as np
 from keras import ops
 
 from .. import imagenet
 from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
+from ..meter import shortest
 
 
 def convolve(x, kernel, bias, padding="reflect", stride=1):
@@ -34,13 +33,7 @@ def faster_dtype():
     for dtype in ("bfloat16", "float32"):
         x, kernel = ops.ones((4, 48, 48, 128), dtype), ops.ones((3, 3, 128, 128), dtype)
         run = lambda: float(ops.cast(ops.max(ops.conv(x, kernel)), "float32"))
-        run()
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        seconds[dtype] = min(times)
+        seconds[dtype] = shortest(run)
     return min(seconds, key=seconds.get)
 
 

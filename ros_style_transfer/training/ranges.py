@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import images, integers, weights
 from ..errors import StyleTransferError
-from ..options import Controls
+from ..options import INTEGER_MODELS, Controls
 from . import data
 
 LONGEST = 256  # the pictures' longer side
@@ -21,7 +21,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m ros_style_transfer.training.ranges",
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
-    parser.add_argument("model", choices=("live", "lite"))
+    parser.add_argument("model", choices=INTEGER_MODELS)
     parser.add_argument("--photos", required=True, help="folder of photographs")
     parser.add_argument("--paintings", required=True, help="folder of paintings, contents and styles")
     parser.add_argument("--exclude", help="CSV of content,style pairs kept for evaluation: not looked at")
