@@ -7,9 +7,15 @@ setup(**generate_distutils_setup(
     packages=[
         "ros_style_transfer",
         "ros_style_transfer.benchmark",
+        "ros_style_transfer.cli",
+        "ros_style_transfer.media",
+        "ros_style_transfer.models",
+        "ros_style_transfer.render",
         "ros_style_transfer.ros",
-        "ros_style_transfer.styles",
+        "ros_style_transfer.ros.panel",
+        "ros_style_transfer.streaming",
         "ros_style_transfer.training",
+        "ros_style_transfer.transfer",
     ],
-    package_data={"ros_style_transfer.styles": ["*.jpg"]},
+    package_data={"ros_style_transfer": ["styles/*.jpg"]},
 ))

@@ -1,6 +1,5 @@
 """Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
 import collections
-import functools
 import hashlib
 import os
 import time
@@ -8,59 +7,25 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from . import colours, images, integers, masks, weights
-from .architecture import LIVE_PAIRS
-from .cascade import Cascade
-from .errors import ImageError, OptionError, WeightsError
-from .live import Live
-from .options import INTEGER_MODELS, Controls, check_model, whole, within
-from .painter import Painter, Region, blend
-from .steady import Steady
-from .vgg import fastest_dtype, share_gpus
+from .controls import Controls, check_model, whole, within
+from .errors import ImageError, OptionError
+from .media import images, memory
+from .models.device import share_gpus
+from .transfer import colours, masks, quantized_pipeline
+from .transfer.loading import load_painter
+from .transfer.pipeline import Region, blend
+from .transfer.temporal import Steady
 
 # Styles whose statistics are kept, a few hundred kilobytes each.
 CACHED = 32
 # Bytes of memory that a pixel takes while it is painted, in float32, measured at 4 megapixels (resident set).
 BYTES_PER_PIXEL = {"live": 150, "lite": 150, "cascade": 450}
-INTEGERS_BYTES_PER_PIXEL = 430  # LiteRT's, up to `integers.LARGEST` pixels
+INTEGERS_BYTES_PER_PIXEL = 430  # LiteRT's, up to `quantized_pipeline.LARGEST` pixels
 # Those that it takes all the time while a picture is painted in tiles: as bytes, and as floats before and after.
 BYTES_KEPT = 36
-# How many times faster than in floats integers must be convolved for a model's frames to take less time, all in all.
-# Measured: at 2.5 times (bfloat16) `live` took 0.85 of the time and `lite` 1.05, at 3.7 (float32) 0.6 and 0.8.
-INTEGERS_PAY = {"live": 1.9, "lite": 3.0}
 LARGEST_TILE = 2048  # pixels a side; larger ones gain nothing
 STRIP = 256  # rows
 SMALLEST_TILE = 128  # pixels a side; below it nearly all work would be what is read around tiles
-
-
-def load_painter(model, dtype="float32", weights_dir=None, gpu=False):
-    """The `painter.Painter` of ``model`` with its weights.
-
-    Args:
-        dtype: what convolutions compute in; ``auto``: the fastest here, by measuring.
-        weights_dir: a folder with a manifest, as the training writes it; our own when None.
-        gpu: whether it paints on one.
-
-    Raises:
-        WeightsError: the weights are missing or damaged, or say nothing of integers.
-    """
-    arrays, entry = weights.load(model, weights_dir)
-    lacking = {"widths", "backbone", "ridge"} - set(entry)
-    if lacking:
-        raise WeightsError("the manifest says nothing of %s of %r; train or export it anew"
-                           % (", ".join(sorted(lacking)), model))
-    floats = "float32" if dtype == "int8" else dtype
-    if dtype == "auto":
-        floats = fastest_dtype(gpu)
-        able = not gpu and model in INTEGER_MODELS and integers.known(arrays)
-        dtype = "int8" if able and integers.gain(floats) >= INTEGERS_PAY[model] else floats
-    floats = tf.as_dtype(floats)
-    if model == "cascade":
-        return Painter(Cascade(arrays, entry["widths"], entry["backbone"], floats), entry["ridge"])
-    live = functools.partial(Live, arrays, entry["widths"], entry.get("pairs", LIVE_PAIRS))
-    if dtype == "int8":
-        return integers.IntegerPainter(live(floats), live(kind=integers.Integers), entry["ridge"])
-    return Painter(live(floats), entry["ridge"])
 
 
 class Stylizer:
@@ -69,7 +34,7 @@ class Stylizer:
     Args:
         model: its name in the weights' manifest.
         dtype: what convolutions compute in: ``float32``, ``bfloat16``, ``float16``, ``int8`` (see
-            `integers.IntegerPainter`), or ``auto``, the fastest here, by measuring.
+            `quantized_pipeline.IntegerPainter`), or ``auto``, the fastest here, by measuring.
         weights_dir: a folder with weights of your own training; ours when None.
         clock: () to seconds, what cross-fades go by.
         max_memory: megabytes of this process; what does not fit is painted in tiles; 0: what is free.
@@ -96,7 +61,7 @@ class Stylizer:
         self._painter = load_painter(model, dtype, weights_dir, bool(gpus))
         self.dtype = self._painter.dtype
         # What is taken already counts; later, memory that was given back would count as taken.
-        self._memory = max_memory * 1e6 - images.own_memory() if max_memory else None
+        self._memory = max_memory * 1e6 - memory.own_memory() if max_memory else None
         self._pictures = {}  # {digest: rgb} of the styles in use
         self._order = ()  # the styles' digests as they were set, for masks
         self._mix = self._mix_before = {}  # {digest: weight}, the weights sum to 1
@@ -143,7 +108,7 @@ class Stylizer:
         """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
 
         Args:
-            controls: `options.Controls`.
+            controls: `controls.Controls`.
             mask: uint8 ``[h,w]`` labels, see `masks.check`; None: the styles' mixture everywhere.
             stream: which video this is a frame of, for ``smoothing``.
             progress: called with the share that is done, 0..1, now and then.
@@ -186,8 +151,8 @@ class Stylizer:
 
     def _tile_side(self, height, width):
         """The side of the largest tiles that there is memory for; None if the whole picture fits."""
-        free = min(images.available_memory(), self._memory or np.inf)
-        small = self.dtype == "int8" and height * width <= integers.LARGEST
+        free = min(memory.available_memory(), self._memory or np.inf)
+        small = self.dtype == "int8" and height * width <= quantized_pipeline.LARGEST
         each = INTEGERS_BYTES_PER_PIXEL if small else BYTES_PER_PIXEL[self.model]
         if height * width * each <= free:
             return None

@@ -15,8 +15,8 @@ sys.path.insert(0, REPOSITORY)
 import numpy as np
 import pytest
 
-from ros_style_transfer import images
-from ros_style_transfer.style_library import StyleLibrary
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 
 
 @pytest.fixture(scope="session")

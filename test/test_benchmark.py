@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from ros_style_transfer import cli, weights
-from ros_style_transfer.architecture import VGG_WIDTHS, cascade_multiply_adds
 from ros_style_transfer.benchmark import measure
+from ros_style_transfer.cli import main as cli
 from ros_style_transfer.errors import OptionError
+from ros_style_transfer.models import weights
+from ros_style_transfer.models.shapes import VGG_WIDTHS, cascade_multiply_adds
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -18,9 +18,11 @@ import pytest
 from conftest import REPOSITORY, draw_scene
 from PIL import Image
 
-from ros_style_transfer import cli, gallery, images, jobs, video
-from ros_style_transfer.options import DESCRIPTIONS
-from ros_style_transfer.style_library import StyleLibrary
+from ros_style_transfer.cli import common, gallery, stylize
+from ros_style_transfer.cli import main as cli
+from ros_style_transfer.controls import DESCRIPTIONS
+from ros_style_transfer.media import images, video
+from ros_style_transfer.media.style_library import StyleLibrary
 
 RED, BLUE = (200, 40, 40), (30, 60, 190)
 
@@ -261,7 +263,7 @@ def test_weights_share_out_the_styles(call):
 
 
 def test_a_seed_gives_the_same_texture_again(call):
-    drawn = os.path.splitext(os.path.basename(jobs.find_styles(["random"], 7)[0]))[0]
+    drawn = os.path.splitext(os.path.basename(common.find_styles(["random"], 7)[0]))[0]
     for name, style, seed in (("a.png", "random", 7), ("b.png", drawn, 7), ("c.png", drawn, 8)):
         process = call("stylize", "--texture", "48x32", "--style", style, "--seed", seed, "--style-crop", "0.5",
                        "--model", "live", "-o", name)
@@ -275,9 +277,9 @@ def test_a_seed_gives_the_same_texture_again(call):
 
 def test_random_styles_differ_while_there_are_enough():
     count = len(StyleLibrary().paths())
-    assert len(set(jobs.find_styles(["random"] * count, 3))) == count
-    assert len(jobs.find_styles(["random"] * (count + 1), 3)) == count + 1
-    assert len({jobs.find_styles(["random"])[0] for _ in range(50)}) > 1, "random is another one each time"
+    assert len(set(common.find_styles(["random"] * count, 3))) == count
+    assert len(common.find_styles(["random"] * (count + 1), 3)) == count + 1
+    assert len({common.find_styles(["random"])[0] for _ in range(50)}) > 1, "random is another one each time"
 
 
 def test_whitening_takes_no_style(call):
@@ -338,7 +340,7 @@ class Webcam:
 
 def test_a_webcams_video_lasts_as_long_as_it_was_watched(call, monkeypatch):
     monkeypatch.setattr(video, "Reader", lambda source, real=video.Reader: Webcam() if source == "0" else real(source))
-    with mock.patch.object(cli, "time") as clock:
+    with mock.patch.object(stylize, "time") as clock:
         clock.monotonic.side_effect = [100 + 0.25 * n for n in range(20)]  # four frames a second are painted
         assert_done(call("stylize", "0", "--style", "mosaic", "--levels", "1", "--frames", "5", "-o", "cam.avi"))
     painted, fps = frames_of("cam.avi")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from conftest import draw_scene
 
-from ros_style_transfer import colours
+from ros_style_transfer.transfer import colours
 
 
 def power(matrix, exponent):

@@ -5,12 +5,14 @@ import itertools
 import numpy as np
 import pytest
 from conftest import draw_scene
-from test_live import WIDTHS, random_arrays
+from references import WIDTHS, random_arrays
 
-from ros_style_transfer import colours, images, weights
+from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import ImageError, OptionError, StyleTransferError
-from ros_style_transfer.options import Controls
+from ros_style_transfer.media import images
+from ros_style_transfer.models import weights
 from ros_style_transfer.stylizer import Stylizer
+from ros_style_transfer.transfer import colours
 
 LEVELS = (5, 4, 3, 2, 1)
 
@@ -243,7 +245,7 @@ def test_texture_is_the_same_in_another_process(stylizer, style_a, run):
     stylizer.set_style(style_a)
     process = run("-c", """if True:
         import hashlib
-        from ros_style_transfer.style_library import StyleLibrary
+        from ros_style_transfer.media.style_library import StyleLibrary
         from ros_style_transfer.stylizer import Stylizer
         stylizer = Stylizer("cascade")
         stylizer.set_style(StyleLibrary().read("mosaic"))

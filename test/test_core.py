@@ -6,10 +6,35 @@ import time
 
 import pytest
 
-from ros_style_transfer.latest import Frame, LatestSlots
-from ros_style_transfer.meter import Meter, together
+from ros_style_transfer.streaming.frame_slots import Frame, LatestSlots
+from ros_style_transfer.streaming.stream_stats import Meter, together
 
 ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "diagnostic_msgs", "dynamic_reconfigure"}
+
+
+# Which parts of the package a part may import beside itself; the longest name that fits a module counts.
+ROOT = ("errors", "controls", "media")
+CORE = (*ROOT, "models", "transfer", "stylizer", "render")
+LAYERS = {
+    "": (),
+    "__main__": ("cli.main",),
+    "errors": (),
+    "controls": ("errors",),
+    "media": ("errors",),
+    "models": ("errors", "controls", "media"),
+    "transfer": ("errors", "controls", "media", "models"),
+    "render": ("errors", "controls", "media", "models", "transfer.tiles", "transfer.masks", "transfer.colours"),
+    "stylizer": ("errors", "controls", "media", "models", "transfer"),
+    "streaming": ("errors", "controls", "media", "models", "transfer", "stylizer"),
+    "cli": CORE,
+    "cli.benchmark": (*CORE, "benchmark"),
+    "benchmark": CORE,
+    "training": CORE,
+    "ros": (*ROOT, "models.weights", "transfer.masks", "stylizer", "streaming", "render.queue", "render.options"),
+    "ros.bags": (*ROOT, "models.weights", "stylizer", "cli.common"),
+    "ros.benchmark": (*ROOT, "benchmark", "cli.common"),
+}
+WITH_TENSORFLOW = {"models", "transfer", "render", "stylizer", "benchmark"}
 
 
 def sources(repository, *without):
@@ -42,9 +67,64 @@ def imported(path):
     return names
 
 
+def module_of(path):
+    """A path in the package as a module's name without the package's: ``models/vgg.py`` is ``models.vgg``."""
+    name = path[:-len(".py")].replace(os.sep, ".")
+    return name[:-len("__init__")].rstrip(".") if name.endswith("__init__") else name
+
+
+def imports_of(path, name, modules):
+    """The package's modules, out of ``modules``, that the module ``name`` in the file ``path`` imports anywhere."""
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    package = name.split(".") if path.endswith("__init__.py") else name.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = ["ros_style_transfer", *package][:1 + len(package) - (node.level - 1)] if node.level else []
+            base = ".".join(start + ([node.module] if node.module else []))
+            found = [base + "." + alias.name for alias in node.names]
+        else:
+            continue
+        for full in found:
+            parts = full.split(".")
+            if parts[0] == "ros_style_transfer" and parts[1:2] not in (["msg"], ["srv"], ["cfg"]):
+                inside = [".".join(parts[1:end]) for end in range(len(parts), 0, -1)]
+                yield next(module for module in inside if module in modules)
+
+
+def within(name, parts):
+    """The longest of ``parts`` that ``name`` is or lies in; None: in none of them."""
+    return max((part for part in parts if not part or name == part or name.startswith(part + ".")), key=len,
+               default=None)
+
+
+def test_each_part_imports_only_the_parts_below_it(repository):
+    files = {module_of(path): where for path, where in sources(repository).items()}
+    files.update({"nodes." + name: os.path.join(repository, "ros_style_transfer", "nodes", name)
+                  for name in os.listdir(os.path.join(repository, "ros_style_transfer", "nodes"))})
+    edges = {(name, module) for name, path in files.items() for module in imports_of(path, name, files)}
+    assert {("stylizer", "transfer.pipeline"), ("cli.stylize", "stylizer"), ("nodes.stylize_bag", "ros.bags"),
+            ("ros.panel.rqt_plugin", "ros.panel.window")} <= edges, "imports are overlooked"
+    wrong = []
+    for name, module in sorted(edges):
+        allowed = ("ros",) if name.startswith("nodes.") else LAYERS[within(name, LAYERS)]
+        own = name.split(".")[0]
+        if module.split(".")[0] != own and within(module, allowed) is None:
+            wrong.append("%s imports %s" % (name, module))
+    assert not wrong
+
+
+def test_tensorflow_is_imported_where_networks_are(repository):
+    for path, where in sources(repository).items():
+        if "tensorflow" in imported(where):
+            assert module_of(path).split(".")[0] in WITH_TENSORFLOW, path
+
+
 def test_no_module_outside_ros_imports_ros(repository):
     files = sources(repository, "ros", "nodes")
-    assert {"stylizer.py", "wct.py", os.path.join("training", "cascade.py")} <= set(files)
+    assert {"stylizer.py", os.path.join("transfer", "wct.py"), os.path.join("training", "cascade.py")} <= set(files)
     for name, path in files.items():
         assert not imported(path) & (ROS | {"ros", "msg", "srv"}), name
 
@@ -86,8 +166,13 @@ def test_core_imports_where_there_is_no_ros(repository, run):
 
 def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
     process = run("-c", "import sys\n"
-                        "from ros_style_transfer import cli, colours, images, latest, masks\n"
-                        "from ros_style_transfer import meter, options, style_library, weights\n"
+                        "from ros_style_transfer import controls\n"
+                        "from ros_style_transfer.cli import main\n"
+                        "from ros_style_transfer.media import images, memory, style_library, video\n"
+                        "from ros_style_transfer.models import canvas, shapes, weights\n"
+                        "from ros_style_transfer.render import options, queue\n"
+                        "from ros_style_transfer.streaming import frame_slots, stream_stats\n"
+                        "from ros_style_transfer.transfer import colours, masks\n"
                         "print('tensorflow' in sys.modules)")
     assert process.stdout.strip() == "False", process.stderr
 

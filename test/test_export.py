@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from conftest import draw_scene
 
-from ros_style_transfer import cli
+from ros_style_transfer.cli import main as cli
+from ros_style_transfer.controls import MODELS, Controls
 from ros_style_transfer.errors import OptionError
-from ros_style_transfer.export import export
-from ros_style_transfer.options import MODELS, Controls
 from ros_style_transfer.stylizer import Stylizer
+from ros_style_transfer.transfer.export import export
 
 STRANGER = """
 import sys

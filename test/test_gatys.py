@@ -5,8 +5,9 @@ import tensorflow as tf
 from conftest import draw_scene
 from PIL import Image
 
-from ros_style_transfer import gatys, render_options, vgg, weights
-from ros_style_transfer.render_options import PRESETS, RenderOptions
+from ros_style_transfer.models import vgg, weights
+from ros_style_transfer.render.objective import Objective, load_network, tiles
+from ros_style_transfer.render.options import POOLINGS, PRESETS, STYLE_LOSSES, RenderOptions
 
 
 def scene(width, height, seed=0):
@@ -15,7 +16,7 @@ def scene(width, height, seed=0):
 
 @pytest.fixture(scope="module")
 def compact():
-    return gatys.load_network("compact")
+    return load_network("compact")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def features():
 def objective(network, content, style, tile=None, shares=None, regions=None, **options):
     """The objective with the style taken at the five taps, unless ``options`` say something else."""
     taps = {"block%d_conv1" % level: 1.0 for level in range(1, 6)}
-    made = gatys.Objective(network, RenderOptions(**dict({"style_layers": taps}, **options)))
+    made = Objective(network, RenderOptions(**dict({"style_layers": taps}, **options)))
     made.prepare(content, regions or [[(1.0, style)]], shares, tile)
     return made
 
@@ -82,17 +83,17 @@ def test_w2_is_the_distance_of_two_normal_distributions(compact, features):
     assert found == pytest.approx(expected, rel=1e-2)
 
 
-@pytest.mark.parametrize("style_loss", render_options.STYLE_LOSSES)
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_a_picture_is_at_no_distance_from_itself(compact, style_loss):
     picture = scene(64, 48)
     made = objective(compact, picture, picture, style_loss=style_loss)
     assert made(picture).value < 1e-4 * made(np.full_like(picture, 0.5)).value
 
 
-@pytest.mark.parametrize("style_loss", render_options.STYLE_LOSSES)
-@pytest.mark.parametrize("pooling", render_options.POOLINGS)
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_gradient_is_the_losses_slope(style_loss, pooling):
-    network = gatys.load_network("compact", pooling=pooling)
+    network = load_network("compact", pooling=pooling)
     content, style, x = scene(64, 48), scene(80, 64, 1), scene(64, 48, 2)
     made = objective(network, content, style, style_loss=style_loss, tv_weight=1.0, tv_power=1.25)
     here = made(x)
@@ -102,7 +103,7 @@ def test_the_gradient_is_the_losses_slope(style_loss, pooling):
     assert slope == pytest.approx(float((here.gradient * step).sum()), rel=0.05)
 
 
-@pytest.mark.parametrize("style_loss", render_options.STYLE_LOSSES)
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_tiles_change_nothing(compact, style_loss):
     content, style, x = scene(330, 250), scene(200, 180, 1), scene(330, 250, 2)
     whole = objective(compact, content, style, style_loss=style_loss)(x)
@@ -114,7 +115,7 @@ def test_tiles_change_nothing(compact, style_loss):
 def test_tiles_cover_every_pixel_once_and_keep_to_their_side():
     for height, width, side, reach in ((333, 250, 250, 80), (1000, 64, 300, 96), (17, 900, 256, 64)):
         count = np.zeros((height, width), int)
-        for inner, outer in gatys.tiles(height, width, side, reach):
+        for inner, outer in tiles(height, width, side, reach):
             count[inner[0] : inner[2], inner[1] : inner[3]] += 1
             assert outer[0] == max(0, inner[0] - reach) or outer[0] == inner[0] == 0
             assert max(outer[2] - outer[0], outer[3] - outer[1]) <= side + 16
@@ -143,7 +144,7 @@ def test_styles_are_mixed_by_their_weights(compact):
     assert at((3, 1)) == pytest.approx(at((0.75, 0.25)), rel=1e-3)
 
 
-@pytest.mark.parametrize("style_loss", render_options.STYLE_LOSSES)
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_flat_pictures_have_finite_losses_and_gradients(compact, style_loss):
     flat = np.full((48, 48, 3), 0.5, np.float32)
     for content, style, x in ((flat, flat, flat), (flat, scene(48, 48), flat), (scene(48, 48), flat, flat)):
@@ -158,8 +159,8 @@ def test_the_seeds_objective_is_the_judges(teacher, judge, tmp_path):
         Image.fromarray(draw_scene(512, 512, seed)).save(str(tmp_path / (name + ".png")))
         pictures[name] = scene(512, 512, seed)
     expected = judge.seed_loss(judge.Vgg16(teacher), *(str(tmp_path / (name + ".png")) for name in pictures))
-    network = gatys.load_network("vgg16", teacher)
-    made = gatys.Objective(network, PRESETS["seed"])
+    network = load_network("vgg16", teacher)
+    made = Objective(network, PRESETS["seed"])
     made.prepare(pictures["content"], [[(1.0, pictures["style"])]])
     found = made(pictures["x"])
     assert found.value == pytest.approx(expected["seed_loss"], rel=1e-3)

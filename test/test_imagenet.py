@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from ros_style_transfer import imagenet
-from ros_style_transfer.architecture import ALL_CONVOLUTIONS, VGG_WIDTHS, encoder_layers
 from ros_style_transfer.errors import OptionError, WeightsError
+from ros_style_transfer.models import vgg_weights
+from ros_style_transfer.models.shapes import ALL_CONVOLUTIONS, VGG_WIDTHS, encoder_layers
 
 DATA = np.random.default_rng(0).bytes(700000)
 
@@ -36,7 +36,7 @@ def server():
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.asked, made.ranges, made.most = [], True, None
     made.url = "http://127.0.0.1:%d/weights.h5" % made.server_address[1]
-    made.source = {"net": imagenet.Source(made.url, len(DATA), "sha256", hashlib.sha256(DATA).hexdigest())}
+    made.source = {"net": vgg_weights.Source(made.url, len(DATA), "sha256", hashlib.sha256(DATA).hexdigest())}
     threading.Thread(target=made.serve_forever, daemon=True).start()
     yield made
     made.shutdown()
@@ -44,10 +44,10 @@ def server():
 
 
 def test_it_fetches_once(server, tmp_path):
-    path = imagenet.fetch("net", str(tmp_path / "new"), server.source)
+    path = vgg_weights.fetch("net", str(tmp_path / "new"), server.source)
     with open(path, "rb") as file:
         assert file.read() == DATA
-    assert imagenet.fetch("net", str(tmp_path / "new"), server.source) == path
+    assert vgg_weights.fetch("net", str(tmp_path / "new"), server.source) == path
     assert server.asked == [None]
 
 
@@ -55,7 +55,7 @@ def test_it_fetches_once(server, tmp_path):
 def test_it_goes_on_where_it_stopped(server, tmp_path, ranges):
     server.ranges = ranges
     (tmp_path / "weights.h5.part").write_bytes(DATA[:300000])
-    with open(imagenet.fetch("net", str(tmp_path), server.source), "rb") as file:
+    with open(vgg_weights.fetch("net", str(tmp_path), server.source), "rb") as file:
         assert file.read() == DATA
     assert server.asked == ["bytes=300000-"]
     assert os.listdir(str(tmp_path)) == ["weights.h5"]
@@ -64,9 +64,9 @@ def test_it_goes_on_where_it_stopped(server, tmp_path, ranges):
 def test_what_came_before_the_connection_broke_off_is_kept(server, tmp_path):
     server.most = 300000
     with pytest.raises(WeightsError, match="broke off after 300000 of 700000 bytes; what came is kept"):
-        imagenet.fetch("net", str(tmp_path), server.source)
+        vgg_weights.fetch("net", str(tmp_path), server.source)
     server.most = None
-    with open(imagenet.fetch("net", str(tmp_path), server.source), "rb") as file:
+    with open(vgg_weights.fetch("net", str(tmp_path), server.source), "rb") as file:
         assert file.read() == DATA
     assert server.asked == [None, "bytes=300000-"]
 
@@ -74,19 +74,19 @@ def test_what_came_before_the_connection_broke_off_is_kept(server, tmp_path):
 def test_what_is_not_the_file_is_not_kept(server, tmp_path):
     (tmp_path / "weights.h5.part").write_bytes(b"x" + DATA[1:300000])
     with pytest.raises(WeightsError, match="is not what it should be: 700000 bytes with the SHA256"):
-        imagenet.fetch("net", str(tmp_path), server.source)
+        vgg_weights.fetch("net", str(tmp_path), server.source)
     assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_server_that_cannot_be_reached_is_named(server, tmp_path):
     gone = {"net": server.source["net"]._replace(url=server.url + "x")}
     with pytest.raises(WeightsError, match="cannot fetch http://127.0.0.1.*Not Found"):
-        imagenet.fetch("net", str(tmp_path), gone)
+        vgg_weights.fetch("net", str(tmp_path), gone)
     nobody = {"net": server.source["net"]._replace(url="http://127.0.0.1:9/weights.h5")}
     with pytest.raises(WeightsError, match="refused"):
-        imagenet.fetch("net", str(tmp_path), nobody)
+        vgg_weights.fetch("net", str(tmp_path), nobody)
     with pytest.raises(OptionError, match="nothing to fetch for 'resnet'; known: vgg16, vgg19"):
-        imagenet.fetch("resnet", str(tmp_path))
+        vgg_weights.fetch("resnet", str(tmp_path))
 
 
 def kernels(name):
@@ -104,27 +104,27 @@ def test_keras_own_file_is_read(tmp_path):
             group = file.create_group(layer)
             group[layer + "_W_1:0"], group[layer + "_b_1:0"] = kernel, bias
         file.create_group("block1_pool")
-    found = imagenet.load("vgg16", str(tmp_path / "vgg16.h5"))
+    found = vgg_weights.load("vgg16", str(tmp_path / "vgg16.h5"))
     for layer, (kernel, bias) in wanted.items():
         assert (found[layer + "_kernel"] == kernel).all() and (found[layer + "_bias"] == bias).all()
     with pytest.raises(WeightsError, match="does not hold vgg19: block3_conv4_kernel should have the shape"):
-        imagenet.load("vgg19", str(tmp_path / "vgg16.h5"))
+        vgg_weights.load("vgg19", str(tmp_path / "vgg16.h5"))
 
 
 def test_the_teacher_is_read(teacher):
-    assert imagenet.load("vgg16", teacher)["block5_conv3_kernel"].shape == (3, 3, 512, 512)
+    assert vgg_weights.load("vgg16", teacher)["block5_conv3_kernel"].shape == (3, 3, 512, 512)
 
 
 def test_damaged_and_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="weights fetch vgg19"):
-        imagenet.load("vgg19")
+        vgg_weights.load("vgg19")
     for name in ("a.h5", "a.npz"):
         (tmp_path / name).write_bytes(b"no weights")
         with pytest.raises(WeightsError, match="cannot read the weights .*" + name):
-            imagenet.load("vgg16", str(tmp_path / name))
+            vgg_weights.load("vgg16", str(tmp_path / name))
     folder = tmp_path / "ros_style_transfer"
     folder.mkdir()
     (folder / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"half")
     with pytest.raises(WeightsError, match="is not what it should be: 4 bytes"):
-        imagenet.load("vgg16")
+        vgg_weights.load("vgg16")

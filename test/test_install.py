@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("catkin_make") is None, reason="cat
 
 # Runs against the installed package: waits for the node, changes its style, says where the code lies.
 PROBE = """
-import rospy, ros_style_transfer.weights as weights
+import rospy, ros_style_transfer.models.weights as weights
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.srv import SetStyle
 rospy.init_node("probe")

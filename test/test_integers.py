@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import draw_scene
-from test_live import WIDTHS, encode, random_arrays
+from references import WIDTHS, encode, random_arrays
 
-from ros_style_transfer import architecture, images, integers, weights
+from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import OptionError, WeightsError
-from ros_style_transfer.options import Controls
-from ros_style_transfer.stylizer import Stylizer, load_painter
+from ros_style_transfer.media import images
+from ros_style_transfer.models import device, quantized, shapes, weights
+from ros_style_transfer.stylizer import Stylizer
+from ros_style_transfer.transfer import calibration, quantized_pipeline
+from ros_style_transfer.transfer.loading import load_painter
 
 MODELS = ("live", "lite")
 
@@ -42,7 +45,7 @@ def test_a_layer_sums_products_of_integers():
     arrays = {"a_kernel": np.float32(rng.normal(0, 0.2, (3, 3, 8, 16))), "a_bias": np.float32(rng.normal(0, 0.5, 16)),
               "a_range": np.float32([given, made])}
     x = np.float32(rng.uniform(0, 2, (12, 14, 8)))
-    program = integers.Program(lambda x: integers.Integers([("a", 3, 1, 8, 16)], arrays, "", tf.float32, "a")(
+    program = quantized.Program(lambda x: quantized.Integers([("a", 3, 1, 8, 16)], arrays, "", tf.float32, "a")(
         x[None], "a")[0])
     largest = np.abs(arrays["a_kernel"]).max((0, 1, 2)) / 127
     kernel = np.round(arrays["a_kernel"] / largest) * largest
@@ -57,7 +60,7 @@ def test_a_layer_sums_products_of_integers():
 
 
 def test_a_program_takes_any_size():
-    program = integers.Program(lambda x, matrix: {
+    program = quantized.Program(lambda x, matrix: {
         "product": tf.matmul(x, matrix[None]), "sum": tf.reduce_sum(x, (0, 1))})
     rng = np.random.default_rng(0)
     for height, width in ((3, 5), (16, 4), (3, 5)):
@@ -103,7 +106,7 @@ def test_what_is_not_painted_whole_is_painted_in_floats(pair, scene, monkeypatch
     mask[:, 40:] = 255
     for given in ({"mask": mask}, {"controls": Controls(method="whiten")}, {"controls": Controls(swap=0.5)}):
         assert np.array_equal(*(stylizer.stylize(scene, **given) for stylizer in pair))
-    monkeypatch.setattr(integers, "LARGEST", 9999)
+    monkeypatch.setattr(quantized_pipeline, "LARGEST", 9999)
     assert np.array_equal(*(stylizer.stylize(scene) for stylizer in pair))
     for stylizer in pair:
         monkeypatch.setattr(stylizer, "_tile_side", lambda height, width: 128)
@@ -111,11 +114,11 @@ def test_what_is_not_painted_whole_is_painted_in_floats(pair, scene, monkeypatch
 
 
 def test_ranges_are_the_bounds_that_nine_of_ten_paintings_keep():
-    arrays, pairs = random_arrays(), architecture.LIVE_PAIRS
+    arrays, pairs = random_arrays(), shapes.LIVE_PAIRS
     contents = [draw_scene(64, 48), 255 - draw_scene(64, 48)]
-    found = integers.ranges(arrays, {"widths": WIDTHS, "pairs": pairs, "ridge": 1e-3}, contents, contents[:1],
-                            Controls().resolved("live"))
-    layers = architecture.live_layers(WIDTHS, pairs)
+    found = calibration.ranges(arrays, {"widths": WIDTHS, "pairs": pairs, "ridge": 1e-3}, contents, contents[:1],
+                               Controls().resolved("live"))
+    layers = shapes.live_layers(WIDTHS, pairs)
     assert sorted(found) == sorted(name + "_range" for name in layers if not name.startswith("code"))
     seen = [encode(rgb / 255, arrays) for rgb in contents]
     for name, level in (("encoder1", 1), ("encoder2b", 2), ("encoder3b", 3)):
@@ -143,7 +146,7 @@ def test_weights_without_ranges_paint_in_floats_alone(tmp_path, model, scene, st
 
 @pytest.mark.parametrize("gain, chosen", [(1.5, "float"), (2.4, "live"), (5.0, "both")])
 def test_auto_takes_integers_where_they_gain_enough(monkeypatch, gain, chosen):
-    monkeypatch.setattr(integers, "gain", lambda dtype: gain)
+    monkeypatch.setattr(device, "gain", lambda dtype: gain)
     found = [Stylizer(model, "auto").dtype == "int8" for model in MODELS]
     assert found == {"float": [False, False], "live": [True, False], "both": [True, True]}[chosen]
     assert Stylizer("cascade", "auto").dtype != "int8"

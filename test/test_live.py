@@ -2,28 +2,19 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from references import WIDTHS, draw, encode, finish, random_arrays
 
-from ros_style_transfer import architecture, wct
 from ros_style_transfer.errors import WeightsError
-from ros_style_transfer.live import Live
-from ros_style_transfer.painter import Painter
+from ros_style_transfer.models import shapes
+from ros_style_transfer.models.canvas import CANVAS_SIDE, canvas
+from ros_style_transfer.models.live import Live
+from ros_style_transfer.transfer import wct
+from ros_style_transfer.transfer.pipeline import Painter
 
-MEAN = np.array([123.68, 116.779, 103.939]) / 255
-WIDTHS = (6, 8, 10, 12)
 CANVAS_BEGINS = (1.41431, 1.07988, 0.94770, 0.84074)
 
 
-def random_arrays(widths=WIDTHS, seed=0, pairs=architecture.LIVE_PAIRS):
-    """Weights that let everything through at about its own scale; no bias is zero."""
-    rng, arrays = np.random.default_rng(seed), {}
-    for name, (side, _, channels, width) in architecture.live_layers(widths, pairs).items():
-        shape = (side, side, channels, width)
-        arrays[name + "_kernel"] = np.float32(rng.normal(0, np.sqrt(2 / (side * side * channels)), shape))
-        arrays[name + "_bias"] = np.float32(rng.normal(0, 0.1, width))
-    return arrays
-
-
-@pytest.fixture(scope="module", params=[architecture.LIVE_PAIRS, architecture.LITE_PAIRS], ids=["live", "lite"])
+@pytest.fixture(scope="module", params=[shapes.LIVE_PAIRS, shapes.LITE_PAIRS], ids=["live", "lite"])
 def pairs(request):
     return request.param
 
@@ -50,92 +41,6 @@ def relative(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
-def convolve(x, arrays, name, stride=1):
-    """A convolution of ``x [h, w, in]``, reflected at its borders, an offset of the kernel at a time."""
-    kernel, bias = (arrays[name + part].astype(np.float64) for part in ("_kernel", "_bias"))
-    side = kernel.shape[0]
-    padded = np.pad(x, ((side // 2, side // 2), (side // 2, side // 2), (0, 0)), "reflect")
-    height, width = x.shape[:2]
-    return bias + sum(padded[dy : dy + height : stride, dx : dx + width : stride] @ kernel[dy, dx]
-                      for dy in range(side) for dx in range(side))
-
-
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def evenness(rgb):
-    """How much of the canvas shows, as `architecture.canvas` tells it; between blocks, a straight line."""
-    light = rgb.astype(np.float64).mean(-1)
-    height, width = (side // 8 for side in light.shape)
-    blocks = light.reshape(height, 8, width, 8)
-    half = max(architecture.EVEN**2 * light.var(), architecture.EVEN_LEAST**2)
-    near = lambda at: slice(max(at - 1, 0), at + 2)
-    variances = np.array([[blocks[near(y), :, near(x)].var() for x in range(width)] for y in range(height)])
-    least = np.array([[variances[near(y), near(x)].min() for x in range(width)] for y in range(height)])
-    shown = 1 / (1 + least / half)
-    for axis, count in ((0, height), (1, width)):
-        at = (np.arange(4 * count) + 0.5) / 4 - 0.5  # middles of positions at half the sides, counted in blocks
-        shown = np.apply_along_axis(lambda line: np.interp(at, np.arange(count), line), axis, shown)
-    return shown.repeat(2, 0).repeat(2, 1)
-
-
-def encode(rgb, arrays, canvas=True):
-    """`Live.encode` as `architecture.live_layers` tells it."""
-    x = rgb.astype(np.float64) - MEAN
-    ys, xs = (np.arange(side) % architecture.CANVAS_SIDE for side in rgb.shape[:2])
-    grain = (architecture.canvas()[np.ix_(ys, xs)] * evenness(rgb) * float(canvas))[..., None]
-    folded = np.concatenate([part[dy::2, dx::2] for part in (x, grain) for dy in (0, 1) for dx in (0, 1)], -1)
-    taps = {1: convolve(relu(convolve(folded, arrays, "encoder0")), arrays, "encoder1", 2)}
-    for n in (2, 3):
-        inner = relu(convolve(relu(taps[n - 1]), arrays, "encoder%da" % n, 2))
-        taps[n] = convolve(inner, arrays, "encoder%db" % n)
-    return taps
-
-
-def unfold(x):
-    """Depth to space: a quarter of the channels for each of the four pixels that a position becomes."""
-    rgb, width = np.empty((2 * x.shape[0], 2 * x.shape[1], x.shape[2] // 4)), x.shape[2] // 4
-    for n, (dy, dx) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-        rgb[dy::2, dx::2] = x[..., width * n : width * (n + 1)]
-    return rgb
-
-
-def driven(taps, arrays):
-    """What the style's code says to the decoder's channels, in the order in which they are told."""
-    taps = {n: f.astype(np.float64) for n, f in taps.items()}
-    code = np.concatenate([f.mean((0, 1)) for _, f in sorted(taps.items())]
-                          + [np.sqrt(f.var((0, 1)) + 1e-5) for _, f in sorted(taps.items())])
-    hidden = relu(code @ arrays["code0_kernel"][0, 0] + arrays["code0_bias"])
-    return hidden @ arrays["code_kernel"][0, 0] + arrays["code_bias"]
-
-
-def modulated(x, arrays, layer, told):
-    """The layer's answer as the code has it, and what the code says to the layers after it."""
-    gain, bias, rest = np.split(told, [x.shape[-1], 2 * x.shape[-1]])
-    return relu(convolve(x, arrays, layer) * (1 + gain) + bias), rest
-
-
-def draw(taps, arrays, pairs=architecture.LIVE_PAIRS):
-    """What the decoder draws at a quarter, and what the code says to the layers after it."""
-    layers = {architecture.LIVE_PAIRS: ((3, ("ab",)), (2, ("ab", "cd")), (1, ("ab", "cd"))),
-              architecture.LITE_PAIRS: ((1, ("ab",)),)}[pairs]
-    x, told = taps[layers[0][0]].astype(np.float64), driven(taps, arrays)
-    for n, names in layers:
-        for first, second in names:
-            inner, told = modulated(relu(x), arrays, "decoder%d%s" % (n, first), told)
-            x = x + convolve(inner, arrays, "decoder%d%s" % (n, second))
-        if n > 1:
-            x = convolve(relu(x), arrays, "up%d" % n).repeat(2, 0).repeat(2, 1) + taps[n - 1]
-    return x, told
-
-
-def finish(drawn, told, arrays):
-    x, told = modulated(unfold(relu(convolve(relu(drawn), arrays, "up1"))), arrays, "decoder0", told)
-    assert not told.size
-    return unfold(convolve(x, arrays, "image")) + MEAN
-
-
 def decode(network, features, moments=None):
     """Drawn and finished, by default with the features' own moments."""
     moments = moments or {n: tf.nn.moments(tf.cast(f, tf.float32), (0, 1)) for n, f in features.items()}
@@ -157,14 +62,14 @@ def test_encoder_sees_what_numpy_sees(network, arrays, picture, down, across):
 def test_encoder_goes_no_deeper_than_it_must(network, pairs, picture):
     """What only the style is looked at for (`lite`) costs nothing in a frame."""
     found = network.encode(tf.constant(picture), (1,))
-    assert sorted(found) == {architecture.LIVE_PAIRS: [1, 2, 3], architecture.LITE_PAIRS: [1]}[pairs]
+    assert sorted(found) == {shapes.LIVE_PAIRS: [1, 2, 3], shapes.LITE_PAIRS: [1]}[pairs]
     assert all(np.array_equal(found[level], network.encode(tf.constant(picture), (3,))[level]) for level in found)
 
 
 def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, pairs):
     rng = np.random.default_rng(1)
     taps = {n: np.float32(rng.normal(rng.normal(), 0.5 + rng.random(), (24 // 2**n, 32 // 2**n, WIDTHS[n])))
-            for n in architecture.LIVE_TAPS}
+            for n in shapes.LIVE_TAPS}
     features = {n: tf.constant(f) for n, f in taps.items()}
     ours, (drawn, told) = decode(network, features), draw(taps, arrays, pairs)
     assert ours.dtype == tf.float32
@@ -185,8 +90,8 @@ def test_network_agrees_with_the_one_that_is_trained(picture, pairs):
     arrays = training.live_arrays(rng, pairs=pairs)
     for name in arrays:  # to begin with, the code drives little and no bias does anything
         arrays[name] = arrays[name] + np.float32(rng.normal(0, 0.05, arrays[name].shape))
-    network, trained = Live(arrays, architecture.LIVE_WIDTHS, pairs), training.LiveNetwork(arrays, pairs)
-    grain = architecture.canvas()[None, :48, :64, None]
+    network, trained = Live(arrays, shapes.LIVE_WIDTHS, pairs), training.LiveNetwork(arrays, pairs)
+    grain = canvas()[None, :48, :64, None]
     ours, taps = network.encode(tf.constant(picture), (3, 2, 1)), trained.encode(picture[None], grain)
     for level, features in enumerate(taps, 1):
         assert relative(ours[level][None], features) < 1e-4, level
@@ -194,8 +99,8 @@ def test_network_agrees_with_the_one_that_is_trained(picture, pairs):
 
 
 def test_styles_statistics_are_those_of_its_features(network, arrays, pairs, picture):
-    found, seen = Painter(network).style_of(picture).statistics, encode(picture, arrays, canvas=False)
-    seen[architecture.DRAWN] = draw(seen, arrays, pairs)[0]  # what the decoder makes of the style itself
+    found, seen = Painter(network).style_of(picture).statistics, encode(picture, arrays, on_canvas=False)
+    seen[shapes.DRAWN] = draw(seen, arrays, pairs)[0]  # what the decoder makes of the style itself
     assert sorted(found) == [0, 1, 2, 3]
     for level, features in seen.items():
         flat = features.reshape(-1, features.shape[-1])
@@ -205,19 +110,19 @@ def test_styles_statistics_are_those_of_its_features(network, arrays, pairs, pic
 
 
 def test_canvas_is_noise_of_strokes_sizes_without_a_seam_and_always_the_same():
-    canvas, side = architecture.canvas(), architecture.CANVAS_SIDE
-    assert canvas.dtype == np.float32 and canvas.shape == (side, side)
-    assert abs(canvas.mean()) < 1e-3 and canvas.std() == pytest.approx(1, abs=1e-3)
-    assert np.array_equal(canvas, architecture.canvas())
+    grain, side = canvas(), CANVAS_SIDE
+    assert grain.dtype == np.float32 and grain.shape == (side, side)
+    assert abs(grain.mean()) < 1e-3 and grain.std() == pytest.approx(1, abs=1e-3)
+    assert np.array_equal(grain, canvas())
     # Weights are trained on these very numbers.
-    assert np.allclose(canvas[0, :4], CANVAS_BEGINS, atol=1e-4)
-    power = np.abs(np.fft.fft2(canvas)) ** 2
+    assert np.allclose(grain[0, :4], CANVAS_BEGINS, atol=1e-4)
+    power = np.abs(np.fft.fft2(grain)) ** 2
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
     octaves = [power[(frequency >= low) & (frequency < 2 * low)].sum() / power.sum() for low in 2.0 ** -np.arange(2, 9)]
     assert octaves[0] < 0.01, "nothing finer than four pixels"
     assert all(share == pytest.approx(1 / 6, rel=0.5) for share in octaves[1:]), octaves
     steps = lambda a, b: np.abs(a - b).mean()
-    assert steps(canvas[0], canvas[-1]) < 2 * steps(canvas[1:], canvas[:-1])
+    assert steps(grain[0], grain[-1]) < 2 * steps(grain[1:], grain[:-1])
 
 
 def test_all_levels_are_painted_in_one_round(network):

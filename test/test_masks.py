@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ros_style_transfer import masks
 from ros_style_transfer.errors import ImageError, OptionError
+from ros_style_transfer.media import images
+from ros_style_transfer.transfer import masks
 
 
 def halves(width=60, height=40, left=1, right=2):
@@ -109,9 +110,9 @@ def test_masks_are_read_as_labels(tmp_path):
     palette.putpalette(list(np.random.default_rng(0).integers(0, 256, 768)))
     palette.save(str(tmp_path / "palette.png"))
     for name in ("grey.png", "palette.png"):
-        assert np.array_equal(masks.read(str(tmp_path / name)), labels)
+        assert np.array_equal(images.read_mask(str(tmp_path / name)), labels)
     Image.fromarray(labels > 1).save(str(tmp_path / "bits.png"))
-    assert np.array_equal(masks.read(str(tmp_path / "bits.png")), np.uint8(labels > 1) * 255)
+    assert np.array_equal(images.read_mask(str(tmp_path / "bits.png")), np.uint8(labels > 1) * 255)
 
 
 def test_pictures_that_are_no_masks_are_named(tmp_path):
@@ -119,5 +120,5 @@ def test_pictures_that_are_no_masks_are_named(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     for name, said in (("colour.png", "RGB"), ("text.png", "cannot read"), ("nowhere.png", "no such mask")):
         with pytest.raises(ImageError, match=said) as error:
-            masks.read(str(tmp_path / name))
+            images.read_mask(str(tmp_path / name))
         assert str(tmp_path / name) in str(error.value)

@@ -2,9 +2,16 @@
 import numpy as np
 import pytest
 
-from ros_style_transfer import options
+from ros_style_transfer.controls import (
+    MODELS,
+    Controls,
+    check,
+    check_model,
+    check_weights,
+    parse_level_strength,
+    parse_levels,
+)
 from ros_style_transfer.errors import OptionError
-from ros_style_transfer.options import Controls
 
 NAN, INFINITE = float("nan"), float("inf")
 NO_NUMBERS = [NAN, INFINITE, -INFINITE, True, False, None, "1", "much", "", (1,), [0.5], {}, 1j, np.array([0.5, 0.5])]
@@ -14,24 +21,24 @@ WHOLE = {"passes": (1, 16), "swap_patch": (1, 15), "swap_stride": (1, 64)}
 
 
 def refusal(controls, model="cascade"):
-    """What `options.check` says against ``controls``: one sentence."""
+    """What `controls.check` says against ``controls``: one sentence."""
     with pytest.raises(OptionError) as error:
-        options.check(controls, model)
+        check(controls, model)
     assert "\n" not in str(error.value)
     with pytest.raises(OptionError):
         controls.resolved(model)
     return str(error.value)
 
 
-@pytest.mark.parametrize("model", options.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_what_stands_by_default_is_allowed(model):
-    options.check(Controls(), model)
+    check(Controls(), model)
 
 
 @pytest.mark.parametrize("name", RANGES)
 def test_both_ends_of_a_range_belong_to_it(name):
     for value in RANGES[name]:
-        options.check(Controls(**{name: value}), "cascade")
+        check(Controls(**{name: value}), "cascade")
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -51,7 +58,7 @@ def test_what_is_no_number_is_refused(name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_numbers_within_their_range_are_allowed(name):
     for value in (*WHOLE[name], np.int64(3)):
-        options.check(Controls(**{name: value}), "cascade")
+        check(Controls(**{name: value}), "cascade")
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -73,7 +80,7 @@ def test_words_that_are_not_on_the_list_are_refused(name, allowed):
     for value in ("", "WCT", "colour", 1, True, ("wct",), ["no"], NAN, np.array(["wct", "no"]), np.array(["wct"])):
         assert refusal(Controls(**{name: value})) == "%s must be one of %s, not %r" % (name, allowed, value)
     for value in allowed.split(", "):
-        options.check(Controls(**{name: value}), "cascade")
+        check(Controls(**{name: value}), "cascade")
 
 
 @pytest.mark.parametrize("model, named", [("cascade", "5,4,3,2,1"), ("live", "3,2,1,0")])
@@ -86,8 +93,8 @@ def test_levels_that_the_model_cannot_paint_are_refused(model, named, levels):
 
 
 def test_levels_of_another_model_are_refused():
-    options.check(Controls(levels=(5,)), "cascade")
-    options.check(Controls(levels=(0,)), "live")
+    check(Controls(levels=(5,)), "cascade")
+    check(Controls(levels=(0,)), "live")
     assert "some of 3,2,1,0 (model live)" in refusal(Controls(levels=(5,)), "live")
     assert "some of 1,0 (model lite)" in refusal(Controls(levels=(2,)), "lite")
     assert "some of 5,4,3,2,1 (model cascade)" in refusal(Controls(levels=(0,)), "cascade")
@@ -95,7 +102,7 @@ def test_levels_of_another_model_are_refused():
 
 @pytest.mark.parametrize("levels", [(1, 2), (3, 1, 2), [1, 2, 3]])
 def test_levels_in_another_order_are_for_a_model_that_paints_them_in_turn(levels):
-    options.check(Controls(levels=levels), "cascade")
+    check(Controls(levels=levels), "cascade")
     said = refusal(Controls(levels=levels), "live")
     assert ",".join(map(str, levels)) in said and "falling order" in said
 
@@ -111,7 +118,7 @@ def test_factors_of_levels_that_make_no_sense_are_refused(factors, named):
 
 
 def test_factors_name_the_levels_of_the_model():
-    options.check(Controls(level_strength={5: 0, 1: 1}), "cascade")
+    check(Controls(level_strength={5: 0, 1: 1}), "cascade")
     assert "level 5; model live has 3,2,1,0" in refusal(Controls(level_strength={5: 0}), "live")
 
 
@@ -119,7 +126,7 @@ def test_factors_name_the_levels_of_the_model():
 @pytest.mark.parametrize("swap", [0.0, 0.5])
 def test_patches_are_swapped_at_deep_levels_alone(model, allowed, others, swap):
     for level in allowed:
-        options.check(Controls(swap=swap, swap_level=level), model)
+        check(Controls(swap=swap, swap_level=level), model)
     nonsense = (0, -1, 9, True, False, float(allowed[0]), str(allowed[0]), "", NAN, (), allowed, np.array([5, 4]))
     for level in others + nonsense:
         said = refusal(Controls(swap=swap, swap_level=level), model)
@@ -127,20 +134,20 @@ def test_patches_are_swapped_at_deep_levels_alone(model, allowed, others, swap):
 
 
 def test_patches_are_swapped_only_at_a_level_that_paints():
-    options.check(Controls(swap=1, swap_level=4, levels=(4, 2)), "cascade")
-    options.check(Controls(swap=0, swap_level=4, levels=(5,)), "cascade")
+    check(Controls(swap=1, swap_level=4, levels=(4, 2)), "cascade")
+    check(Controls(swap=0, swap_level=4, levels=(5,)), "cascade")
     assert refusal(Controls(swap=1, swap_level=4, levels=(5, 3))) == (
         "swap works at level 4, which is not among the levels 5,3")
     assert "at level 5" in refusal(Controls(swap=1, levels=(4, 3)))  # the model's own swap level
 
 
 @pytest.mark.parametrize("method", ["ot", "adain", "whiten"])
-@pytest.mark.parametrize("model", options.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_patches_are_swapped_among_whitened_features_only(model, method):
     assert refusal(Controls(swap=0.1, method=method), model).endswith("it needs the method wct, not %s" % method)
-    options.check(Controls(swap=0, method=method), model)
-    options.check(Controls(swap=0.1, method="wct"), model)
-    options.check(Controls(swap=0.1), model)
+    check(Controls(swap=0, method=method), model)
+    check(Controls(swap=0.1, method="wct"), model)
+    check(Controls(swap=0.1), model)
 
 
 @pytest.mark.parametrize("model, levels, method, swap_level", [
@@ -165,39 +172,39 @@ def test_what_is_said_stays():
     ({"dtype": float}, "not <class 'float'>"), ({"dtype": 16}, "not 16")])
 def test_unknown_models_and_precisions_are_named(given, allowed):
     with pytest.raises(OptionError) as error:
-        options.check_model(**dict({"model": "cascade"}, **given))
+        check_model(**dict({"model": "cascade"}, **given))
     assert allowed in str(error.value) and "\n" not in str(error.value)
 
 
 def test_weights_are_one_for_each_style_or_none():
     for given in ([], (), [1, 0], (0.5, 3)):
-        options.check_weights(given, 2)
+        check_weights(given, 2)
     for given, named in (([1], "1 weights for 2 styles"), ([1, 2, 3], "3 weights for 2 styles"), ([0, 0], "0, 0"),
                          ([-1, 2], "-1, 2"), ([NAN, 1], "nan, 1"), ([INFINITE, 1], "inf, 1")):
         with pytest.raises(OptionError) as error:
-            options.check_weights(given, 2)
+            check_weights(given, 2)
         assert named in str(error.value) and "\n" not in str(error.value)
 
 
 def test_levels_are_parsed_from_text():
-    assert options.parse_levels("5, 4,1") == (5, 4, 1)
-    assert options.parse_levels(3) == (3,)
+    assert parse_levels("5, 4,1") == (5, 4, 1)
+    assert parse_levels(3) == (3,)
 
 
 @pytest.mark.parametrize("text", ["", ",", "5,", "5;4", "a", "5.0", None, "5-3"])
 def test_text_that_holds_no_levels_is_named(text):
     with pytest.raises(OptionError, match="levels must be numbers joined by commas") as error:
-        options.parse_levels(text)
+        parse_levels(text)
     assert repr(text) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_factors_of_levels_are_parsed_from_text():
-    assert options.parse_level_strength("5:0.3, 4 : 1") == {5: 0.3, 4: 1.0}
-    assert options.parse_level_strength("") == {}
+    assert parse_level_strength("5:0.3, 4 : 1") == {5: 0.3, 4: 1.0}
+    assert parse_level_strength("") == {}
 
 
 @pytest.mark.parametrize("text", ["5", "5:", ":1", "5:0.3,5:0.4", "5:0.3:4", "a:1", "5:b", "5:0,4", None])
 def test_text_that_holds_no_factors_is_named(text):
     with pytest.raises(OptionError, match="level_strength must be LEVEL:STRENGTH joined by commas") as error:
-        options.parse_level_strength(text)
+        parse_level_strength(text)
     assert repr(text) in str(error.value) and "\n" not in str(error.value)

@@ -3,16 +3,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import draw_scene
-from test_live import WIDTHS, draw, encode, evenness, finish, random_arrays
-from test_wct import closed_form, distance, moments, power, regular
+from references import (
+    WIDTHS,
+    closed_form,
+    distance,
+    draw,
+    encode,
+    evenness,
+    finish,
+    moments,
+    power,
+    random_arrays,
+    regular,
+)
 
-from ros_style_transfer import architecture, masks, painter, wct
-from ros_style_transfer.architecture import LITE_PAIRS
+from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import OptionError
-from ros_style_transfer.live import Live
-from ros_style_transfer.options import Controls
-from ros_style_transfer.painter import Painter, Region, Style
-from ros_style_transfer.stylizer import load_painter
+from ros_style_transfer.models.canvas import canvas
+from ros_style_transfer.models.live import Live
+from ros_style_transfer.models.shapes import LITE_PAIRS
+from ros_style_transfer.transfer import masks, pipeline, wct
+from ros_style_transfer.transfer.loading import load_painter
+from ros_style_transfer.transfer.pipeline import Painter, Region, Style
 
 METHODS = ("wct", "ot", "adain", "whiten")
 
@@ -25,7 +37,7 @@ def cascade():
 @pytest.fixture(autouse=True)
 def bare(monkeypatch):
     """Nothing under the cascade's picture but in the test of it: what happens to features is seen best alone."""
-    monkeypatch.setattr("ros_style_transfer.cascade.CANVAS_DEPTH", 0.0)
+    monkeypatch.setattr("ros_style_transfer.models.cascade.CANVAS_DEPTH", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +108,7 @@ def test_the_cascades_first_level_stands_on_the_canvas_as_far_as_it_is_painted(
     even = draw_scene(96, 80) // 16 + 100
     even[:48] = 90
     style, given = cascade.style_of(pictures[0]), dict(strength=strength, level_strength=level_strength)
-    grain = shows * architecture.canvas()[:80, :96] * evenness(even / 255)
+    grain = shows * canvas()[:80, :96] * evenness(even / 255)
     expected = paint(cascade, tf.constant(even / 255 + 0.04 * grain[..., None], tf.float32), style,
                      levels=(4, 2), **given)
     bare = paint(cascade, even, style, levels=(4, 2), **given)
@@ -142,7 +154,7 @@ def test_levels_without_strength_are_left_out(cascade, rgb, pictures):
 @pytest.mark.parametrize("region", ["all", "the whole picture as a region"])
 def test_live_model_paints_its_levels_together_and_leaves_the_others(live, rgb, pictures, levels, region):
     arrays = random_arrays()
-    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, canvas=False)
+    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, on_canvas=False)
     wanted = {level: transformed(features, style[level], "ot", live.ridge) if level in levels else features
               for level, features in content.items()}
     drawn, told = draw(wanted, arrays)
@@ -157,7 +169,7 @@ def test_lite_model_never_sees_the_content_where_its_decoder_does_not_look(rgb, 
     """Its code is the style's own, so a frame costs no deeper encoding; half the strength is half the code."""
     arrays = random_arrays(pairs=LITE_PAIRS)
     lite = Painter(Live(arrays, WIDTHS, LITE_PAIRS))
-    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, canvas=False)
+    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, on_canvas=False)
     first = transformed(content[1], style[1], "ot", lite.ridge)
     drawn, told = draw({1: first, 2: style[2], 3: style[3]}, arrays, LITE_PAIRS)
     drawn = transformed(drawn, draw(style, arrays, LITE_PAIRS)[0], "ot", lite.ridge)
@@ -192,13 +204,13 @@ def test_painting_keeps_a_half_precisions_features_in_it(rgb, pictures):
 
 def test_one_style_blended_is_that_style(cascade, pictures):
     style = cascade.style_of(pictures[0])
-    assert painter.blend([style], [0.3]) is style
+    assert pipeline.blend([style], [0.3]) is style
 
 
 def test_blend_is_the_mean_by_the_weights_proportions(cascade, pictures):
     styles = [cascade.style_of(picture) for picture in pictures]
     for weights in ((1, 3), (0.25, 0.75), (100, 300)):
-        blended = painter.blend(styles, weights)
+        blended = pipeline.blend(styles, weights)
         assert sorted(blended.statistics) == [1, 2, 3, 4, 5]
         for level, found in blended.statistics.items():
             for mixed, a, b in zip(found, *(style.statistics[level] for style in styles)):
@@ -207,7 +219,7 @@ def test_blend_is_the_mean_by_the_weights_proportions(cascade, pictures):
 
 def test_blend_of_all_and_nothing_is_the_first(cascade, rgb, pictures):
     styles = [cascade.style_of(picture) for picture in pictures]
-    blended = painter.blend(styles, (1, 0))
+    blended = pipeline.blend(styles, (1, 0))
     for level, found in blended.statistics.items():
         assert all(np.array_equal(a, b) for a, b in zip(found, styles[0].statistics[level]))
     assert np.array_equal(paint(cascade, rgb, blended), paint(cascade, rgb, styles[0]))
@@ -230,7 +242,7 @@ def test_regions_take_their_own_statistics_and_mix_by_their_shares(cascade, rgb,
     expected = shrink(shares[0], 2 ** (level - 1))[..., None] * content
     for picture, share in zip(pictures, shares[1:]):
         small, style = shrink(share, 2 ** (level - 1)), features_of(cascade, picture, level)
-        if small.sum() < painter.SMALLEST_REGION:
+        if small.sum() < pipeline.SMALLEST_REGION:
             mean, covariance = moments(content)
         else:
             flat = content.reshape(-1, content.shape[-1])
@@ -287,7 +299,7 @@ def test_swap_is_among_whitened_features_then_coloured(cascade, rgb, pictures, s
 
 def test_mixtures_patches_and_its_colouring_are_all_styles_by_their_shares(cascade, rgb, pictures):
     styles = [cascade.style_of(picture, 5) for picture in pictures]
-    found = paint(cascade, rgb, painter.blend(styles, [0.4, 0.6]), levels=(5,), swap=1.0)
+    found = paint(cascade, rgb, pipeline.blend(styles, [0.4, 0.6]), levels=(5,), swap=1.0)
     assert distance(found, swapped(cascade, rgb, pictures, [0.4, 0.6], 1.0)) < 0.03
 
 
@@ -316,7 +328,7 @@ def test_patch_larger_than_the_features_is_refused_with_their_size(cascade, rgb,
 
 
 def test_swap_that_needs_too_much_memory_is_refused_before_it_takes_it(cascade, rgb, pictures, monkeypatch):
-    monkeypatch.setattr(painter, "LARGEST_SWAP", 2000)
+    monkeypatch.setattr(pipeline, "LARGEST_SWAP", 2000)
     style = cascade.style_of(pictures[0], 5)
     with pytest.raises(OptionError, match="swapping [0-9]+ patches at 30 positions .* swap_stride"):
         paint(cascade, rgb, style, swap=1.0)

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, draw_scene
 
-from ros_style_transfer import cli, gatys, images, render, render_job, render_options
+from ros_style_transfer.cli import main as cli
 from ros_style_transfer.errors import ImageError, OptionError
-from ros_style_transfer.render_options import RenderOptions, options_from
+from ros_style_transfer.media import images
+from ros_style_transfer.render.checkpoint import State
+from ros_style_transfer.render.objective import Objective, load_network
+from ros_style_transfer.render.options import STYLE_LOSSES, RenderOptions, check, options_from
+from ros_style_transfer.render.renderer import Renderer
 
 CONTENT = draw_scene(160, 120)
 
@@ -21,7 +25,7 @@ CONTENT = draw_scene(160, 120)
 def rendered(content=CONTENT, style=None, mask=None, weights=None, initial=None, **options):
     """The picture, and all that was said on the way."""
     options = RenderOptions(**dict({"iterations": 6, "scales": 2}, **options))
-    renderer, steps = render.Renderer(options), []
+    renderer, steps = Renderer(options), []
     for progress in renderer.render(content, style, weights, mask, initial):
         steps.append(progress)
     return renderer.picture(steps[-1].x, content, mask), steps
@@ -29,8 +33,8 @@ def rendered(content=CONTENT, style=None, mask=None, weights=None, initial=None,
 
 def style_distance(picture, style):
     """How far the Gram matrices are, relative to the style's."""
-    network = gatys.load_network("compact")
-    made = gatys.Objective(network, RenderOptions(style_loss="gram", content_weight=0.0))
+    network = load_network("compact")
+    made = Objective(network, RenderOptions(style_loss="gram", content_weight=0.0))
     as_float = np.float32(images.pad(picture, 1, 32)) / 255
     made.prepare(as_float, [[(1.0, np.float32(style) / 255)]])
     return made(as_float).parts["style"]
@@ -51,7 +55,7 @@ def test_a_render_takes_on_the_style_and_keeps_the_content(styles):
 
 
 def test_a_render_says_which_precision_it_chose(styles):
-    from ros_style_transfer.vgg import fastest_dtype
+    from ros_style_transfer.models.device import fastest_dtype
 
     _, steps = rendered(style=[styles["mosaic"]], iterations=2)
     assert steps[0].note == "convolutions in %s, the faster here" % fastest_dtype()
@@ -123,7 +127,7 @@ def test_tiny_pictures(styles, shape):
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-@pytest.mark.parametrize("style_loss", render_options.STYLE_LOSSES)
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_flat_pictures(value, style_loss):
     flat = np.full((64, 64, 3), value, np.uint8)
     for content, style in ((flat, CONTENT), (CONTENT, flat)):
@@ -157,7 +161,7 @@ def test_what_does_not_fit_is_tiled_and_looks_the_same(styles):
 
 
 def test_a_render_goes_on_from_where_it_was(styles):
-    renderer = render.Renderer(RenderOptions(iterations=6, scales=2))
+    renderer = Renderer(RenderOptions(iterations=6, scales=2))
     steps = list(renderer.render(CONTENT, [styles["mosaic"]]))
     middle = next(step for step in steps if step.scale == 1 and step.iteration == 3)
     rest = list(renderer.render(CONTENT, [styles["mosaic"]], start=middle))
@@ -167,7 +171,7 @@ def test_a_render_goes_on_from_where_it_was(styles):
 
 
 def test_a_render_goes_on_from_the_end_of_a_size(styles):
-    renderer = render.Renderer(RenderOptions(iterations=2, scales=2))
+    renderer = Renderer(RenderOptions(iterations=2, scales=2))
     steps = list(renderer.render(CONTENT, [styles["mosaic"]]))
     ended = [step for step in steps if step.scale == 0][-1]
     assert ended.iteration == ended.iterations
@@ -176,7 +180,7 @@ def test_a_render_goes_on_from_the_end_of_a_size(styles):
 
 
 def test_wrong_input_is_named(styles):
-    renderer = render.Renderer(RenderOptions(iterations=1))
+    renderer = Renderer(RenderOptions(iterations=1))
     with pytest.raises(OptionError, match="at least one style"):
         next(renderer.render(CONTENT, []))
     with pytest.raises(ImageError, match="a picture must be"):
@@ -199,7 +203,7 @@ def test_wrong_input_is_named(styles):
     ({"wibble": 1}, "unknown option of a render 'wibble'")])
 def test_options_are_checked(values, said):
     with pytest.raises(OptionError) as error:
-        render_options.check(options_from(values))
+        check(options_from(values))
     assert said in str(error.value)
 
 
@@ -285,9 +289,9 @@ def test_an_interrupted_render_is_resumed(photo, tmp_path):
 def test_a_render_that_was_stopped_after_its_last_iteration_is_resumed(photo, tmp_path, monkeypatch):
     args = ["render", str(photo), "--style", "mosaic", "-o", str(tmp_path / "out.png"), "--iterations", "2",
             "--scales", "2"]
-    keep = render_job.State.keep
-    monkeypatch.setattr(render_job.State, "keep", lambda self, progress, now=False: keep(self, progress, now=True))
-    monkeypatch.setattr(render_job.State, "forget", lambda self: None)
+    keep = State.keep
+    monkeypatch.setattr(State, "keep", lambda self, progress, now=False: keep(self, progress, now=True))
+    monkeypatch.setattr(State, "forget", lambda self: None)
     cli.command(cli.parser().parse_args(args))
     whole = images.read(tmp_path / "out.png")
     os.remove(str(tmp_path / "out.png"))

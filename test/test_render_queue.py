@@ -11,8 +11,8 @@ import pytest
 from conftest import REPOSITORY, draw_scene
 
 from ros_style_transfer.errors import OptionError, StyleTransferError
-from ros_style_transfer.render_queue import Cancelled, RenderQueue, RenderRequest
-from ros_style_transfer.style_library import StyleLibrary
+from ros_style_transfer.media.style_library import StyleLibrary
+from ros_style_transfer.render.queue import Cancelled, RenderQueue, RenderRequest
 
 STYLES = StyleLibrary().paths()
 

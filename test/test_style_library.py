@@ -4,9 +4,9 @@ import os
 import numpy as np
 import pytest
 
-from ros_style_transfer import images
 from ros_style_transfer.errors import ImageError, StyleError
-from ros_style_transfer.style_library import SHIPPED, StyleLibrary
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import SHIPPED, StyleLibrary
 
 GREEN = np.full((8, 8, 3), (10, 200, 30), np.uint8)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import draw_scene
 
-from ros_style_transfer import images
+from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import ImageError, OptionError
-from ros_style_transfer.options import Controls
+from ros_style_transfer.media import images, memory
 from ros_style_transfer.stylizer import CACHED, Stylizer
 
 
@@ -305,7 +305,7 @@ def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
     megapixels = lambda number: (1000, 1000 * number)
     sides = []
     for free in (1e9, 300e6, 200e6):
-        monkeypatch.setattr(images, "available_memory", lambda free=free: free)
+        monkeypatch.setattr(memory, "available_memory", lambda free=free: free)
         sides.append(stylizer._tile_side(*megapixels(1)))
     assert sides[0] is None and sides[1] > sides[2] >= 128 and sides[1] % 16 == 0
     assert stylizer._tile_side(*megapixels(2)) < sides[2]
@@ -313,7 +313,7 @@ def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
 
 def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, styles, monkeypatch):
     stylizer.set_style(styles["mosaic"])
-    monkeypatch.setattr(images, "available_memory", lambda: 60e6)
+    monkeypatch.setattr(memory, "available_memory", lambda: 60e6)
     with pytest.raises(ImageError, match="painting 1000x1000 with cascade takes at least 1.. MB, and there are 60 MB"):
         stylizer.stylize(np.zeros((1000, 1000, 3), np.uint8))
     assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
@@ -331,7 +331,7 @@ def test_auto_is_one_of_the_precisions_that_look_alike_and_says_which(styles, sc
 
 
 def test_memory_that_a_process_is_allowed_counts_what_it_has_taken():
-    taken = images.own_memory() / 1e6
+    taken = memory.own_memory() / 1e6
     assert 100 < taken < 20000
     allowed = Stylizer("live", max_memory=taken + 400)
     assert allowed._tile_side(1000, 1000) is None and allowed._tile_side(2000, 2000) is not None

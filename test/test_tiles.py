@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ros_style_transfer import wct
-from ros_style_transfer.tiles import merge, tiles
+from ros_style_transfer.transfer import wct
+from ros_style_transfer.transfer.tiles import merge, tiles
 
 
 @pytest.mark.parametrize("height, width, side, margin", [

@@ -11,13 +11,15 @@ pytest.importorskip("keras", minversion="3.0", reason="the training needs Keras 
 
 import keras
 
-from ros_style_transfer import architecture, images, wct, weights
-from ros_style_transfer.cascade import Cascade
-from ros_style_transfer.live import Live
-from ros_style_transfer.options import Controls
-from ros_style_transfer.painter import Painter, Region
+from ros_style_transfer.controls import Controls
+from ros_style_transfer.media import images
+from ros_style_transfer.models import canvas, shapes, weights
+from ros_style_transfer.models.cascade import Cascade
+from ros_style_transfer.models.live import Live
 from ros_style_transfer.stylizer import Stylizer
 from ros_style_transfer.training import cascade, data, flaws, live, networks, statistics, teacher
+from ros_style_transfer.transfer import wct
+from ros_style_transfer.transfer.pipeline import Painter, Region
 
 
 def test_chosen_channels_never_repeat_what_another_says():
@@ -59,13 +61,13 @@ def test_thinned_encoder_says_what_the_teacher_says(styles):
     widths = (12, 16, 24, 24, 24)
     rng = np.random.default_rng(0)
     teacher = {}
-    for name, channels, width in architecture.encoder_layers():
+    for name, channels, width in shapes.encoder_layers():
         kernel = rng.standard_normal((3, 3, channels, width), np.float32)
         teacher[name + "_kernel"] = kernel * np.sqrt(2 / (9 * channels)).astype(np.float32)
         teacher[name + "_bias"] = np.zeros(width, np.float32)
     pictures = np.stack([styles[name][:192, :192] for name in ("flow_night", "mosaic")]).astype(np.float32) / 255
     arrays, heads = networks.thin(teacher, pictures, "vgg16", widths, rng, count=4000)
-    for name, channels, width in architecture.encoder_layers("vgg16", widths):
+    for name, channels, width in shapes.encoder_layers("vgg16", widths):
         assert arrays[name + "_kernel"].shape == (3, 3, channels, width)
     wanted, found = networks.Encoder(teacher, padding="zero")(pictures), networks.Encoder(arrays)(pictures)
     for level, (kernel, bias) in heads.items():
@@ -335,14 +337,14 @@ def test_training_paints_what_the_runtime_paints(scene, styles):
     trainer.assign(arrays)
     style = styles["mosaic"][:128, :160]
     trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)),
-                              architecture.canvas()[None, :scene.shape[0], :scene.shape[1], None])
+                              canvas.canvas()[None, :scene.shape[0], :scene.shape[1], None])
     painted = paint(Cascade(arrays, entry["widths"], entry["backbone"]), "cascade", scene, style)
     # The five levels stretch the float32 rounding of ten eigendecompositions.
     assert np.abs(np.clip(trained, 0, 1)[0] - np.clip(painted, 0, 1)).mean() < 1 / 255
 
 
 @pytest.mark.parametrize("second_ridge, bound", [(None, 0.06), (0.0, 0.005)], ids=["as it is", "without second ridge"])
-@pytest.mark.parametrize("model, pairs", [("live", architecture.LIVE_PAIRS), ("lite", architecture.LITE_PAIRS)])
+@pytest.mark.parametrize("model, pairs", [("live", shapes.LIVE_PAIRS), ("lite", shapes.LITE_PAIRS)])
 def test_training_of_the_live_model_paints_what_the_runtime_paints(
         monkeypatch, scene, styles, second_ridge, bound, model, pairs):
     """But for the ridge of the transport's middle root, which is there for its gradient in training alone."""
@@ -350,12 +352,12 @@ def test_training_of_the_live_model_paints_what_the_runtime_paints(
     if second_ridge is not None:
         monkeypatch.setattr(statistics, "roots", lambda s, ridge: roots(s, second_ridge if ridge == 1e-6 else ridge))
     arrays = live.live_arrays(np.random.default_rng(0), pairs=pairs)
-    trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, architecture.LIVE_WIDTHS, 0.01, pairs=pairs)
+    trainer = live.LiveTrainer(networks.Encoder({}), {}, arrays, shapes.LIVE_WIDTHS, 0.01, pairs=pairs)
     style = styles["mosaic"][:128, :160]
-    grain = architecture.canvas()[None, : scene.shape[0], : scene.shape[1], None]
+    grain = canvas.canvas()[None, : scene.shape[0], : scene.shape[1], None]
     pictures = (picture[None].astype(np.float32) / 255 for picture in (scene, style))
     trained = np.asarray(trainer.paint(*pictures, grain))[0]
-    painted = paint(Live(arrays, architecture.LIVE_WIDTHS, pairs), model, scene, style, 0.01)
+    painted = paint(Live(arrays, shapes.LIVE_WIDTHS, pairs), model, scene, style, 0.01)
     assert np.linalg.norm(trained - painted) < bound * np.linalg.norm(painted - painted.mean((0, 1)))
 
 
@@ -492,7 +494,7 @@ def material(tmp_path_factory, styles):
         if n < 2:
             images.write(str(folder / "few" / (name + ".jpg")), styles[name][:256, :256])
     rng, arrays = np.random.default_rng(0), {}
-    for name, channels, width in architecture.encoder_layers(convolutions=architecture.ALL_CONVOLUTIONS):
+    for name, channels, width in shapes.encoder_layers(convolutions=shapes.ALL_CONVOLUTIONS):
         kernel = rng.standard_normal((3, 3, channels, width), np.float32) * np.sqrt(2 / (9 * channels))
         arrays[name + "_kernel"], arrays[name + "_bias"] = kernel.astype(np.float16), np.zeros(width, np.float16)
     np.savez(str(folder / "teacher.npz"), **arrays)
@@ -524,7 +526,7 @@ def test_training_resumes_and_exports_weights_that_paint(train, scene, styles):
     assert "resuming at step 2" in output
     assert "Epoch 2/2" in output and "Epoch 1/1" not in output
 
-    for prefix in ["%s_level%d" % (part, level) for part in ("encoder", "decoder") for level in architecture.LEVELS]:
+    for prefix in ["%s_level%d" % (part, level) for part in ("encoder", "decoder") for level in shapes.LEVELS]:
         moved = [np.abs(second[key] - first[key]).max() for key in first if key.startswith(prefix)]
         assert max(moved) > 0, "nothing was trained in " + prefix
         # Two steps move a weight by a few times the learning rate, 2e-3: the second run, whose seed
@@ -561,7 +563,7 @@ def test_training_of_the_live_model_resumes_both_stages_and_exports_weights_that
         "live", "few", "--every", 1, "--steps", steps, "--seed", seed, "--variants", 1, "--content-variants", 1)
     output, first, entry = start(1, seed=1)
     assert "resuming" not in output
-    assert entry["widths"] == list(architecture.LIVE_WIDTHS) and entry["ridge"] == 0.001
+    assert entry["widths"] == list(shapes.LIVE_WIDTHS) and entry["ridge"] == 0.001
     output, second, _ = start(2, seed=2)
     assert output.count("resuming at step 1") == 2
     assert output.count("Epoch 2/2") == 2 and "Epoch 1/1" not in output

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ros_style_transfer import architecture, vgg, weights
 from ros_style_transfer.errors import WeightsError
+from ros_style_transfer.models import shapes, vgg, weights
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +47,18 @@ def test_preprocess_takes_imagenets_mean_colour_off(styles):
 
 def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teacher, networks, picture):
     arrays = {"encoder_level%d_%s" % (level, key): value for key, value in networks.load_teacher(teacher).items()
-              for level in architecture.LEVELS}
+              for level in shapes.LEVELS}
     theirs = judge.Vgg16(teacher)(tf.constant(picture))
     # We reflect at the border, VGG pads with zeros: what a convolution adds to the reach of that, a pooling halves.
     for level, reach in {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}.items():
         inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
-        expected = theirs[architecture.tap(level)].numpy()
-        ours = vgg.Encoder(level, arrays, "vgg16", architecture.VGG_WIDTHS).encode(tf.constant(picture)).numpy()
+        expected = theirs[shapes.tap(level)].numpy()
+        ours = vgg.Encoder(level, arrays, "vgg16", shapes.VGG_WIDTHS).encode(tf.constant(picture)).numpy()
         assert ours.shape == expected.shape
         assert relative(ours[inside], expected[inside]) < 1e-4, "relu%d_1" % level
 
 
-@pytest.mark.parametrize("level", architecture.LEVELS)
+@pytest.mark.parametrize("level", shapes.LEVELS)
 def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
     ours = vgg.Encoder(level, arrays, entry["backbone"], entry["widths"]).encode(tf.constant(picture))
@@ -67,7 +67,7 @@ def test_encoder_agrees_with_the_one_that_is_trained(shipped, networks, picture,
     assert relative(ours, trained[level]) < 1e-4
 
 
-@pytest.mark.parametrize("level", architecture.LEVELS)
+@pytest.mark.parametrize("level", shapes.LEVELS)
 def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture, level):
     arrays, entry = shipped
     features = vgg.Encoder(level, arrays, entry["backbone"], entry["widths"]).encode(tf.constant(picture))
@@ -78,11 +78,11 @@ def test_decoder_agrees_with_the_one_that_is_trained(shipped, networks, picture,
 
 
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
-@pytest.mark.parametrize("level", architecture.LEVELS)
+@pytest.mark.parametrize("level", shapes.LEVELS)
 def test_decoder_doubles_the_sides_at_every_level_above_the_first(backbone, level):
     widths = (3, 4, 5, 6, 7)
     arrays = {}
-    for name, channels, width in architecture.decoder_layers(level, backbone, widths):
+    for name, channels, width in shapes.decoder_layers(level, backbone, widths):
         arrays["decoder_%s_kernel" % name] = np.zeros((3, 3, channels, width), np.float32)
         arrays["decoder_%s_bias" % name] = np.full(width, 0.25, np.float32)
     rgb = vgg.Decoder(level, arrays, backbone, widths).decode(tf.zeros((1, 3, 5, widths[level - 1])))

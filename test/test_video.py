@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ros_style_transfer import video
 from ros_style_transfer.errors import ImageError
+from ros_style_transfer.media import video
 
 WIDTH, HEIGHT = 96, 64
 CORNERS = np.array([[[220, 30, 30], [30, 200, 40]], [[40, 50, 210], [240, 240, 240]]], np.uint8)
@@ -314,7 +314,7 @@ def test_a_full_disk_is_noticed(tmp_path, run, ending):
     process = run("-c", """if True:
         import resource, sys
         import numpy as np
-        from ros_style_transfer import video
+        from ros_style_transfer.media import video
         resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000))
         noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
         with video.Writer(sys.argv[1], 25) as writer:

@@ -4,8 +4,9 @@ Schmidt 2016)."""
 import numpy as np
 import pytest
 import tensorflow as tf
+from references import closed_form, distance, moments, power, regular
 
-from ros_style_transfer import wct
+from ros_style_transfer.transfer import wct
 
 CHANNELS = 24
 STYLED = ("wct", "ot", "adain")
@@ -20,24 +21,6 @@ def features(seed, height=20, width=30, channels=CHANNELS, offset=2.0):
     return values.reshape(height, width, channels).astype(np.float32)
 
 
-def moments(array):
-    """Mean and covariance over positions, float64."""
-    flat = np.asarray(array, np.float64).reshape(-1, array.shape[-1])
-    centred = flat - flat.mean(0)
-    return flat.mean(0), centred.T @ centred / len(flat)
-
-
-def regular(covariance, ridge):
-    """With the ridge's share of the mean eigenvalue on the diagonal."""
-    return covariance + ridge * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-
-
-def power(covariance, exponent):
-    values, vectors = np.linalg.eigh(covariance)
-    # Rounding may make an eigenvalue of zero negative.
-    return vectors @ np.diag(np.maximum(values, 0.0) ** exponent) @ vectors.T
-
-
 def paper(content, style, ridge=0.0):
     """Whitening ``E D^-1/2 E^T`` and colouring ``E D^1/2 E^T`` with the style's mean added."""
     content_mean, content_covariance = moments(content)
@@ -47,24 +30,6 @@ def paper(content, style, ridge=0.0):
     e, d, _ = np.linalg.svd(style_covariance)
     coloured = e @ np.diag(d**0.5) @ e.T @ whitened
     return (coloured.T + style_mean).reshape(content.shape)
-
-
-def closed_form(method, content, style, ridge=0.0):
-    """The matrix of ``method`` as its paper gives it."""
-    own, target = regular(moments(content)[1], ridge), moments(style)[1]
-    if method == "wct":
-        return power(own, -0.5) @ power(target, 0.5)
-    if method == "ot":
-        half, inverse = power(own, 0.5), power(own, -0.5)
-        return inverse @ power(half @ target @ half, 0.5) @ inverse
-    if method == "adain":
-        return np.diag(np.sqrt(np.diag(target) / np.diag(own)))
-    return np.sqrt(np.trace(moments(content)[1]) / len(own)) * power(own, -0.5)
-
-
-def distance(a, b):
-    """Relative Frobenius distance."""
-    return np.linalg.norm(np.asarray(a, np.float64) - b) / np.linalg.norm(b)
 
 
 def correlations(array):

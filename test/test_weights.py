@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from ros_style_transfer import weights
 from ros_style_transfer.errors import WeightsError
+from ros_style_transfer.models import weights
 
 
 def enter(folder, data, name="cascade", **changes):
@@ -140,7 +140,7 @@ def test_installed_package_finds_its_weights(repository, tmp_path):
     shutil.copytree(os.path.join(repository, "ros_style_transfer"), str(packages / "ros_style_transfer"),
                     ignore=shutil.ignore_patterns("__pycache__", "*.jpg"))
     program = ("import sys; sys.path.insert(0, sys.argv[1])\n"
-               "from ros_style_transfer import weights\n"
+               "from ros_style_transfer.models import weights\n"
                "print(weights.__file__); print(weights.folder()); print(len(weights.load('cascade')[0]))")
 
     def load():
@@ -154,6 +154,6 @@ def test_installed_package_finds_its_weights(repository, tmp_path):
     whole = load()
     assert whole.returncode == 0, whole.stderr
     module, folder, count = whole.stdout.split()
-    assert os.path.samefile(os.path.dirname(module), str(packages / "ros_style_transfer"))
+    assert os.path.samefile(os.path.dirname(module), str(packages / "ros_style_transfer" / "models"))
     assert os.path.samefile(folder, str(share / "weights"))
     assert int(count) == len(weights.load("cascade")[0])

@@ -5,9 +5,11 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from .. import images, minimise, render
-from ..gatys import Objective, load_network
-from ..render_options import PRESETS
+from ..media import images
+from ..render import optimizers
+from ..render.objective import Objective, load_network
+from ..render.options import PRESETS
+from ..render.renderer import Renderer
 from . import measure
 
 SIDE = 512
@@ -19,12 +21,12 @@ def gatys(content, style, weights_file=None, json_file=None, plot_file=None):
     """Seconds until the loss that the ancestor's procedure ends with, its own and ours.
 
     The ancestor: VGG16, 512x512 pixels, from noise, L-BFGS of a short memory, begun anew after every 20
-    evaluations, 180 in all.  Ours: the same network, weights and pictures, by `render.Renderer`.
-    Both losses are the ancestor's at 512x512 (`render_options.PRESETS`), of pictures as they are saved (8 bits).
+    evaluations, 180 in all.  Ours: the same network, weights and pictures, by `renderer.Renderer`.
+    Both losses are the ancestor's at 512x512 (`options.PRESETS`), of pictures as they are saved (8 bits).
 
     Args:
         content, style: uint8 RGB.
-        weights_file: VGG16's, see `imagenet.load`.
+        weights_file: VGG16's, see `vgg_weights.load`.
     """
     content, style = (images.resize(rgb, SIDE, SIDE) for rgb in (content, style))
     measured = Objective(load_network("vgg16", weights_file), PRESETS["seed"])
@@ -62,7 +64,7 @@ def _ancestor(content, style, weights_file):
     with tqdm(desc="ancestor", total=ROUNDS * EVALUATIONS, unit="evaluation") as bar:
         for _ in range(ROUNDS):
             done = 0
-            for iterate in minimise.lbfgs(x, objective):
+            for iterate in optimizers.lbfgs(x, objective):
                 bar.update(iterate.evaluations - done)
                 x, done = iterate.x, iterate.evaluations
                 if done >= EVALUATIONS:
@@ -73,7 +75,7 @@ def _ancestor(content, style, weights_file):
 
 def _ours(content, style, weights_file):
     started = time.monotonic()
-    renderer = render.Renderer(PRESETS["seed"]._replace(**OURS), weights_file)
+    renderer = Renderer(PRESETS["seed"]._replace(**OURS), weights_file)
     curve = []
     for progress in tqdm(renderer.render(content, [style]), desc="ours", unit="iteration"):
         if progress.scale == progress.scales - 1:

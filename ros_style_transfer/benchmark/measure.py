@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import integers, vgg
-from ..architecture import cascade_multiply_adds, live_multiply_adds
 from ..errors import OptionError
+from ..models import device
+from ..models.shapes import cascade_multiply_adds, live_multiply_adds
 
 LEAST_RUNS, LEAST_SECONDS = 7, 1.0
 
@@ -37,7 +37,7 @@ def times(action, runs=LEAST_RUNS, seconds=LEAST_SECONDS):
 
 def peak(dtype):
     """Multiply-adds a second of the fastest of a few square 3x3 convolutions: what this machine can do at best."""
-    time_of = integers.convolution_time if dtype == "int8" else functools.partial(vgg.convolution_time, dtype)
+    time_of = device.integer_convolution_time if dtype == "int8" else functools.partial(device.convolution_time, dtype)
     clock = lambda action: times(action, seconds=0.3).low
     return max(side * side * 9 * channels * channels / time_of(side, channels, clock)
                for side, channels in ((128, 64), (64, 128), (64, 256)))

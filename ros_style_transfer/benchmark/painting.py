@@ -6,13 +6,14 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from .. import weights
-from ..architecture import VGG_WIDTHS, decoder_layers, encoder_layers
-from ..cascade import Cascade
-from ..options import FLOATS, INTEGER_MODELS
-from ..style_library import StyleLibrary
-from ..stylizer import Stylizer, load_painter
-from ..vgg import graph
+from ..controls import FLOATS, INTEGER_MODELS
+from ..media.style_library import StyleLibrary
+from ..models import weights
+from ..models.cascade import Cascade
+from ..models.layers import graph
+from ..models.shapes import VGG_WIDTHS, decoder_layers, encoder_layers
+from ..stylizer import Stylizer
+from ..transfer.loading import load_painter
 from . import measure
 
 SIZES = ((320, 240), (640, 480))  # of a camera

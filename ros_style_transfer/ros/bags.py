@@ -25,9 +25,11 @@ import rospy
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
-from .. import cli, images, jobs, weights
+from ..cli import common
+from ..controls import DESCRIPTIONS, check, check_model, controls_from, within
 from ..errors import BagError, ImageError, OptionError
-from ..options import DESCRIPTIONS, check, check_model, controls_from, within
+from ..media import images
+from ..models import weights
 from . import conversions
 from .params import DEFAULTS, check_max_side, named
 
@@ -39,7 +41,7 @@ KINDS = {kind._type: kind for kind in (Image, CompressedImage)}
 
 def parser():
     """The command line's parser.  What is not given is None, so that an option without effect is noticed."""
-    command = cli.Parser(
+    command = common.Parser(
         prog="rosrun ros_style_transfer stylize_bag",
         usage="%(prog)s IN.bag -o OUT.bag --topic T [--topic T ...] [--style S ...] [option ...]",
         description="Paint image topics of a bag as the node would, in the style %s, unless options say otherwise. "
@@ -57,15 +59,15 @@ def parser():
     command.add_argument("--max-side", type=int, default=DEFAULTS.max_side, metavar="N",
                          help="scale frames down to this longer side; 0 (the default) keeps their size")
     command.add_argument("--seed", type=int, metavar="N", help="of the style `random` (default: 0)")
-    cli.add_network(command, DEFAULTS.model)
-    cli.add_look(command)
+    common.add_network(command, DEFAULTS.model)
+    common.add_look(command)
     return command
 
 
 def main():
     """Run the command line; errors are one sentence on stderr and exit code 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    cli.politely(lambda: stylize_bag(parser().parse_args(rospy.myargv()[1:])))
+    common.politely(lambda: stylize_bag(parser().parse_args(rospy.myargv()[1:])))
 
 
 def stylize_bag(args):
@@ -75,17 +77,17 @@ def stylize_bag(args):
     check(controls, args.model)
     within("--max-memory", args.max_memory, 0, 1e7)
     paths = _styles(args, controls)
-    jobs.check_look(args, len(paths), controls)
+    common.check_look(args, len(paths), controls)
     named("--max-side", check_max_side, args.max_side)
     _refuse_existing(args.output)
-    jobs.check_writable(args.output)
+    common.check_writable(args.output)
     source = _open(args.input)
     names = _painted_names(args, source)
-    styles, mask = [images.read(path) for path in paths], jobs.read_mask(args.mask, len(paths))
+    styles, mask = [images.read(path) for path in paths], common.read_mask(args.mask, len(paths))
     _, entry = weights.load(args.model, args.weights_dir)
     status = os.stat(args.input)
-    for note in jobs.look_notes(args, paths, mask):
-        cli.tell(note)
+    for note in common.look_notes(args, paths, mask):
+        common.tell(note)
     with Record(args.output + PARTIAL, dict(
             controls.resolved(args.model)._asdict(), style=[_digest(rgb) for rgb in styles], weights=args.weights,
             mask=None if mask is None else _digest(mask), model=args.model, weights_dir=entry["sha256"],
@@ -109,7 +111,7 @@ def _styles(args, controls):
     names = args.style or ([] if controls.method == "whiten" else DEFAULTS.style)
     if args.seed is not None and (args.seed < 0 or "random" not in names):
         raise OptionError("--seed is for --style random and must be at least 0; it is %d" % args.seed)
-    return jobs.find_styles(names, args.seed or 0)  # the same each time, or a run could not go on
+    return common.find_styles(names, args.seed or 0)  # the same each time, or a run could not go on
 
 
 def _open(path):
@@ -185,7 +187,7 @@ class Painter:
             kind = re.sub(r"\d+", "", str(error))
             if kind not in self._told:
                 self._told.add(kind)
-                cli.tell("a frame of %s cannot be painted and is copied: %s" % (self._topic, error))
+                common.tell("a frame of %s cannot be painted and is copied: %s" % (self._topic, error))
             return None
         buffer = io.BytesIO()
         message.serialize(buffer)
@@ -205,7 +207,7 @@ def _write(args, source, names, painters, repaint):
     # Beside each original there is at most its painted frame.
     done = output.get_message_count() - (0 if args.replace else output.get_message_count(list(names.values())))
     if done:
-        cli.tell("going on after the %d messages that are in %s%s" % (
+        common.tell("going on after the %d messages that are in %s%s" % (
             done, partial, "; smoothing needs their frames painted again" if repaint else ""))
     outcomes = collections.Counter()
     worker = concurrent.futures.ThreadPoolExecutor(1)  # TensorFlow hears of no signal before its picture is done
@@ -229,13 +231,13 @@ def _write(args, source, names, painters, repaint):
         _refuse_existing(args.output)
         os.rename(partial, args.output)
     except KeyboardInterrupt:
-        cli.tell("stopped; the same command goes on with %s" % partial)
+        common.tell("stopped; the same command goes on with %s" % partial)
         sys.stderr.flush()
         os._exit(130)  # or Python would wait for the picture, and close a chunk in the middle of a message
     except OSError as error:
         raise BagError("cannot write %s: %s; once it can be, the same command goes on"
                        % (partial, error.strerror or error)) from None
-    cli.tell("%s: %d frames painted, %d that could not be painted and %d other messages copied" % (
+    common.tell("%s: %d frames painted, %d that could not be painted and %d other messages copied" % (
         args.output, outcomes["painted"], outcomes["failed"], outcomes["copied"]))
 
 

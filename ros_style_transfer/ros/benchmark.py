@@ -20,7 +20,7 @@ from ros_style_transfer.msg import StyleStatus
 
 from ..benchmark import measure as limits
 from ..benchmark.painting import STYLE, scene
-from ..cli import politely
+from ..cli.common import politely
 from ..errors import StyleTransferError
 from . import conversions
 

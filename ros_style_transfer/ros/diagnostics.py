@@ -5,8 +5,8 @@ from diagnostic_updater import Updater
 
 from ros_style_transfer.msg import StyleStatus
 
-from .. import images
-from ..meter import STEPS
+from ..media import memory
+from ..streaming.stream_stats import STEPS
 
 SLOWEST = 0.9  # share of the expected rate below which a stream is warned of
 
@@ -15,7 +15,7 @@ class Diagnostics:
     """Publishes on ``/diagnostics``.  The constructor touches no middleware; `setup` connects.
 
     Args:
-        cameras: `camera.Camera` each.
+        cameras: `camera_stream.Camera` each.
         expected_rate: painted frames a second; 0: none is expected.
         status: () to (state, message, last error, model, device, dtype).
     """
@@ -42,7 +42,7 @@ class Diagnostics:
         status.add("model", model)
         status.add("device", device)
         status.add("precision", dtype)
-        status.add("memory of the process", "%.0f MB" % (images.own_memory() / 1e6))
+        status.add("memory of the process", "%.0f MB" % (memory.own_memory() / 1e6))
         status.add("last event", message)
         status.add("last error", last_error or "none")
         return status

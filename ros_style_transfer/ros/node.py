@@ -2,10 +2,10 @@
 
 Data flow::
 
-    image (`camera`) --callback--> LatestSlots --worker--> Stylizer --> ~image (`camera`)
-    style topic ------------------------^           ^
-    ~set_style, dynamic_reconfigure --requests------+     housekeeping: subscribe or not,
-    ~render, ~render_action --> `renders`, in processes   ~status, /diagnostics, the master
+    image (`camera_stream`) --callback--> LatestSlots --worker--> Stylizer --> ~image (`camera_stream`)
+    style topic -------------------------------^           ^
+    ~set_style, dynamic_reconfigure --requests-------------+     housekeeping: subscribe or not,
+    ~render, ~render_action --> `render_server`, in processes    ~status, /diagnostics, the master
 
 Callbacks only store.  One worker thread owns TensorFlow: it loads the model, answers style
 requests between frames, and paints.  The housekeeping thread runs on wall time, whatever
@@ -41,17 +41,19 @@ from ros_style_transfer.srv import (
     SetStyleResponse,
 )
 
-from .. import images, masks, meter, options
+from ..controls import Controls, check, check_weights, controls_from, describe, within
 from ..errors import OptionError, StyleError, StyleTransferError
-from ..latest import LatestSlots
-from ..options import Controls
-from ..style_library import StyleLibrary
+from ..media import images
+from ..media.style_library import StyleLibrary
+from ..streaming import stream_stats
+from ..streaming.frame_slots import LatestSlots
+from ..transfer import masks
 from . import conversions, params
-from .camera import MASK_PATIENCE, Camera, resolved, subscribe
+from .camera_stream import MASK_PATIENCE, Camera, resolved, subscribe
 from .diagnostics import Diagnostics
 from .params import CAMERA, TOPIC
 from .reconfigure import Reconfigure, controls_of, fields_of
-from .renders import Renders
+from .render_server import Renders
 
 STATUS_PERIOD = 1.0  # seconds
 STYLE_TIMEOUT = 60.0  # seconds a style request waits for its turn, a model's loading included
@@ -69,14 +71,14 @@ class Look(NamedTuple):
     styles: Tuple[str, ...]
     weights: Tuple[float, ...]  # empty: equal
     mask: str  # a mask's name, `params.TOPIC`, or empty: none
-    labels: Optional[np.ndarray]  # of a mask with a name, as `masks.read` gives them
+    labels: Optional[np.ndarray]  # of a mask with a name, as `images.read_mask` gives them
     max_side: int
     controls: Controls
 
     def __str__(self):
         shares = ["%s %g" % pair for pair in zip(self.styles, self.weights)] or self.styles
         parts = ["style " + ", ".join(shares), "strength %g" % self.controls.strength]
-        rest = options.describe(self.controls._replace(strength=1.0))
+        rest = describe(self.controls._replace(strength=1.0))
         return ", ".join(parts + ([rest] if rest else []) + (["masked"] if self.mask else []))
 
 
@@ -272,7 +274,7 @@ class StyleTransferNode:
         elif request.strength:
             raise OptionError(
                 "strength %g was given without set_strength: true; say both or neither" % request.strength)
-        look = self._look._replace(controls=options.controls_from(controls, self._look.controls))
+        look = self._look._replace(controls=controls_from(controls, self._look.controls))
         return self._changed(look, request.styles or ([request.style] if request.style else []), request.weights,
                              request.fade, request.mask)
 
@@ -291,8 +293,8 @@ class StyleTransferNode:
 
     def _changed(self, look, names, weights, fade, mask):
         names, pictures = self._named(names), None
-        options.check_weights(weights, len(names))
-        options.within("fade", fade, 0.0, 3600.0)
+        check_weights(weights, len(names))
+        within("fade", fade, 0.0, 3600.0)
         if names:
             pictures = self._read(names)
             look = look._replace(styles=names, weights=tuple(weights))
@@ -312,7 +314,7 @@ class StyleTransferNode:
         return self._library.read_mask(mask) if mask not in ("", TOPIC) else None
 
     def _check(self, look):
-        options.check(look.controls, self._parameters.model)
+        check(look.controls, self._parameters.model)
         if look.labels is not None:
             masks.check(look.labels, *look.labels.shape, len(look.styles))
         if look.mask and look.controls.method == "whiten":
@@ -576,11 +578,11 @@ class StyleTransferNode:
         return StyleStatus.PAUSED if self._state == StyleStatus.READY and resting else self._state
 
     def _publish_status(self):
-        counts = meter.together(camera.meter.read() for camera in self._cameras)
-        steps = {name + "_time": seconds for name, seconds in zip(meter.STEPS, counts.steps)}
+        counts = stream_stats.together(camera.meter.read() for camera in self._cameras)
+        steps = {name + "_time": seconds for name, seconds in zip(stream_stats.STEPS, counts.steps)}
         status = StyleStatus(
             state=self._state_now(), model=self._parameters.model, style=",".join(self._look.styles),
-            weights=self._look.weights, controls=options.describe(self._look.controls),
+            weights=self._look.weights, controls=describe(self._look.controls),
             strength=self._look.controls.strength,
             input_rate=counts.input_rate, output_rate=counts.output_rate, latency=counts.latency,
             dropped=counts.dropped, failed=counts.failed, message=self._message, **steps)

@@ -6,12 +6,13 @@ from typing import List, NamedTuple, Tuple
 
 import rospy
 
-from .. import masks, options, weights
+from ..controls import DESCRIPTIONS, Controls, among, check, check_model, check_weights, controls_from, whole, within
 from ..errors import OptionError, StyleTransferError
-from ..options import Controls
-from ..render_queue import SHARES
-from ..style_library import StyleLibrary
-from .camera import TRANSPORTS
+from ..media import images
+from ..media.style_library import StyleLibrary
+from ..models import weights
+from ..render.queue import SHARES
+from .camera_stream import TRANSPORTS
 from .conversions import FORMATS
 
 CAMERA = "camera"  # the style that is the next frame itself
@@ -69,39 +70,39 @@ def read():
             values.pop(name, None)
             problems.append("~%s: %s" % (name, error))
 
-    get("model", _string, options.check_model)
-    get("dtype", _string, lambda value: options.check_model(values.get("model", DEFAULTS.model), value))
-    get("max_memory", _number, lambda value: options.within("max_memory", value, 0, 1e7))
-    get("gpu_memory_mb", _number, lambda value: options.whole("gpu_memory_mb", value, 0, 10**7))
+    get("model", _string, check_model)
+    get("dtype", _string, lambda value: check_model(values.get("model", DEFAULTS.model), value))
+    get("max_memory", _number, lambda value: within("max_memory", value, 0, 1e7))
+    get("gpu_memory_mb", _number, lambda value: whole("gpu_memory_mb", value, 0, 10**7))
     get("max_side", _number, check_max_side)
     get("cameras", _cameras)
-    get("image_transport", _string, lambda value: options.among("image_transport", value, TRANSPORTS))
-    get("compressed_format", _string, lambda value: options.among("compressed_format", value, FORMATS))
-    get("jpeg_quality", _number, lambda value: options.whole("jpeg_quality", value, 1, 100))
+    get("image_transport", _string, lambda value: among("image_transport", value, TRANSPORTS))
+    get("compressed_format", _string, lambda value: among("compressed_format", value, FORMATS))
+    get("jpeg_quality", _number, lambda value: whole("jpeg_quality", value, 1, 100))
     get("always_subscribe", _truth)
-    get("expected_rate", _number, lambda value: options.within("expected_rate", value, 0.0, 1000.0))
-    get("mask_tolerance", _number, lambda value: options.within("mask_tolerance", value, 0.001, 10.0))
+    get("expected_rate", _number, lambda value: within("expected_rate", value, 0.0, 1000.0))
+    get("mask_tolerance", _number, lambda value: within("mask_tolerance", value, 0.001, 10.0))
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
-    get("frame_timeout", _number, lambda value: options.within("frame_timeout", value, 0.1, 3600.0))
-    get("render_share", _string, lambda value: options.among("render_share", value, SHARES))
+    get("frame_timeout", _number, lambda value: within("frame_timeout", value, 0.1, 3600.0))
+    get("render_share", _string, lambda value: among("render_share", value, SHARES))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
     get("style", names, lambda given: library and [library.read(name) for name in given if name not in NO_PICTURES])
-    get("mask", str, lambda name: library and name not in ("", TOPIC) and masks.read(library.find(name)))
+    get("mask", str, lambda name: library and name not in ("", TOPIC) and images.read_mask(library.find(name)))
     if "style" in values:
-        get("style_weights", numbers, lambda weights: options.check_weights(weights, len(values["style"])))
+        get("style_weights", numbers, lambda weights: check_weights(weights, len(values["style"])))
     model, controls = values.get("model", DEFAULTS.model), {}
-    for name in options.DESCRIPTIONS:
+    for name in DESCRIPTIONS:
         if "model" not in values and "level" in name:
             continue  # levels are a model's own
         get(name, _UNLIKE_YAML.get(name, lambda value: value),
-            lambda value, name=name: options.check(options.controls_from({name: value}), model), default="")
+            lambda value, name=name: check(controls_from({name: value}), model), default="")
         if name in values:
             controls[name] = values.pop(name)
     try:
-        values["controls"] = options.controls_from(controls)
-        options.check(values["controls"], model)
+        values["controls"] = controls_from(controls)
+        check(values["controls"], model)
     except OptionError as error:
         problems.append(str(error))
     if problems:

@@ -6,7 +6,7 @@ from dynamic_reconfigure.server import Server
 
 from ros_style_transfer.cfg import StyleTransferConfig
 
-from .. import options
+from ..controls import ALL_LEVELS, DESCRIPTIONS, controls_from
 from ..errors import StyleTransferError
 
 _LEVEL = "level_strength_"
@@ -83,10 +83,10 @@ class Reconfigure:
 
 
 def fields_of(controls):
-    """`options.Controls` as the fields that show them."""
+    """`controls.Controls` as the fields that show them."""
     fields = dict(controls._asdict())
     strengths = fields.pop("level_strength")
-    for level in options.ALL_LEVELS:
+    for level in ALL_LEVELS:
         fields[_LEVEL + str(level)] = float(strengths.get(level, 1.0))
     fields["levels"] = ",".join(map(str, controls.levels or ()))
     return {name: _OWN[name] if value is None else value for name, value in fields.items()}
@@ -96,14 +96,14 @@ def controls_of(fields, controls):
     """The ``controls`` with what ``fields``, some of them, say otherwise.
 
     Raises:
-        OptionError: a text does not parse.  Ranges are for `options.check`.
+        OptionError: a text does not parse.  Ranges are for `controls.check`.
     """
     strengths = dict(controls.level_strength)
     values = {}
     for name, value in fields.items():
         if name.startswith(_LEVEL):
             strengths[int(name[len(_LEVEL):])] = value
-        elif name in options.DESCRIPTIONS:
+        elif name in DESCRIPTIONS:
             values[name] = None if value == _OWN.get(name) else value
     values["level_strength"] = {level: value for level, value in strengths.items() if value != 1.0}
-    return options.controls_from(values, controls)
+    return controls_from(values, controls)

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from .. import weights
-from ..architecture import CONVOLUTIONS, LITE_PAIRS, LIVE_PAIRS, LIVE_WIDTHS
 from ..errors import StyleTransferError
+from ..models import weights
+from ..models.shapes import CONVOLUTIONS, LITE_PAIRS, LIVE_PAIRS, LIVE_WIDTHS
 from . import data, networks, sheets
 from .cascade import CascadeTrainer
 from .live import LiveTrainer, live_arrays

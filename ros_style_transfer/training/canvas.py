@@ -2,7 +2,7 @@
 import numpy as np
 from keras import ops
 
-from ..architecture import CANVAS_SIDE, EVEN, EVEN_LEAST, canvas
+from ..models.canvas import CANVAS_SIDE, EVEN, EVEN_LEAST, canvas
 from .networks import upsample
 
 

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import CANVAS_DEPTH, LEVELS, canvas, encoder_layers
+from ..models.canvas import CANVAS_DEPTH, canvas
+from ..models.shapes import LEVELS, encoder_layers
 from .canvas import crops_of_canvas, evenness
 from .data import inner, pairs, random_crops
 from .flaws import halo, hatching, weave

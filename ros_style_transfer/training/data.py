@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
-from .. import colours
+from ..transfer import colours
 
 # Any picture is to be a style, and paintings are few: a network trained on 204 in their own colours
 # had a fifth less style error on them than on others.  So they are shown in many crops and palettes,

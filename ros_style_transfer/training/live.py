@@ -13,14 +13,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..architecture import (
+from ..models.canvas import canvas
+from ..models.shapes import (
     LEVELS,
     LIVE_PAIRS,
     LIVE_TAPS,
     LIVE_WIDTHS,
     MEAN_RGB,
     VGG_WIDTHS,
-    canvas,
     live_layers,
     live_levels,
     live_modulated,

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from .. import imagenet
-from ..architecture import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
-from ..meter import shortest
+from ..models import vgg_weights as imagenet
+from ..models.shapes import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
+from ..models.timing import shortest
 
 
 def convolve(x, kernel, bias, padding="reflect", stride=1):

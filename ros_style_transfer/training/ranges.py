@@ -8,9 +8,11 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
-from .. import images, integers, weights
+from ..controls import INTEGER_MODELS, Controls
 from ..errors import StyleTransferError
-from ..options import INTEGER_MODELS, Controls
+from ..media import images
+from ..models import weights
+from ..transfer import calibration as integers
 from . import data
 
 LONGEST = 256  # the pictures' longer side

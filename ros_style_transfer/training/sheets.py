@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
 
-from .. import images
+from ..media import images
 
 
 def draw_sheet(trainer, content, style, path):

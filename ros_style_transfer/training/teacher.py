@@ -4,7 +4,7 @@ import hashlib
 import keras
 from keras import ops
 
-from ..architecture import LEVELS
+from ..models.shapes import LEVELS
 
 
 def gram(features):

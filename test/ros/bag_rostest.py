@@ -23,10 +23,10 @@ from genpy import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
-from ros_style_transfer import images
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.ros import bags
 from ros_style_transfer.ros.conversions import to_rgb
-from ros_style_transfer.style_library import StyleLibrary
 from ros_style_transfer.stylizer import Stylizer
 
 CAMERA, PAINTED = "/camera/image_raw", "/style_transfer/camera/image_raw"

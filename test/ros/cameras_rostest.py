@@ -17,11 +17,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from topics import Topic, wait_until
 
-from ros_style_transfer import images
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_message, to_rgb
 from ros_style_transfer.srv import SetStyle
-from ros_style_transfer.style_library import StyleLibrary
 from ros_style_transfer.stylizer import Stylizer
 
 LIBRARY = StyleLibrary()

@@ -14,12 +14,12 @@ import rostest
 from diagnostic_msgs.msg import KeyValue
 from sensor_msgs.msg import Image
 
-from ros_style_transfer import images, masks
+from ros_style_transfer.controls import DESCRIPTIONS, Controls
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
-from ros_style_transfer.options import DESCRIPTIONS, Controls
 from ros_style_transfer.ros.conversions import to_message, to_rgb
 from ros_style_transfer.srv import ListStyles, SetStyle
-from ros_style_transfer.style_library import StyleLibrary
 from ros_style_transfer.stylizer import Stylizer
 
 WIDTH, HEIGHT = 128, 96
@@ -122,7 +122,7 @@ class ControlsTest(unittest.TestCase):
     def expected(self, styles, weights=None, mask=None, rgb=SCENE, **controls):
         """What the same request paints without ROS."""
         self.stylizer.set_styles([LIBRARY.read(style) for style in styles], weights)
-        return self.stylizer.stylize(rgb, Controls(**controls), mask and masks.read(LIBRARY.find(mask)))
+        return self.stylizer.stylize(rgb, Controls(**controls), mask and images.read_mask(LIBRARY.find(mask)))
 
     def assert_alike(self, painted, expected):
         self.assertEqual(painted.shape, expected.shape)

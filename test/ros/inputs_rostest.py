@@ -11,10 +11,10 @@ import rospy
 import rostest
 from sensor_msgs.msg import Image
 
-from ros_style_transfer import images
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_rgb
-from ros_style_transfer.style_library import StyleLibrary
 from ros_style_transfer.stylizer import Stylizer
 
 WIDTH, HEIGHT = 100, 70  # no multiples of 16

@@ -23,12 +23,13 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from topics import Topic, wait_until
 
-from ros_style_transfer import images, options
 from ros_style_transfer.cfg import StyleTransferConfig
+from ros_style_transfer.controls import DESCRIPTIONS, RANGES
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_message, to_rgb
 from ros_style_transfer.srv import AddStyle, ListStyles, Render, SetStyle
-from ros_style_transfer.style_library import StyleLibrary
 from ros_style_transfer.stylizer import Stylizer
 
 NODE = "/style_transfer"
@@ -89,8 +90,8 @@ class Operation(unittest.TestCase):
     def test_every_control_can_be_changed_live_within_its_own_range(self):
         fields = {field["name"]: field for group in [StyleTransferConfig.config_description]
                   + StyleTransferConfig.config_description["groups"] for field in group["parameters"]}
-        self.assertGreaterEqual(set(fields), set(options.DESCRIPTIONS) - {"level_strength"})
-        for name, (low, high) in options.RANGES.items():
+        self.assertGreaterEqual(set(fields), set(DESCRIPTIONS) - {"level_strength"})
+        for name, (low, high) in RANGES.items():
             self.assertEqual((fields[name]["min"], fields[name]["max"]), (low, high))
         groups = {group["name"] for group in StyleTransferConfig.config_description["groups"]}
         self.assertEqual(groups, {"Style", "Painting", "Levels", "Swap", "Node"})

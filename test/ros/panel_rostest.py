@@ -25,13 +25,13 @@ from python_qt_binding.QtWidgets import QApplication, QDialogButtonBox, QFileDia
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
-from ros_style_transfer import images
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import SHIPPED
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_rgb
-from ros_style_transfer.ros.panel import StylePanel
-from ros_style_transfer.ros.panel_client import PanelClient
+from ros_style_transfer.ros.panel.client import PanelClient
+from ros_style_transfer.ros.panel.window import StylePanel
 from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
-from ros_style_transfer.style_library import SHIPPED
 
 NODE = "/style_transfer"
 STALL = 0.5  # seconds for which a window may stand still before people notice
@@ -41,12 +41,12 @@ CLOSED = """
 import threading, time
 from python_qt_binding.QtCore import QMetaObject, Qt
 from python_qt_binding.QtWidgets import QApplication
-from ros_style_transfer.ros import panel
+from ros_style_transfer.ros.panel import window
 def close():
     print(time.time(), flush=True)
     QMetaObject.invokeMethod(QApplication.instance(), "closeAllWindows", Qt.QueuedConnection)
 threading.Timer(2, close).start()
-panel.main()
+window.main()
 """
 
 

@@ -18,13 +18,13 @@ import rospy
 import rostest
 from sensor_msgs.msg import Image
 
-from ros_style_transfer import options
+from ros_style_transfer.controls import DESCRIPTIONS, MODELS, Controls, controls_from
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.params import DEFAULTS, Parameters
 from ros_style_transfer.srv import SetStyle
-from ros_style_transfer.style_library import StyleLibrary
 
-LEVELS = ",".join(map(str, options.MODELS["live"].levels))
+LEVELS = ",".join(map(str, MODELS["live"].levels))
 README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "README.md")
 MASKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "masks")
 
@@ -66,13 +66,13 @@ class ParametersTest(unittest.TestCase):
     def test_the_launch_file_offers_every_parameter(self):
         share = rospkg.RosPack().get_path("ros_style_transfer")
         root = xml.etree.ElementTree.parse(os.path.join(share, "launch", "stylize.launch")).getroot()
-        wanted = {*Parameters._fields, *options.DESCRIPTIONS} - {"controls"}
+        wanted = {*Parameters._fields, *DESCRIPTIONS} - {"controls"}
         self.assertEqual({param.get("name") for param in root.iter("param")}, wanted)
         arguments = {arg.get("name"): arg for arg in root.iter("arg")}
-        for name, (_, description) in options.DESCRIPTIONS.items():
+        for name, (_, description) in DESCRIPTIONS.items():
             self.assertEqual(arguments[name].get("doc"), description)
-        defaults = {name: arguments[name].get("default") for name in options.DESCRIPTIONS}
-        self.assertEqual(options.controls_from(defaults), options.Controls())
+        defaults = {name: arguments[name].get("default") for name in DESCRIPTIONS}
+        self.assertEqual(controls_from(defaults), Controls())
 
     def test_the_readme_tells_every_parameter_with_its_default(self):
         with open(README) as file:

@@ -19,11 +19,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from topics import Topic, wait_until
 
-from ros_style_transfer import images
+from ros_style_transfer.media import images
+from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import RenderAction, RenderGoal, RenderProgress
 from ros_style_transfer.ros.conversions import to_message, to_rgb
 from ros_style_transfer.srv import Render
-from ros_style_transfer.style_library import StyleLibrary
 
 NODE = "/style_transfer"
 MASKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "masks")

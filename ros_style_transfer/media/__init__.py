@@ -1,0 +1,1 @@
+"""Pictures, videos and styles as files and arrays: NumPy, OpenCV and Pillow."""

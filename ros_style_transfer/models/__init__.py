@@ -1,0 +1,1 @@
+"""The networks: their shapes, layers and weights, in TensorFlow."""

@@ -1,0 +1,75 @@
+"""What every network here is made of: convolutions, and functions as graphs."""
+import tensorflow as tf
+
+from ..errors import WeightsError
+
+
+class Convolutions(tf.Module):
+    """Named convolutions, their weights checked against their shapes.
+
+    Args:
+        layers: ``[(name, side of the kernel, stride, channels in, channels out), ...]``.
+        arrays: ``PREFIXNAME_kernel`` ``[side, side, in, out]`` and ``PREFIXNAME_bias`` ``[out]``; numpy.
+        dtype: what the convolutions compute in.
+        padding: ``reflect``, or ``zero`` as ImageNet's networks have it.
+
+    Attributes:
+        shapes: ``{name: (side of the kernel, stride, channels in, channels out)}``.
+
+    Raises:
+        WeightsError: an array is missing or has another shape.
+    """
+
+    def __init__(self, layers, arrays, prefix, dtype, name, padding="reflect"):
+        super().__init__(name=name)
+        self.dtype, self._padding = tf.as_dtype(dtype), "SAME" if padding == "zero" else "VALID"
+        self._weights, self.shapes = {}, {}
+        for layer, side, stride, channels, width in layers:
+            self.shapes[layer] = (side, stride, channels, width)
+            for part, shape in (("_kernel", (side, side, channels, width)), ("_bias", (width,))):
+                key = prefix + layer + part
+                if key not in arrays or arrays[key].shape != shape:
+                    found = arrays[key].shape if key in arrays else "nothing"
+                    raise WeightsError("the weights must hold %s of shape %s, found %s" % (key, shape, found))
+                self._weights[layer + part] = tf.constant(arrays[key], self.dtype)
+
+    def __call__(self, x, layer, relu=True, modulation=None):
+        """``x [1, h, w, in]`` to ``[1, h / stride, w / stride, out]``.
+
+        Args:
+            modulation: (gain, bias), ``[out]`` each: channels are multiplied by 1 + gain, the bias is added.
+        """
+        side, stride = self.shapes[layer][:2]
+        kernel, bias = self._weights[layer + "_kernel"], self._weights[layer + "_bias"]
+        if modulation is not None:  # of the weights, which are fewer than the values
+            gain, shift = modulation
+            kernel, bias = kernel * (1.0 + gain), bias * (1.0 + gain) + shift
+        if side == 3 and self._padding == "VALID":
+            x = reflect(x)  # zero padding would darken the borders, level by level
+        x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, self._padding), bias)
+        return tf.nn.relu(x) if relu else x
+
+    def relu(self, x):
+        """What is above zero, for the layer that follows."""
+        return tf.nn.relu(x)
+
+    def upsample(self, x):
+        """Twofold, nearest: before a convolution it leaves no checkerboard (Odena et al. 2016)."""
+        shape = tf.shape(x)
+        return tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
+
+
+def reflect(x):
+    """``x [1, h, w, c]`` with one more position on each side, the last but one; `tf.pad` takes three times as long."""
+    x = tf.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
+    rows = tf.shape(x)[1]
+    return tf.gather(x, tf.concat([[1], tf.range(rows), [rows - 2]], 0), axis=1)
+
+
+def graph(function, *signature):
+    """``function`` as a TensorFlow graph, traced once for all sizes that ``signature`` leaves open.
+
+    AutoGraph, which would translate Python's own ``if`` and ``for``, costs start-up time; there are
+    none that depend on tensors.
+    """
+    return tf.function(function, input_signature=signature, autograph=False)

@@ -1,0 +1,172 @@
+"""The options of a render, for the command line and the node, checked without TensorFlow."""
+from typing import Mapping, NamedTuple
+
+from ..controls import DESCRIPTIONS as CONTROLS
+from ..controls import FLOATS, KEEP_COLOURS, among, parse_number, whole, within
+from ..controls import RANGES as CONTROL_RANGES
+from ..errors import OptionError
+from ..models.shapes import ALL_CONVOLUTIONS, CONVOLUTIONS, VGG_WIDTHS, encoder_layers
+
+NETWORKS = ("compact", "vgg16", "vgg19")
+OPTIMIZERS = ("lbfgs", "adam")
+STYLE_LOSSES = ("gram", "covariance", "w2")
+POOLINGS = ("max", "average")
+INITS = ("content", "noise", "style", "wct")
+
+
+class RenderOptions(NamedTuple):
+    """How to render; see `objective` for what the losses are.  What `controls.Controls` has, too, means the same."""
+
+    network: str = "compact"
+    content_weight: float = 0.037
+    style_weight: float = 1.0
+    tv_weight: float = 0.0
+    tv_power: float = 1.0
+    content_layers: Mapping[str, float] = {"block4_conv1": 1.0}
+    # Taps alone leave what lies between them to chance.
+    style_layers: Mapping[str, float] = {
+        "block1_conv1": 0.7, "block1_conv2": 0.3, "block2_conv1": 0.7, "block2_conv2": 0.3, "block3_conv1": 0.7,
+        "block3_conv3": 0.3, "block4_conv1": 0.7, "block4_conv3": 0.3, "block5_conv1": 1.0}
+    style_loss: str = "w2"
+    relative: bool = True
+    pooling: str = "max"
+    init: str = "content"
+    optimizer: str = "lbfgs"
+    iterations: int = 80
+    scales: int = 3
+    learning_rate: float = 0.02
+    averaging: float = 0.99
+    tolerance: float = 0.0
+    time_budget: float = 0.0
+    keep_colours: str = "no"
+    style_scale: float = 1.0
+    style_crop: float = 1.0
+    feather: float = 4.0
+    seed: int = 0
+    dtype: str = "auto"
+    max_memory: float = 0.0
+
+
+# The ancestor's objective (Chollet's walkthrough of Gatys et al. 2015) at its 512x512 pixels, its sums
+# written as means, so that they weigh the same at every size.
+_SIDE = 512
+PRESETS = {
+    "default": RenderOptions(),
+    "seed": RenderOptions(
+        network="vgg16",
+        content_weight=0.02 * (_SIDE // 2) ** 2 * VGG_WIDTHS[1],
+        content_layers={"block2_conv2": 1.0},
+        style_weight=4.5 / 5,
+        style_layers={"block%d_conv%d" % (block, conv): 1 / (4 * 3**2 * 16 ** (block - 1))
+                      for block, conv in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))},
+        tv_weight=0.995 * (_SIDE - 1) ** 2 * 255**2.5,
+        tv_power=1.25,
+        style_loss="gram",
+        relative=False,
+        iterations=180,
+        scales=1,
+    ),
+}
+
+
+# Each option's type and what a user is told of it: the command line and the service.
+DESCRIPTIONS = {
+    "network": (str, "whose features are compared: compact (shipped), vgg16 or vgg19 (see `weights fetch`)"),
+    "content_weight": (float, "of the content's loss"),
+    "style_weight": (float, "of the style's loss"),
+    "tv_weight": (float, "of the total variation; more: smoother"),
+    "tv_power": (float, "of the squared slopes in the total variation"),
+    "content_layers": (str, "such as block4_conv1:1,block3_conv1:0.5 (a weight each)"),
+    "style_layers": (str, "such as block1_conv1:1,block2_conv1:1 (a weight each)"),
+    "style_loss": (str, "gram, covariance, or w2 (distance of normal distributions)"),
+    "relative": (bool, "losses as shares of the content's variance and the style's own size"),
+    "pooling": (str, "max, or average (smoother)"),
+    "init": (str, "content, noise, style, wct (painted by the cascade first), or a picture"),
+    "optimizer": (str, "lbfgs or adam"),
+    "iterations": (int, "at every size"),
+    "scales": (int, "sizes, each half of the next, coarse to fine"),
+    "learning_rate": (float, "Adam's"),
+    "averaging": (float, "Adam: share of the iterates' average that stays in a step; 0: none"),
+    "tolerance": (float, "end a size when five iterations lower the loss by less than this share; 0: never"),
+    "time_budget": (float, "seconds, shared out among the sizes; 0: no limit"),
+    **{name: CONTROLS[name] for name in ("keep_colours", "style_scale", "style_crop", "feather")},
+    "seed": (int, "of the noise"),
+    "dtype": (str, "what convolutions compute in: float32, bfloat16, float16, or auto, the faster of the first two"),
+    "max_memory": (float, "megabytes; what does not fit is evaluated in tiles; 0: most of what is free"),
+}
+_RANGES = {
+    "content_weight": (0.0, 1e15), "style_weight": (0.0, 1e15), "tv_weight": (0.0, 1e15), "tv_power": (1.0, 2.0),
+    "learning_rate": (1e-5, 1.0), "averaging": (0.0, 0.9999), "tolerance": (0.0, 1.0), "time_budget": (0.0, 86400.0),
+    "max_memory": (0.0, 1e7), **{name: CONTROL_RANGES[name] for name in ("style_scale", "style_crop", "feather")},
+}
+_WHOLE = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
+_CHOICES = {"network": NETWORKS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS, "optimizer": OPTIMIZERS,
+            "keep_colours": KEEP_COLOURS, "dtype": (*FLOATS, "auto")}
+
+
+def options_from(values, preset="default"):
+    """`RenderOptions` from texts and numbers by name; an empty text or None means the preset's own.
+
+    Raises:
+        OptionError: an unknown name or preset, or a text that does not parse.  Ranges are for `check`.
+    """
+    among("preset", preset, PRESETS)
+    parsed = {}
+    for name, value in values.items():
+        if name not in DESCRIPTIONS:
+            raise OptionError("unknown option of a render %r; known: %s" % (name, ", ".join(DESCRIPTIONS)))
+        if value is None or value == "":
+            continue
+        kind = DESCRIPTIONS[name][0]
+        if name.endswith("_layers"):
+            value = value if isinstance(value, Mapping) else parse_layers(name, value)
+        elif isinstance(value, str) and kind is bool:
+            among(name, value.lower(), ("yes", "no", "true", "false"))
+            value = value.lower() in ("yes", "true")
+        elif isinstance(value, str) and kind is not str:
+            value = parse_number(name, kind, value)
+        parsed[name] = value
+    return PRESETS[preset]._replace(**parsed)
+
+
+def parse_layers(name, text):
+    """``"block1_conv1:1,block2_conv1:0.5"`` as ``{"block1_conv1": 1.0, "block2_conv1": 0.5}``; a weight of 1 may be
+    left out."""
+    try:
+        pairs = [part.strip().partition(":") for part in str(text).split(",")]
+        found = {layer: float(weight) if weight or colon else 1.0 for layer, colon, weight in pairs}
+        if len(found) < len(pairs):
+            raise ValueError("twice")
+        return found
+    except ValueError:
+        raise OptionError("%s must be LAYER:WEIGHT joined by commas, each layer once, such as "
+                          "block1_conv1:1,block2_conv1:0.5, not %r" % (name, text)) from None
+
+
+def check(options):
+    """Raise `OptionError` naming the first of the `RenderOptions` that is wrong, its value, and what is allowed."""
+    for name, allowed in _CHOICES.items():
+        among(name, getattr(options, name), allowed)
+    for name, (low, high) in _RANGES.items():
+        within(name, getattr(options, name), low, high)
+    for name, (low, high) in _WHOLE.items():
+        whole(name, getattr(options, name), low, high)
+    known = layers_of(options.network)
+    for name in ("content_layers", "style_layers"):
+        layers = getattr(options, name)
+        if not layers:
+            raise OptionError("%s must name a layer at least" % name)
+        for layer, weight in layers.items():
+            if layer not in known:
+                raise OptionError("%s names %r; the network %s has %s"
+                                  % (name, layer, options.network, ", ".join(known)))
+            within("%s of %s" % (name, layer), weight, 0.0, 1e15)
+    if not options.style_weight and not options.content_weight:
+        raise OptionError("content_weight and style_weight are both 0: there is nothing to render")
+
+
+def layers_of(network):
+    """The names of a network's layers, in order."""
+    if network == "compact":
+        return [name for name, _, _ in encoder_layers("vgg16", VGG_WIDTHS, CONVOLUTIONS)]
+    return [name for name, _, _ in encoder_layers(network, VGG_WIDTHS, ALL_CONVOLUTIONS)]

@@ -1,0 +1,1 @@
+"""What a live stream needs, whatever middleware brings the frames."""

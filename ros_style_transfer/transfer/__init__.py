@@ -1,0 +1,1 @@
+"""Pictures through a model: whitening, colouring and kin, region by region, tile by tile."""

@@ -1,0 +1,398 @@
+"""Painting with any model: encode, give the features the style's statistics, decode, level by level.
+
+Data flow of one round, the same for the cascade (five rounds of a level each) and the live model
+(one round of all its levels)::
+
+    picture -> encode -> features -> statistics -> affine map (or patches swapped) -> decode -> picture
+                                                        ^
+    styles -> encode -> statistics, blended ------------+    one map for each region of a mask
+
+A large picture goes through in tiles, twice: first the statistics of all tiles are gathered, then
+every tile is painted with the maps that follow from them.  Tiles are read with as much around them
+as the networks see, so the picture is the same as in one piece (`tiles`).
+"""
+import functools
+from typing import Callable, Mapping, NamedTuple, Optional, Tuple
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from ..errors import OptionError
+from ..models.canvas import ground
+from ..models.layers import graph
+from ..models.shapes import DRAWN
+from . import wct
+from .tiles import UNIT, merge, tiles
+
+VECTOR = tf.TensorSpec((None,))
+STATISTICS = wct.Statistics(VECTOR, tf.TensorSpec((None, None)))
+# A region with fewer positions than this at some level takes the whole picture's statistics there.
+SMALLEST_REGION = 64
+# Numbers that a swap's table of likenesses may have: 2 GB.
+LARGEST_SWAP = 2**29
+
+
+class Style(NamedTuple):
+    """A style as the painter needs it.
+
+    Attributes:
+        statistics: ``{level: wct.Statistics}``.
+        features: the whitened features at the swap's level, ``[h, w, c]`` float32, of each style in
+            it, with the style's share; empty unless patches are swapped.
+    """
+
+    statistics: Mapping[int, wct.Statistics]
+    features: Tuple[Tuple[float, tf.Tensor], ...] = ()
+
+
+class Region(NamedTuple):
+    """A part of the picture and its style.
+
+    Attributes:
+        style: `Style`, or None: this part stays as it is.
+        share: float32 ``[h, w]``, 0..1, how much of each pixel is the region's; None: all of it.
+    """
+
+    style: Optional[Style]
+    share: Optional[np.ndarray] = None
+
+
+class Part(NamedTuple):
+    """What happens to one region's features at one level.
+
+    Attributes:
+        share: float32 ``[h, w]`` at the level's resolution; None: all of it.
+        transform: features to features; None: they stay.
+        moments: mean and variance ``[c]`` of the features after it.
+    """
+
+    share: Optional[np.ndarray]
+    transform: Optional[Callable]
+    moments: Tuple[tf.Tensor, tf.Tensor]
+
+
+def blend(styles, weights):
+    """One `Style` out of several: their statistics' weighted mean, and what each swaps in by its share.
+
+    Args:
+        styles: `Style` each.
+        weights: numbers, none negative, not all 0; only their proportion counts.
+    """
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
+    if len(styles) == 1:
+        return styles[0]
+    blended = {level: wct.blend([style.statistics[level] for style in styles], shares.astype(np.float32))
+               for level in styles[0].statistics}
+    return Style(blended, tuple((float(share) * part, features) for style, share in zip(styles, shares)
+                                for part, features in style.features))
+
+
+class Painter:
+    """Paints with ``network`` (`cascade.Cascade` or `live.Live`).
+
+    Args:
+        ridge: the whitening's, what the network was trained with; see `wct.RIDGE`.
+
+    Attributes:
+        dtype: what the convolutions of a whole picture in one style compute in, by name.
+    """
+
+    def __init__(self, network, ridge=wct.RIDGE):
+        self.network, self.ridge, self.dtype = network, ridge, network.dtype.name
+        # What is read around a tile at most.
+        self.largest_margin = max(sum(network.reach((level,))) for level in network.levels) + UNIT
+        self._maps, self._rounds = {}, {}
+        features = tf.TensorSpec((None, None, None), network.dtype)
+        # Small graphs for features of any size: nothing is traced anew for another camera or another control.
+        self._statistics = graph(wct.statistics, features)
+        self._statistics_within = graph(wct.statistics, features, tf.TensorSpec((None, None)))
+        self._apply = graph(wct.apply, wct.AffineMap(VECTOR, STATISTICS.covariance, VECTOR), features)
+
+    def style_of(self, rgb, swap_level=None, side=None):
+        """The `Style` of a picture as `paint` takes it.
+
+        Args:
+            rgb: as `paint` takes it.
+            swap_level: whose features are kept for swapping patches; None: none.
+            side: of the tiles; None: the picture in one piece.
+        """
+        network, gathered, swapped = self.network, {}, ()
+        # What is swapped in must be there in one piece.
+        side = side if swap_level is None else None
+        eye, hand = network.reach(network.style_levels)
+        for tile in tiles(*rgb.shape[:2], side, eye):
+            features = network.taps(floats(tile.read(rgb)))
+            for level, values in features.items():
+                self._gather(gathered.setdefault(level, {}), tile, values, [None], network.stride(level))
+        statistics = {level: merge(found[None]) for level, found in gathered.items()}
+        if swap_level is not None:
+            swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
+        if DRAWN in network.style_levels:
+            found = {}
+            code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
+            for tile in tiles(*rgb.shape[:2], side, eye + hand):
+                features = features if tile.is_all(rgb) else network.taps(floats(tile.read(rgb)))
+                self._gather(found, tile, network.draw(features, code[0]), [None], network.stride(DRAWN))
+            statistics[DRAWN] = merge(found[None])
+        return Style(statistics, swapped)
+
+    def paint(self, rgb, regions, controls, canvas=None, side=None, progress=None):
+        """``rgb`` painted, float32 ``[h, w, 3]``, about 0..1, unclipped.
+
+        Args:
+            rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16 and 32 at least.
+            regions: `Region` each; their shares sum to 1 at every pixel.
+            controls: `controls.Controls`, resolved.
+            canvas: float32 ``[h, w]``, what it is painted on; None: the canvas as it stands.
+            side: of the tiles, without what is read around them; None: the picture in one piece.
+            progress: called with the share of the work that is done, 0..1, after each tile.
+        """
+        once = [levels for levels in self.network.rounds(controls.levels)
+                if any(strength_of(level, controls) for level in levels)]  # else the network would only blur
+        rounds, picture = once * controls.passes, rgb
+        for number, levels in enumerate(rounds):
+            report = lambda done, before=number: progress and progress((before + done) / len(rounds))
+            share = self.network.ground_share(strength_of(levels[0], controls), number % len(once))
+            under = None if share is None else ground(picture, canvas, share)
+            picture = self._round(picture, under, levels, regions, controls, side, report)
+        return picture if rounds else np.asarray(floats(rgb))
+
+    def _round(self, picture, under, levels, regions, controls, side, report):
+        """``picture`` with the ground ``under`` it encoded, transformed and decoded once."""
+        network, (height, width) = self.network, picture.shape[:2]
+        # Levels whose statistics drive the decoder although it never sees their features (`lite`) need to be
+        # encoded only if there is less than all of the style in them.
+        hidden = [level for level in network.code_levels if level not in network.levels]
+        style_alone = all(region.style is not None and strength_of(level, controls) == 1
+                          for region in regions for level in hidden) and controls.method != "whiten"
+        wanted = tuple(levels) if style_alone else tuple(levels) + tuple(hidden)
+        shares = {level: [None if region.share is None else _shrink(region.share, network.stride(level))
+                          for region in regions] for level in {*wanted, *network.code_levels}}
+        style, share = regions[0]
+        # The cascade's five graphs would take longer to trace than they save in many frames.
+        graphed = network.code_levels and style_alone and style is not None and not controls.swap
+        if graphed and side is None and share is None:
+            return self._in_one_piece(picture, under, levels, style, controls)
+
+        def encode(tile):
+            return network.encode(floats(tile.read(picture)), wanted, tile.read(under))
+
+        eye, hand = network.reach(wanted)
+        if controls.swap:
+            hand += UNIT * controls.swap_patch
+
+        plan, paint_plan = tiles(height, width, side, eye), tiles(height, width, side, eye + hand)
+        redrawn = DRAWN in levels and strength_of(DRAWN, controls) > 0
+        count = len(plan) + (1 + redrawn) * len(paint_plan)
+        gathered, features = {}, None
+        for number, tile in enumerate(plan):
+            features = encode(tile)
+            for level, values in features.items():
+                self._gather(gathered.setdefault(level, {}), tile, values, shares[level], network.stride(level))
+            report((number + 1) / count)
+        parts = {level: self._parts(level, gathered.get(level), regions, shares[level], levels, controls)
+                 for level in {*gathered, *network.code_levels}}
+        code = network.code({level: _together(parts[level]) for level in network.code_levels})
+
+        def draw(tile, features=None):
+            features = dict(features or encode(tile))
+            for level in set(levels) & set(features):
+                features[level] = _changed(features[level], parts[level], tile, network.stride(level))
+            return network.draw(features, code[0])
+
+        one, drawn = len(plan) == 1, None
+        if redrawn:
+            gathered = {}
+            for number, tile in enumerate(paint_plan):
+                drawn = draw(tile, features if one else None)
+                self._gather(gathered, tile, drawn, shares[DRAWN], network.stride(DRAWN))
+                report((len(plan) + number + 1) / count)
+            parts[DRAWN] = self._parts(DRAWN, gathered, regions, shares[DRAWN], levels, controls)
+
+        painted = None if one else np.empty((height, width, 3), np.float32)
+        for number, tile in enumerate(paint_plan):
+            if not one or drawn is None:
+                drawn = draw(tile, features if one else None)
+            if redrawn:
+                drawn = _changed(drawn, parts[DRAWN], tile, network.stride(DRAWN))
+            result = network.finish(drawn, code[1]).numpy()
+            report((count - len(paint_plan) + number + 1) / count)
+            if one:
+                return result
+            tile.inner(painted, 1)[:] = tile.core(result, 1)
+        return painted
+
+    def _in_one_piece(self, picture, under, levels, style, controls):
+        """The same for a whole picture in one style, as one graph: no operation waits for Python."""
+        known = self.network.style_levels
+        if (levels, controls.method) not in self._rounds:
+            self._rounds[levels, controls.method] = graph(
+                functools.partial(self.graphed, levels=levels, method=controls.method),
+                tf.TensorSpec((None, None, None)), VECTOR, *[STATISTICS] * len(known))
+        strengths = tf.constant([strength_of(level, controls) for level in levels], tf.float32)
+        return self._rounds[levels, controls.method](
+            self.network.laid(floats(picture), under), strengths,
+            *(style.statistics[level] for level in known)).numpy()
+
+    def graphed(self, laid, strengths, *styles, levels, method, seen=()):
+        """One round as operations of a graph.
+
+        Args:
+            laid: the picture on its ground, see the network's ``laid``.
+            strengths: ``[len(levels)]``.
+            styles: `wct.Statistics` of each of the network's ``style_levels``.
+            seen: levels beside those to be painted, of which the content is looked at, too.
+        """
+        network = self.network
+        styles = dict(zip(network.style_levels, styles))
+        features = dict(network.features(laid, (*levels, *seen)))
+        moments = {level: wct.moments(styles[level]) for level in network.code_levels}
+        for level in features:
+            content = wct.statistics(features[level])
+            if level in levels:
+                affine, moments[level] = planned(content, styles[level], method, strengths[levels.index(level)],
+                                                 self.ridge)
+                features[level] = wct.apply(affine, features[level])
+            else:
+                moments[level] = _mixed(styles[level], content, 0.0 if level in network.levels else strengths[0])
+        code = network.code(moments)
+        drawn = network.draw(features, code[0])
+        if DRAWN in levels:
+            affine, _ = planned(wct.statistics(drawn), styles[DRAWN], method, strengths[levels.index(DRAWN)],
+                                self.ridge)
+            drawn = wct.apply(affine, drawn)
+        return network.finish(drawn, code[1])
+
+    def graphed_style(self, rgb):
+        """`style_of` as operations of a graph: ``{level: wct.Statistics}`` of ``rgb [h, w, 3]``, float32."""
+        network = self.network
+        features = network.taps(rgb)
+        statistics = {level: wct.statistics(values) for level, values in features.items()}
+        if DRAWN in network.style_levels:
+            code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
+            statistics[DRAWN] = wct.statistics(network.draw(features, code[0]))
+        return statistics
+
+    def _gather(self, found, tile, features, shares, stride):
+        """Add a tile's statistics at one level to ``found``: ``{region's number, or None for the whole picture:
+        [(statistics, weight), ...]}``."""
+        features = tile.core(features, stride)
+        for key in dict.fromkeys(_whose(number, share) for number, share in enumerate(shares)):
+            share = None if key is None else tile.inner(shares[key], stride)
+            if share is None:
+                found.setdefault(key, []).append((self._statistics(features), tile.area))
+            elif share.any():
+                found.setdefault(key, []).append((self._statistics_within(features, share), float(share.sum())))
+
+    def _parts(self, level, gathered, regions, shares, levels, controls):
+        """Every region's `Part` at a level; ``gathered`` as `_gather` leaves it, None: the styles are enough."""
+        contents = {key: merge(parts) for key, parts in (gathered or {}).items()}
+        return [self._part(level, region, share, contents.get(_whose(number, share)), levels, controls)
+                for number, (region, share) in enumerate(zip(regions, shares))]
+
+    def _part(self, level, region, share, content, levels, controls):
+        """The `Part` of a region at a level; ``content`` are the statistics there, None if the style's are enough."""
+        style = None if region.style is None else region.style.statistics[level]
+        strength = strength_of(level, controls)
+        if content is None:
+            return Part(share, None, wct.moments(style))
+        if level not in levels:
+            # Left as it is; where the decoder never sees it, what it is told of it goes with the strength.
+            told = strength if style is not None and level not in self.network.levels else 0.0
+            return Part(share, None, _mixed(style or content, content, told))
+        if controls.method == "whiten":
+            style = content
+        elif style is None:
+            return Part(share, None, wct.moments(content))
+        if controls.swap and level == controls.swap_level:
+            return Part(share, lambda features: tf.cast(_swapped(
+                features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
+                wct.moments(style))
+        if controls.method not in self._maps:
+            # Traced once for each method that is used, whatever the number of channels.
+            self._maps[controls.method] = graph(
+                lambda c, s, a, method=controls.method: planned(c, s, method, a, self.ridge),
+                STATISTICS, STATISTICS, tf.TensorSpec(()))
+        affine, moments = self._maps[controls.method](content, style, tf.constant(strength, tf.float32))
+        return Part(share, lambda features: self._apply(affine, features), moments)
+
+
+def planned(content, style, method, strength, ridge):
+    affine = wct.affine_map(content, style, method, strength, ridge)
+    return affine, wct.moved(content, affine)
+
+
+def _mixed(style, content, share):
+    """Moments on the way from the content's to the style's."""
+    return tuple(share * a + (1.0 - share) * b for a, b in zip(wct.moments(style), wct.moments(content)))
+
+
+def _together(parts):
+    """Mean and variance ``[c]`` of the features of all parts of a picture."""
+    if len(parts) == 1:
+        return parts[0].moments
+    weights = np.array([part.share.sum() for part in parts], np.float64)
+    weights = np.float32(weights / weights.sum())
+    mean = sum(weight * part.moments[0] for weight, part in zip(weights, parts))
+    square = sum(weight * (part.moments[1] + tf.square(part.moments[0])) for weight, part in zip(weights, parts))
+    return mean, tf.nn.relu(square - tf.square(mean))
+
+
+def _changed(features, parts, tile, stride):
+    """One level's features of a tile with every region's statistics changed to its style's."""
+    changed = 0.0
+    for part in parts:
+        result = features if part.transform is None else part.transform(features)
+        if part.share is None:
+            return result
+        changed += tf.cast(tile.outer(part.share, stride)[..., None], features.dtype) * result
+    return changed
+
+
+def _whose(number, share):
+    """Whose statistics the region with this ``share`` takes: its own, by its number, or None, the whole picture's."""
+    return None if share is None or share.sum() < SMALLEST_REGION else number
+
+
+def floats(rgb):
+    """uint8 as float32 in 0..1, floats as they are."""
+    return np.multiply(rgb, 1 / 255.0, dtype=np.float32) if rgb.dtype == np.uint8 else rgb
+
+
+def strength_of(level, controls):
+    return controls.strength * controls.level_strength.get(level, 1.0)
+
+
+def _swapped(features, content, style_features, target, strength, controls, ridge):
+    """`wct.swap` between whitened features, blended and coloured (UST's order)."""
+    flat = _whiten(features, content, ridge)
+    mixed = (1.0 - controls.swap) * flat
+    for share, style in style_features:
+        _check_swap(features.shape, style.shape, controls)
+        mixed += controls.swap * share * wct.swap(flat, style, controls.swap_patch, controls.swap_stride)
+    coloured = tf.tensordot(mixed, wct.root(target.covariance, 0.5), 1) + target.mean
+    return strength * coloured + (1.0 - strength) * tf.cast(features, tf.float32)
+
+
+def _check_swap(shape, style_shape, controls):
+    positions = shape[0] * shape[1]
+    patches = np.prod([side // controls.swap_stride + 1 for side in style_shape[:2]])
+    height, width = min((shape[:2], style_shape[:2]), key=min)
+    if min(height, width) < controls.swap_patch:
+        raise OptionError("swap_patch %d is larger than the features at level %d, %dx%d; choose a smaller one, or a "
+                          "larger picture or style_scale" % (controls.swap_patch, controls.swap_level, width, height))
+    if positions * patches > LARGEST_SWAP:
+        raise OptionError("swapping %d patches at %d positions needs too much memory; choose a larger swap_stride, a "
+                          "smaller style_scale or a deeper swap_level" % (patches, positions))
+
+
+def _whiten(features, statistics, ridge):
+    white = wct.root(statistics.covariance, -0.5, ridge)
+    return tf.tensordot(tf.cast(features, tf.float32) - statistics.mean, white, 1)
+
+
+def _shrink(share, stride):
+    """A region's share of each position, at a ``stride``-th of the picture's sides, by area."""
+    height, width = share.shape
+    return cv2.resize(share, (width // stride, height // stride), interpolation=cv2.INTER_AREA)
