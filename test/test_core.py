@@ -13,12 +13,13 @@ ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "dia
 
 
 # Which parts of the package a part may import beside itself; the longest name that fits a module counts.
-ROOT = ("errors", "controls", "media")
+ROOT = ("errors", "environment", "controls", "media")
 CORE = (*ROOT, "models", "transfer", "stylizer", "render")
 LAYERS = {
     "": (),
-    "__main__": ("cli.main",),
+    "__main__": ("environment", "cli.main"),
     "errors": (),
+    "environment": (),
     "controls": ("errors",),
     "media": ("errors",),
     "models": ("errors", "controls", "media"),
@@ -109,7 +110,7 @@ def test_each_part_imports_only_the_parts_below_it(repository):
             ("ros.panel.rqt_plugin", "ros.panel.window")} <= edges, "imports are overlooked"
     wrong = []
     for name, module in sorted(edges):
-        allowed = ("ros",) if name.startswith("nodes.") else LAYERS[within(name, LAYERS)]
+        allowed = ("environment", "ros") if name.startswith("nodes.") else LAYERS[within(name, LAYERS)]
         own = name.split(".")[0]
         if module.split(".")[0] != own and within(module, allowed) is None:
             wrong.append("%s imports %s" % (name, module))
@@ -120,6 +121,18 @@ def test_tensorflow_is_imported_where_networks_are(repository):
     for path, where in sources(repository).items():
         if "tensorflow" in imported(where):
             assert module_of(path).split(".")[0] in WITH_TENSORFLOW, path
+
+
+def test_importing_the_package_sets_no_environment_variables(repository):
+    """Programs do, when they run; those of the training, which nothing imports, as they begin."""
+    for path, where in sources(repository, "training").items():
+        with open(where, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
+        inside = {id(node) for function in functions for node in ast.walk(function)}
+        outside = [node for node in ast.walk(tree) if id(node) not in inside]
+        assert not [node for node in outside if isinstance(node, ast.Attribute) and node.attr in ("environ", "putenv")
+                    ], path
 
 
 def test_no_module_outside_ros_imports_ros(repository):

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
+from .. import environment
 from ..controls import DESCRIPTIONS, DTYPES, MODELS, Controls, check_weights, within
 from ..errors import OptionError, StyleError, StyleTransferError
 from ..media import images
@@ -146,8 +147,7 @@ def tell(message):
 
 def politely(action):
     """Call ``action``; warnings and errors are one sentence on stderr, an error ends the process with code 1."""
-    # TensorFlow would import Keras 3, a quarter of the time until the first picture, and nothing needs it.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    environment.leave_out_keras()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # its greetings; warnings stay
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what cannot be read is said by us, with its name
     try:

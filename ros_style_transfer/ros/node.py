@@ -41,6 +41,7 @@ from ros_style_transfer.srv import (
     SetStyleResponse,
 )
 
+from .. import environment
 from ..controls import Controls, check, check_weights, controls_from, describe, within
 from ..errors import OptionError, StyleError, StyleTransferError
 from ..media import images
@@ -632,8 +633,7 @@ class _PeerListener(rospy.SubscribeListener):
 def main():
     """Run the node until shutdown; a wrong parameter ends it with one log line and code 1."""
     _share_one_heap()
-    # TensorFlow would import Keras 3, a quarter of the time until the first frame, and nothing needs it.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    environment.leave_out_keras()
     rospy.init_node("style_transfer", disable_signals=True)
     # rospy's own handler talks to the master from wherever the signal finds us, and in the middle of another
     # call waits for that one's lock for ever.

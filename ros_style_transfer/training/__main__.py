@@ -9,6 +9,7 @@ import os
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # see `environment`
 import keras
 import numpy as np
 from keras import ops

@@ -6,6 +6,7 @@ import argparse
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # see `environment`
 import numpy as np
 
 from ..controls import INTEGER_MODELS, Controls

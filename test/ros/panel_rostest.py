@@ -30,7 +30,7 @@ from ros_style_transfer.media.style_library import SHIPPED
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_rgb
 from ros_style_transfer.ros.panel.client import PanelClient
-from ros_style_transfer.ros.panel.window import StylePanel
+from ros_style_transfer.ros.panel.window import StylePanel, forget_opencvs_plugins
 from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
 
 NODE = "/style_transfer"
@@ -174,6 +174,7 @@ class PanelTest(unittest.TestCase):
         os.mkdir(cls.styles)
         os.mkdir(cls.output)
         cls.start_node()
+        forget_opencvs_plugins()
         cls.application = QApplication(["panel_test"])
         cls.panel = StylePanel(PanelClient())
         cls.panel.show()

@@ -45,11 +45,6 @@ from ...media.images import MAX_SIDE, MIN_SIDE
 from .. import conversions
 from .client import THUMBNAIL, PanelClient
 
-# OpenCV's wheels point Qt at plugins of their own, which fit another Qt than the binding's.
-for _name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
-    if "cv2" in os.environ.get(_name, ""):
-        del os.environ[_name]
-
 PERIOD = 66  # milliseconds between looks for what came
 SILENCE = 5.0  # seconds without a status after which the node is taken for gone
 LISTING = 10.0  # seconds between looks for new styles
@@ -591,8 +586,16 @@ def _margins(layout, *parts):
     return layout
 
 
+def forget_opencvs_plugins():
+    """Take back what OpenCV's wheels say to Qt: their plugins fit another Qt than the binding's.  Before Qt starts."""
+    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
+        if "cv2" in os.environ.get(name, ""):
+            del os.environ[name]
+
+
 def main():
     """Show the panel until its window is closed, Ctrl-C, or the end of the ROS node."""
+    forget_opencvs_plugins()
     application = QApplication(rospy.myargv(sys.argv)[:1])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: application.quit())
