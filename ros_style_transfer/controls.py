@@ -30,8 +30,8 @@ class Model(NamedTuple):
 
 MODELS = {
     "cascade": Model((5, 4, 3, 2, 1), True, "wct", (5, 4)),
-    "live": Model((3, 2, 1, 0), False, "ot", (3, 2)),
-    "lite": Model((1, 0), False, "ot", (1,)),
+    "live": Model((2, 1, 0), False, "ot", (2, 1)),
+    "lite": Model((2, 1, 0), False, "ot", (2, 1)),
 }
 # Of all models, coarse to fine; 0 is what a live model's decoder draws.
 ALL_LEVELS = sorted({level for model in MODELS.values() for level in model.levels}, reverse=True)
@@ -89,7 +89,7 @@ DESCRIPTIONS = {
     "passes": (int, "how many times the picture goes through"),
     "method": (str, "wct, ot (optimal transport), adain, or whiten (the content without any style)"),
     "swap": (float, "0 (off) to 1: patches of the style in place of the content's (style swap)"),
-    "swap_level": (int, "where patches are swapped (cascade: 5 or 4, live: 3 or 2, lite: 1)"),
+    "swap_level": (int, "where patches are swapped (cascade: 5 or 4, live and lite: 2 or 1)"),
     "swap_patch": (int, "side of a patch, an odd number of positions"),
     "swap_stride": (int, "positions between the style's patches; larger is faster and coarser"),
     "keep_colours": (str, "no, luminance (take the painted lightness only), or coral (recolour the style first)"),

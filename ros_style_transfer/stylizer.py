@@ -131,9 +131,9 @@ class Stylizer:
             return rgb.copy()  # the networks would only blur it
         shares = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
         steady = self._steady(stream, controls, mask is not None)
-        canvas = None if steady is None else steady.see(rgb)
-        canvas = None if canvas is None else images.pad(canvas[..., None])[..., 0]
-        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, shares), controls, canvas, side,
+        if steady is not None:
+            steady.see(rgb)
+        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, shares), controls, side,
                                       progress)
         for top in range(0, height, STRIP):  # in place: a large picture's floats fill the memory as it is
             strip = painted[top : top + STRIP]

@@ -51,7 +51,7 @@ def multiply_adds(model, entry, width, height):
     """
     if model == "cascade":
         return cascade_multiply_adds(entry["backbone"], entry["widths"], width, height)
-    return live_multiply_adds(entry["widths"], entry["pairs"], width, height)
+    return live_multiply_adds(entry["widths"], entry["blocks"], width, height)
 
 
 def peak_memory(action):

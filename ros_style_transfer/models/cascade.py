@@ -91,6 +91,10 @@ class Cascade(tf.Module):
         ((level, values),) = features.items()
         return self._decode[level](values)
 
+    def unfold(self, image):
+        """The image as it is."""
+        return image
+
     def _encoded(self, rgb, level):
         return self.encoders[level].encode(rgb[None])[0]
 

@@ -4,6 +4,13 @@ import tensorflow as tf
 from ..errors import WeightsError
 
 
+def reflect(x):
+    """``x [1, h, w, c]`` with one more position on each side, the last but one; `tf.pad` takes three times as long."""
+    x = tf.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
+    rows = tf.shape(x)[1]
+    return tf.gather(x, tf.concat([[1], tf.range(rows), [rows - 2]], 0), axis=1)
+
+
 class Convolutions(tf.Module):
     """Named convolutions, their weights checked against their shapes.
 
@@ -12,6 +19,7 @@ class Convolutions(tf.Module):
         arrays: ``PREFIXNAME_kernel`` ``[side, side, in, out]`` and ``PREFIXNAME_bias`` ``[out]``; numpy.
         dtype: what the convolutions compute in.
         padding: ``reflect``, or ``zero`` as ImageNet's networks have it.
+        reflected: with ``zero``, the layers that reflect their input all the same.
 
     Attributes:
         shapes: ``{name: (side of the kernel, stride, channels in, channels out)}``.
@@ -20,9 +28,10 @@ class Convolutions(tf.Module):
         WeightsError: an array is missing or has another shape.
     """
 
-    def __init__(self, layers, arrays, prefix, dtype, name, padding="reflect"):
+    def __init__(self, layers, arrays, prefix, dtype, name, padding="reflect", reflected=()):
         super().__init__(name=name)
-        self.dtype, self._padding = tf.as_dtype(dtype), "SAME" if padding == "zero" else "VALID"
+        self.dtype = tf.as_dtype(dtype)
+        self._reflected = {layer[0] for layer in layers} if padding == "reflect" else set(reflected)
         self._weights, self.shapes = {}, {}
         for layer, side, stride, channels, width in layers:
             self.shapes[layer] = (side, stride, channels, width)
@@ -44,10 +53,13 @@ class Convolutions(tf.Module):
         if modulation is not None:  # of the weights, which are fewer than the values
             gain, shift = modulation
             kernel, bias = kernel * (1.0 + gain), bias * (1.0 + gain) + shift
-        if side == 3 and self._padding == "VALID":
-            x = reflect(x)  # zero padding would darken the borders, level by level
-        x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, self._padding), bias)
+        x, padding = self._padded(x, layer, side)
+        x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, padding), bias)
         return tf.nn.relu(x) if relu else x
+
+    def _padded(self, x, layer, side, reflect=reflect):
+        """``x`` for a convolution, and TensorFlow's name for the padding that is left to do."""
+        return (reflect(x), "VALID") if side == 3 and layer in self._reflected else (x, "SAME")
 
     def relu(self, x):
         """What is above zero, for the layer that follows."""
@@ -57,13 +69,6 @@ class Convolutions(tf.Module):
         """Twofold, nearest: before a convolution it leaves no checkerboard (Odena et al. 2016)."""
         shape = tf.shape(x)
         return tf.image.resize(x, (2 * shape[1], 2 * shape[2]), "nearest")
-
-
-def reflect(x):
-    """``x [1, h, w, c]`` with one more position on each side, the last but one; `tf.pad` takes three times as long."""
-    x = tf.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
-    rows = tf.shape(x)[1]
-    return tf.gather(x, tf.concat([[1], tf.range(rows), [rows - 2]], 0), axis=1)
 
 
 def graph(function, *signature):

@@ -32,8 +32,8 @@ class Integers(Convolutions):
         WeightsError: there are no ranges.
     """
 
-    def __init__(self, layers, arrays, prefix, dtype, name):
-        super().__init__(layers, arrays, prefix, dtype, name)
+    def __init__(self, layers, arrays, prefix, dtype, name, **padding):
+        super().__init__(layers, arrays, prefix, dtype, name, **padding)
         self._ranges = {layer: arrays[prefix + layer + "_range"] for layer in self.shapes
                         if prefix + layer + "_range" in arrays}
         if not self._ranges:
@@ -43,9 +43,8 @@ class Integers(Convolutions):
     def __call__(self, x, layer, relu=True, modulation=None):
         side, stride = self.shapes[layer][:2]
         x = self._bounded(x, layer, GIVEN)
-        if side == 3:
-            x = _reflect(x)
-        x = tf.nn.conv2d(x, self._weights[layer + "_kernel"], stride, "VALID") + self._weights[layer + "_bias"]
+        x, padding = self._padded(x, layer, side, _reflect)
+        x = tf.nn.conv2d(x, self._weights[layer + "_kernel"], stride, padding) + self._weights[layer + "_bias"]
         if modulation is not None:  # of the values: the kernel's integers stay as they are
             gain, shift = modulation
             return self.relu(self._bounded(x, layer, MADE) * (1.0 + gain) + shift)

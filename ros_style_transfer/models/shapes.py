@@ -78,76 +78,84 @@ def cascade_reach(level, backbone="vgg16"):
     return encoder, decoder
 
 
-# The live model: taps at a quarter, an eighth and a sixteenth of the picture's sides.
-LIVE_TAPS = (1, 2, 3)
-LIVE_WIDTHS = (16, 64, 96, 128)  # at a half, where there is no tap, and at the taps
-LIVE_PAIRS = (2, 2, 1)  # residual pairs of the decoder at each tap
-LITE_PAIRS = (1, 0, 0)  # the same of `lite`, whose decoder begins at a quarter
-DRAWN = 0  # what the decoder has drawn at a quarter, a level as the taps are: it is given the style's statistics, too
-CODE_WIDTH = 64  # the style code's hidden layer
+# The live models see the picture folded to a quarter of its sides, 48 channels.
+FOLD = 4
+ENCODER_LEVELS = (1, 2)  # features of the encoder, at an eighth and a sixteenth of the picture's sides
+DECODER_LEVEL = 0  # features of the decoder, at a quarter
+IMAGE_LEVEL = -1  # the decoded image's colors; to a user a part of the decoder's level
+# Channels and residual blocks at a quarter, an eighth and a sixteenth.
+LIVE_WIDTHS, LIVE_BLOCKS = (64, 128, 128), (1, 2, 2)
+LITE_WIDTHS, LITE_BLOCKS = (32, 64, 96), (1, 2, 1)
+STYLE_CODE_WIDTH = 128  # hidden units between the style's statistics and the modulation
+REFLECTED = ("stem", "image")  # layers that reflect the picture at its border; the others pad with zeros
 
 
-def live_levels(pairs=LIVE_PAIRS):
-    """The taps whose features the decoder takes, finest first: those down to the last with residual pairs."""
-    return tuple(tap for tap in LIVE_TAPS if any(pairs[tap - 1 :]))
-
-
-def live_pairs(pairs=LIVE_PAIRS):
-    """The decoder's residual pairs in order: ``[(tap, first layer's name, second layer's name), ...]``."""
-    return [(tap, "decoder%d%s" % (tap, "ac"[n]), "decoder%d%s" % (tap, "bd"[n]))
-            for tap in live_levels(pairs)[::-1] for n in range(pairs[tap - 1])]
-
-
-def live_reach(levels, pairs=LIVE_PAIRS):
-    """Pixels that the encoder down to the last of ``levels`` sees around a position, and the decoder around a pixel."""
-    deepest = max(levels)
-    # Two layers at each tap, one before and after a halving, and the halvings themselves.
-    encoder = 4 + sum(2 * 2 ** (tap + 1) for tap in LIVE_TAPS if tap <= deepest)
-    decoder = 4 + sum((2 * pairs[tap - 1] + 1) * 2 ** (tap + 1) for tap in live_levels(pairs))
-    return encoder, decoder
-
-
-def live_layers(widths=LIVE_WIDTHS, pairs=LIVE_PAIRS):
+def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
     """The live model's convolutions: ``{name: (side of the kernel, stride, channels in, channels out)}``.
 
-    The encoder takes the picture and the `canvas` folded into half its sides (space to depth, 12
-    and 4 channels) through ``encoder0`` to the taps: ``encoder1``, and ``encoder{n}a/b`` for the
-    others; a tap's features are taken before the ReLU.  There is no tap at a half: fine detail is
-    for the decoder to paint.  The decoder starts with the deepest tap that has any ``pairs`` (`live_levels`):
-    at each tap residual pairs (`live_pairs`), then ``up{n}`` narrows them for the tap above, where they are
-    upsampled (nearest) and its own features added.  ``up1`` unfolds to a half of the sides;
-    ``decoder0`` and ``image`` end it, and 12 channels unfold to the picture.  ``code0`` and
-    ``code`` turn the means and deviations of all taps' features, which after the transform are the
-    style's, into a gain and a bias of each channel of the layers that `live_modulated` names
-    (Dumoulin et al. 2017; Perez et al. 2018).
+    Encoder: ``stem`` at a quarter of the sides, then ``encoder1a/b`` and ``encoder2a/b``, each a
+    halving; a level's features are taken before the ReLU.  Decoder, from level 2 to level 0: residual
+    blocks ``decoder{level}_{n}a/b``, then ``up{level}``, nearest upsampling, and at level 1 the
+    encoder's features added.  ``image`` gives 48 channels that unfold to the picture.  ``style_code``
+    and ``modulation`` turn the means and deviations of the encoder's features, after the transform,
+    into a gain and a shift for each channel of the layers in `live_modulated` (FiLM, Perez et al. 2018).
+
+    Args:
+        widths: channels at a quarter, an eighth and a sixteenth of the sides.
+        blocks: residual blocks of the decoder there.
     """
-    half, taps = widths[0], widths[1:]
-    layers = {"encoder0": (3, 1, 16, half), "encoder1": (3, 2, half, taps[0])}
-    for n in LIVE_TAPS[1:]:
-        layers["encoder%da" % n] = (3, 2, taps[n - 2], taps[n - 1])
-        layers["encoder%db" % n] = (3, 1, taps[n - 1], taps[n - 1])
-    for n, first, second in live_pairs(pairs):
-        layers[first] = layers[second] = (3, 1, taps[n - 1], taps[n - 1])
-    for n in live_levels(pairs)[::-1]:
-        layers["up%d" % n] = (1, 1, taps[n - 1], taps[n - 2] if n > 1 else 4 * half)
-    layers["decoder0"] = (3, 1, half, half)
-    layers["image"] = (3, 1, half, 12)
-    layers["code0"] = (1, 1, 2 * sum(taps), CODE_WIDTH)
-    layers["code"] = (1, 1, CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated(pairs)))
+    quarter, eighth, sixteenth = widths
+    layers = {
+        "stem": (3, 1, 3 * FOLD**2, quarter),
+        "encoder1a": (3, 2, quarter, eighth), "encoder1b": (3, 1, eighth, eighth),
+        "encoder2a": (3, 2, eighth, sixteenth), "encoder2b": (3, 1, sixteenth, sixteenth),
+    }
+    for level in (2, 1, 0):
+        for names in live_blocks(blocks, level):
+            layers.update((name, (3, 1, widths[level], widths[level])) for name in names)
+        if level:
+            layers["up%d" % level] = (1, 1, widths[level], widths[level - 1])
+    layers["image"] = (3, 1, quarter, 3 * FOLD**2)
+    layers["style_code"] = (1, 1, 2 * (eighth + sixteenth), STYLE_CODE_WIDTH)
+    layers["modulation"] = (1, 1, STYLE_CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated(blocks)))
     return layers
 
 
-def live_multiply_adds(widths, pairs, width, height):
-    """``{layer: multiply-adds}`` of a picture of ``width`` x ``height`` pixels, painted at full strength.
+def live_blocks(blocks, level):
+    """The names of both layers of each residual block at ``level``, in order."""
+    return [("decoder%d_%da" % (level, n), "decoder%d_%db" % (level, n)) for n in range(blocks[level])]
 
-    ``code`` and the layers of the encoder that only a style goes through are none of a picture's.
-    """
-    last, counts = live_levels(pairs)[-1], {}
-    for name, (side, _, channels, out) in live_layers(widths, pairs).items():
-        tap = int(name.rstrip("abcd")[-1]) if name[-1] != "e" else 0
-        if name.startswith("code") or (name.startswith("encoder") and tap > last):
+
+def live_modulated(blocks=LIVE_BLOCKS, levels=(2, 1, 0)):
+    """The decoder's layers at ``levels`` that are modulated by the style, in order."""
+    names = []
+    for level in levels:
+        names += [name for pair in live_blocks(blocks, level) for name in pair]
+        if level:
+            names.append("up%d" % level)
+    return names
+
+
+def live_stride(level):
+    """Pixels from one position of the level's features to the next."""
+    return FOLD if level in (DECODER_LEVEL, IMAGE_LEVEL) else 2 ** (level + 2)
+
+
+def live_reach(blocks=LIVE_BLOCKS):
+    """The receptive radii: pixels that the encoder sees around a position, and the decoder around a pixel."""
+    encoder = 2 * FOLD + sum(3 * live_stride(level) for level in ENCODER_LEVELS)
+    decoder = 2 * FOLD + sum((2 * blocks[level] + 1) * live_stride(level) for level in (2, 1, 0))
+    return encoder, decoder
+
+
+def live_multiply_adds(widths, blocks, width, height):
+    """``{layer: multiply-adds}`` for a picture of ``width`` x ``height`` pixels; a style's modulation costs next to
+    nothing and is not counted."""
+    counts = {}
+    for name, (side, _, channels, out) in live_layers(widths, blocks).items():
+        if name in ("style_code", "modulation"):
             continue
-        stride = 2 ** (tap + 1)
+        stride = FOLD if name in REFLECTED else live_stride(int(name.rstrip("ab").split("_")[0][-1]))
         counts[name] = side * side * channels * out * width * height / stride**2
     return counts
 
@@ -164,8 +172,3 @@ def cascade_multiply_adds(backbone, widths, width, height):
             counts["%s_decoder" % name] = 9 * channels * out * width * height / scale**2
             scale = scale // 2 if upsampled(name) else scale
     return counts
-
-
-def live_modulated(pairs=LIVE_PAIRS):
-    """The decoder's layers whose channels the style's code drives, in the code's order."""
-    return [first for _, first, _ in live_pairs(pairs)] + ["decoder0"]

@@ -19,7 +19,7 @@ def ranges(arrays, entry, contents, styles, controls):
         contents, styles: uint8 ``[h, w, 3]`` each; sides are multiples of 16 and 32 at least.
         controls: `controls.Controls`, resolved.
     """
-    network = Live(arrays, entry["widths"], entry["pairs"], kind=_Observed)
+    network = Live(arrays, entry["widths"], entry["blocks"], kind=_Observed)
     painter = Painter(network, entry["ridge"])
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
@@ -46,9 +46,9 @@ def _usual(bounds):
 class _Observed(Integers):
     """The same layers in floats; they note the bounds of each picture, as long as no graph is made of them."""
 
-    def __init__(self, layers, arrays, prefix, dtype, name):
+    def __init__(self, layers, arrays, prefix, dtype, name, **padding):
         unknown = {layer[0] + "_range": np.zeros((2, 2), np.float32) for layer in layers}
-        super().__init__(layers, dict(arrays, **unknown), prefix, dtype, name)
+        super().__init__(layers, dict(arrays, **unknown), prefix, dtype, name, **padding)
         self.seen = {}  # {(layer, row): [(least, largest), ...]}
 
     def relu(self, x):

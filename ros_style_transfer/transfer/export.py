@@ -39,7 +39,6 @@ def signatures(painter, own):
     """The functions ``style`` and ``paint`` of a `pipeline.Painter`, a model with the options ``own``."""
     network = painter.network
     names = [part + "_%d" % level for level in network.style_levels for part in wct.Statistics._fields]
-    hidden = tuple(level for level in network.code_levels if level not in network.levels)
 
     def style(rgb):
         statistics = painter.graphed_style(_padded(rgb))
@@ -55,7 +54,7 @@ def signatures(painter, own):
             share = network.ground_share(strength, number)
             under = None if share is None else share * canvas.ground_in_graph(picture)
             picture = painter.graphed(network.laid(picture, under), tf.fill((len(levels),), strength), *styles,
-                                      levels=levels, method=own.method, seen=hidden)
+                                      levels=levels, method=own.method)
         return {"painted": tf.clip_by_value(picture[: tf.shape(rgb)[0], : tf.shape(rgb)[1]], 0.0, 1.0)}
 
     return style, graph(paint, PICTURE, tf.TensorSpec((), name="strength"),

@@ -8,7 +8,6 @@ from ..errors import WeightsError
 from ..models import device, quantized, weights
 from ..models.cascade import Cascade
 from ..models.live import Live
-from ..models.shapes import LIVE_PAIRS
 from .pipeline import Painter
 from .quantized_pipeline import IntegerPainter
 
@@ -41,7 +40,7 @@ def load_painter(model, dtype="float32", weights_dir=None, gpu=False):
     floats = tf.as_dtype(floats)
     if model == "cascade":
         return Painter(Cascade(arrays, entry["widths"], entry["backbone"], floats), entry["ridge"])
-    live = functools.partial(Live, arrays, entry["widths"], entry.get("pairs", LIVE_PAIRS))
+    live = functools.partial(Live, arrays, entry["widths"], entry["blocks"])
     if dtype == "int8":
         return IntegerPainter(live(floats), live(kind=quantized.Integers), entry["ridge"])
     return Painter(live(floats), entry["ridge"])

@@ -21,7 +21,7 @@ import tensorflow as tf
 from ..errors import OptionError
 from ..models.canvas import ground
 from ..models.layers import graph
-from ..models.shapes import DRAWN
+from ..models.shapes import DECODER_LEVEL, IMAGE_LEVEL
 from . import wct
 from .tiles import UNIT, merge, tiles
 
@@ -29,6 +29,7 @@ VECTOR = tf.TensorSpec((None,))
 STATISTICS = wct.Statistics(VECTOR, tf.TensorSpec((None, None)))
 # A region with fewer positions than this at some level takes the whole picture's statistics there.
 SMALLEST_REGION = 64
+COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's; as in training
 # Numbers that a swap's table of likenesses may have: 2 GB.
 LARGEST_SWAP = 2**29
 
@@ -124,27 +125,29 @@ class Painter:
         for tile in tiles(*rgb.shape[:2], side, eye):
             features = network.taps(floats(tile.read(rgb)))
             for level, values in features.items():
-                self._gather(gathered.setdefault(level, {}), tile, values, [None], network.stride(level))
+                self._gather(gathered.setdefault(level, {}), tile, values, [None], level)
+            if IMAGE_LEVEL in network.style_levels:
+                colors = color_statistics(floats(tile.inner(rgb, 1)))
+                gathered.setdefault(IMAGE_LEVEL, {}).setdefault(None, []).append((colors, tile.area))
         statistics = {level: merge(found[None]) for level, found in gathered.items()}
         if swap_level is not None:
             swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
-        if DRAWN in network.style_levels:
+        if DECODER_LEVEL in network.style_levels:
             found = {}
             code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
             for tile in tiles(*rgb.shape[:2], side, eye + hand):
                 features = features if tile.is_all(rgb) else network.taps(floats(tile.read(rgb)))
-                self._gather(found, tile, network.draw(features, code[0]), [None], network.stride(DRAWN))
-            statistics[DRAWN] = merge(found[None])
+                self._gather(found, tile, network.draw(features, code[0]), [None], DECODER_LEVEL)
+            statistics[DECODER_LEVEL] = merge(found[None])
         return Style(statistics, swapped)
 
-    def paint(self, rgb, regions, controls, canvas=None, side=None, progress=None):
-        """``rgb`` painted, float32 ``[h, w, 3]``, about 0..1, unclipped.
+    def paint(self, rgb, regions, controls, side=None, progress=None):
+        """``rgb`` stylized, float32 ``[h, w, 3]``, about 0..1, unclipped.
 
         Args:
             rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16 and 32 at least.
             regions: `Region` each; their shares sum to 1 at every pixel.
             controls: `controls.Controls`, resolved.
-            canvas: float32 ``[h, w]``, what it is painted on; None: the canvas as it stands.
             side: of the tiles, without what is read around them; None: the picture in one piece.
             progress: called with the share of the work that is done, 0..1, after each tile.
         """
@@ -154,74 +157,18 @@ class Painter:
         for number, levels in enumerate(rounds):
             report = lambda done, before=number: progress and progress((before + done) / len(rounds))
             share = self.network.ground_share(strength_of(levels[0], controls), number % len(once))
-            under = None if share is None else ground(picture, canvas, share)
+            under = None if share is None else ground(picture, None, share)
             picture = self._round(picture, under, levels, regions, controls, side, report)
         return picture if rounds else np.asarray(floats(rgb))
 
     def _round(self, picture, under, levels, regions, controls, side, report):
         """``picture`` with the ground ``under`` it encoded, transformed and decoded once."""
-        network, (height, width) = self.network, picture.shape[:2]
-        # Levels whose statistics drive the decoder although it never sees their features (`lite`) need to be
-        # encoded only if there is less than all of the style in them.
-        hidden = [level for level in network.code_levels if level not in network.levels]
-        style_alone = all(region.style is not None and strength_of(level, controls) == 1
-                          for region in regions for level in hidden) and controls.method != "whiten"
-        wanted = tuple(levels) if style_alone else tuple(levels) + tuple(hidden)
-        shares = {level: [None if region.share is None else _shrink(region.share, network.stride(level))
-                          for region in regions] for level in {*wanted, *network.code_levels}}
         style, share = regions[0]
         # The cascade's five graphs would take longer to trace than they save in many frames.
-        graphed = network.code_levels and style_alone and style is not None and not controls.swap
-        if graphed and side is None and share is None:
+        traced = self.network.code_levels and style is not None and share is None and not controls.swap
+        if traced and side is None and controls.method != "whiten":
             return self._in_one_piece(picture, under, levels, style, controls)
-
-        def encode(tile):
-            return network.encode(floats(tile.read(picture)), wanted, tile.read(under))
-
-        eye, hand = network.reach(wanted)
-        if controls.swap:
-            hand += UNIT * controls.swap_patch
-
-        plan, paint_plan = tiles(height, width, side, eye), tiles(height, width, side, eye + hand)
-        redrawn = DRAWN in levels and strength_of(DRAWN, controls) > 0
-        count = len(plan) + (1 + redrawn) * len(paint_plan)
-        gathered, features = {}, None
-        for number, tile in enumerate(plan):
-            features = encode(tile)
-            for level, values in features.items():
-                self._gather(gathered.setdefault(level, {}), tile, values, shares[level], network.stride(level))
-            report((number + 1) / count)
-        parts = {level: self._parts(level, gathered.get(level), regions, shares[level], levels, controls)
-                 for level in {*gathered, *network.code_levels}}
-        code = network.code({level: _together(parts[level]) for level in network.code_levels})
-
-        def draw(tile, features=None):
-            features = dict(features or encode(tile))
-            for level in set(levels) & set(features):
-                features[level] = _changed(features[level], parts[level], tile, network.stride(level))
-            return network.draw(features, code[0])
-
-        one, drawn = len(plan) == 1, None
-        if redrawn:
-            gathered = {}
-            for number, tile in enumerate(paint_plan):
-                drawn = draw(tile, features if one else None)
-                self._gather(gathered, tile, drawn, shares[DRAWN], network.stride(DRAWN))
-                report((len(plan) + number + 1) / count)
-            parts[DRAWN] = self._parts(DRAWN, gathered, regions, shares[DRAWN], levels, controls)
-
-        painted = None if one else np.empty((height, width, 3), np.float32)
-        for number, tile in enumerate(paint_plan):
-            if not one or drawn is None:
-                drawn = draw(tile, features if one else None)
-            if redrawn:
-                drawn = _changed(drawn, parts[DRAWN], tile, network.stride(DRAWN))
-            result = network.finish(drawn, code[1]).numpy()
-            report((count - len(paint_plan) + number + 1) / count)
-            if one:
-                return result
-            tile.inner(painted, 1)[:] = tile.core(result, 1)
-        return painted
+        return _Round(self, picture, under, levels, regions, controls, side, report).run()
 
     def _in_one_piece(self, picture, under, levels, style, controls):
         """The same for a whole picture in one style, as one graph: no operation waits for Python."""
@@ -235,75 +182,78 @@ class Painter:
             self.network.laid(floats(picture), under), strengths,
             *(style.statistics[level] for level in known)).numpy()
 
-    def graphed(self, laid, strengths, *styles, levels, method, seen=()):
+    def graphed(self, laid, strengths, *styles, levels, method):
         """One round as operations of a graph.
 
         Args:
             laid: the picture on its ground, see the network's ``laid``.
             strengths: ``[len(levels)]``.
             styles: `wct.Statistics` of each of the network's ``style_levels``.
-            seen: levels beside those to be painted, of which the content is looked at, too.
         """
         network = self.network
-        styles = dict(zip(network.style_levels, styles))
-        features = dict(network.features(laid, (*levels, *seen)))
-        moments = {level: wct.moments(styles[level]) for level in network.code_levels}
+        styles, strength = dict(zip(network.style_levels, styles)), dict(zip(levels, tf.unstack(strengths, len(levels))))
+        features, moments = dict(network.features(laid, levels)), {}
         for level in features:
             content = wct.statistics(features[level])
+            moments[level] = wct.moments(content)
             if level in levels:
-                affine, moments[level] = planned(content, styles[level], method, strengths[levels.index(level)],
-                                                 self.ridge)
+                affine, moments[level] = planned(content, styles[level], method, strength[level], self.ridge)
                 features[level] = wct.apply(affine, features[level])
-            else:
-                moments[level] = _mixed(styles[level], content, 0.0 if level in network.levels else strengths[0])
         code = network.code(moments)
         drawn = network.draw(features, code[0])
-        if DRAWN in levels:
-            affine, _ = planned(wct.statistics(drawn), styles[DRAWN], method, strengths[levels.index(DRAWN)],
-                                self.ridge)
+        if DECODER_LEVEL in levels:
+            affine, _ = planned(wct.statistics(drawn), styles[DECODER_LEVEL], method, strength[DECODER_LEVEL], self.ridge)
             drawn = wct.apply(affine, drawn)
-        return network.finish(drawn, code[1])
+        image = network.finish(drawn, code[1])
+        if DECODER_LEVEL in levels and IMAGE_LEVEL in network.style_levels:
+            affine, _ = planned(color_statistics(image, COLOR_FLOOR), styles[IMAGE_LEVEL], method,
+                                strength[DECODER_LEVEL], self.ridge)
+            image = apply_colors(affine, image)
+        return network.unfold(image)
 
     def graphed_style(self, rgb):
         """`style_of` as operations of a graph: ``{level: wct.Statistics}`` of ``rgb [h, w, 3]``, float32."""
         network = self.network
         features = network.taps(rgb)
         statistics = {level: wct.statistics(values) for level, values in features.items()}
-        if DRAWN in network.style_levels:
+        if DECODER_LEVEL in network.style_levels:
             code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
-            statistics[DRAWN] = wct.statistics(network.draw(features, code[0]))
+            statistics[DECODER_LEVEL] = wct.statistics(network.draw(features, code[0]))
+        if IMAGE_LEVEL in network.style_levels:
+            statistics[IMAGE_LEVEL] = color_statistics(rgb)
         return statistics
 
-    def _gather(self, found, tile, features, shares, stride):
+    def _gather(self, found, tile, features, shares, level):
         """Add a tile's statistics at one level to ``found``: ``{region's number, or None for the whole picture:
         [(statistics, weight), ...]}``."""
+        stride = self.network.stride(level)
         features = tile.core(features, stride)
         for key in dict.fromkeys(_whose(number, share) for number, share in enumerate(shares)):
             share = None if key is None else tile.inner(shares[key], stride)
-            if share is None:
-                found.setdefault(key, []).append((self._statistics(features), tile.area))
-            elif share.any():
-                found.setdefault(key, []).append((self._statistics_within(features, share), float(share.sum())))
+            if share is not None and not share.any():
+                continue
+            if level == IMAGE_LEVEL:
+                statistics = color_statistics(features, COLOR_FLOOR, share)
+            elif share is None:
+                statistics = self._statistics(features)
+            else:
+                statistics = self._statistics_within(features, share)
+            found.setdefault(key, []).append((statistics, tile.area if share is None else float(share.sum())))
 
     def _parts(self, level, gathered, regions, shares, levels, controls):
-        """Every region's `Part` at a level; ``gathered`` as `_gather` leaves it, None: the styles are enough."""
-        contents = {key: merge(parts) for key, parts in (gathered or {}).items()}
-        return [self._part(level, region, share, contents.get(_whose(number, share)), levels, controls)
+        """Every region's `Part` at a level; ``gathered`` as `_gather` leaves it."""
+        contents = {key: merge(parts) for key, parts in gathered.items()}
+        return [self._part(level, region, share, contents[_whose(number, share)], levels, controls)
                 for number, (region, share) in enumerate(zip(regions, shares))]
 
     def _part(self, level, region, share, content, levels, controls):
-        """The `Part` of a region at a level; ``content`` are the statistics there, None if the style's are enough."""
+        """The `Part` of a region at a level; ``content`` are the statistics there."""
         style = None if region.style is None else region.style.statistics[level]
         strength = strength_of(level, controls)
-        if content is None:
-            return Part(share, None, wct.moments(style))
-        if level not in levels:
-            # Left as it is; where the decoder never sees it, what it is told of it goes with the strength.
-            told = strength if style is not None and level not in self.network.levels else 0.0
-            return Part(share, None, _mixed(style or content, content, told))
-        if controls.method == "whiten":
+        if controls.method == "whiten" and level != IMAGE_LEVEL:
             style = content
-        elif style is None:
+        if style is None or controls.method == "whiten" and level == IMAGE_LEVEL or (
+                max(level, DECODER_LEVEL) not in levels):
             return Part(share, None, wct.moments(content))
         if controls.swap and level == controls.swap_level:
             return Part(share, lambda features: tf.cast(_swapped(
@@ -315,7 +265,97 @@ class Painter:
                 lambda c, s, a, method=controls.method: planned(c, s, method, a, self.ridge),
                 STATISTICS, STATISTICS, tf.TensorSpec(()))
         affine, moments = self._maps[controls.method](content, style, tf.constant(strength, tf.float32))
-        return Part(share, lambda features: self._apply(affine, features), moments)
+        apply = apply_colors if level == IMAGE_LEVEL else self._apply
+        return Part(share, lambda features: apply(affine, features), moments)
+
+
+class _Round:
+    """One round of a picture in tiles or in several regions: the network's stages in turn, for every tile.
+
+    Between two stages the statistics of the whole picture's features are gathered, and the maps that
+    give them the styles' follow from these.  What a tile needs of the stages before is computed again,
+    unless the picture is one tile.
+    """
+
+    def __init__(self, painter, picture, under, levels, regions, controls, side, report):
+        self.painter, self.network, self.picture, self.under = painter, painter.network, picture, under
+        self.levels, self.regions, self.controls, self.report = levels, regions, controls, report
+        height, width = picture.shape[:2]
+        eye, hand = self.network.reach(levels)
+        hand += UNIT * controls.swap_patch if controls.swap else 0
+        self.encoder_tiles = tiles(height, width, side, eye)
+        self.tiles = tiles(height, width, side, eye + hand)
+        self.parts, self.code, self.kept, self.done = {}, None, {}, 0
+        self.redraws = DECODER_LEVEL in levels and strength_of(DECODER_LEVEL, controls) > 0
+        self.recolors = self.redraws and IMAGE_LEVEL in self.network.style_levels and controls.method != "whiten"
+
+    def run(self):
+        """The picture, float32 ``[h, w, 3]``."""
+        self._plan(self.encoder_tiles, self._encode)
+        self.code = self.network.code({level: _together(self.parts[level]) for level in self.network.code_levels})
+        if self.redraws:
+            self._plan(self.tiles, lambda tile: {DECODER_LEVEL: self._draw(tile)})
+        if self.recolors:
+            self._plan(self.tiles, lambda tile: {IMAGE_LEVEL: self._finish(tile)})
+        if len(self.tiles) == 1:
+            return self._image(self.tiles[0]).numpy()
+        painted = np.empty(self.picture.shape[:2] + (3,), np.float32)
+        for tile in self.tiles:
+            tile.inner(painted, 1)[:] = tile.core(self._image(tile).numpy(), 1)
+            self._progress(self.tiles)
+        return painted
+
+    def _plan(self, plan, stage):
+        """Gather the statistics of what ``stage`` gives for each tile, and make the `Part` of every region from them."""
+        gathered = {}
+        for tile in plan:
+            for level, values in stage(tile).items():
+                self.painter._gather(gathered.setdefault(level, {}), tile, values, self._shares(level),
+                                     level)
+            self._progress(plan)
+        for level, found in gathered.items():
+            self.parts[level] = self.painter._parts(level, found, self.regions, self._shares(level), self.levels,
+                                                    self.controls)
+
+    def _progress(self, plan):
+        self.done += 1
+        stages = 2 + self.redraws + self.recolors
+        self.report(min(1.0, self.done / (stages * len(plan))))
+
+    def _shares(self, level):
+        if ("shares", level) not in self.kept:
+            self.kept["shares", level] = [None if region.share is None else
+                                          _shrink(region.share, self.network.stride(level)) for region in self.regions]
+        return self.kept["shares", level]
+
+    def _once(self, name, tile, compute):
+        """What ``compute`` gives, kept if the picture is one tile."""
+        if len(self.encoder_tiles) > 1 or len(self.tiles) > 1:
+            return compute()
+        if name not in self.kept:
+            self.kept[name] = compute()
+        return self.kept[name]
+
+    def _encode(self, tile):
+        return self._once("encode", tile, lambda: self.network.encode(
+            floats(tile.read(self.picture)), self.levels, tile.read(self.under)))
+
+    def _transformed(self, level, values, tile):
+        return _changed(values, self.parts[level], tile, self.network.stride(level)) if level in self.parts else values
+
+    def _draw(self, tile):
+        return self._once("draw", tile, lambda: self.network.draw(
+            {level: self._transformed(level, values, tile) for level, values in self._encode(tile).items()},
+            self.code[0]))
+
+    def _finish(self, tile):
+        drawn = lambda: self._draw(tile)
+        return self._once("finish", tile, lambda: self.network.finish(
+            self._transformed(DECODER_LEVEL, drawn(), tile) if self.redraws else drawn(), self.code[1]))
+
+    def _image(self, tile):
+        image = self._finish(tile)
+        return self.network.unfold(self._transformed(IMAGE_LEVEL, image, tile) if self.recolors else image)
 
 
 def planned(content, style, method, strength, ridge):
@@ -323,9 +363,27 @@ def planned(content, style, method, strength, ridge):
     return affine, wct.moved(content, affine)
 
 
-def _mixed(style, content, share):
-    """Moments on the way from the content's to the style's."""
-    return tuple(share * a + (1.0 - share) * b for a, b in zip(wct.moments(style), wct.moments(content)))
+def color_statistics(image, floor=0.0, weights=None):
+    """The `wct.Statistics` of an image's colors, RGB or folded (``[h, w, 3 n]``).
+
+    Args:
+        weights: ``[h, w]``, how often each position counts; None: once.
+        floor: added to the variances: a flat image's noise must not be blown up to a style's contrast.
+    """
+    channels = tf.shape(image)[-1]
+    folded = wct.statistics(image, weights)
+    mean = tf.reshape(folded.mean, (-1, 3))
+    # The moments of all colors from those of the folded pixels: one product of matrices instead of many thin ones.
+    square = tf.reshape(folded.covariance + folded.mean[:, None] * folded.mean[None], (channels // 3, 3, -1, 3))
+    square = tf.reduce_mean(tf.einsum("aiaj->aij", square), 0)
+    mean = tf.reduce_mean(mean, 0)
+    return wct.Statistics(mean, square - mean[:, None] * mean[None] + floor * tf.eye(3))
+
+
+def apply_colors(affine, image):
+    """The colors of ``image [h, w, 3 n]`` through a `wct.AffineMap`."""
+    flat = tf.matmul(tf.reshape(image, (-1, 3)) - affine.centre, affine.matrix) + affine.offset
+    return tf.reshape(flat, tf.shape(image))
 
 
 def _together(parts):

@@ -9,13 +9,14 @@ Statistics, maps and what lies between the convolutions stay in float32::
 """
 import functools
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
 from ..models.quantized import Program
-from ..models.shapes import DRAWN
+from ..models.shapes import DECODER_LEVEL, IMAGE_LEVEL
 from . import wct
-from .pipeline import Painter, floats, planned, strength_of
+from .pipeline import COLOR_FLOOR, Painter, color_statistics, floats, planned, strength_of
 
 LARGEST = 2**21  # pixels of a picture: LiteRT takes three times TensorFlow's memory
 
@@ -42,13 +43,17 @@ class IntegerPainter(Painter):
         look, draw, finish = self._programs[levels]
         looked = look(self._integers.laid(np.asarray(floats(picture)), under))
         targets = {level: wct.Statistics(*map(np.asarray, known)) for level, known in style.statistics.items()}
-        moments = {level: wct.moments(targets[level]) for level in self.network.code_levels}
-        features, after = self._planned(looked, levels, targets, controls)
-        moments.update(after)
+        features, moments = self._planned(looked, levels, targets, controls)
         moments = [part for pair in moments.values() for part in pair]
-        if DRAWN in levels:
+        if DECODER_LEVEL in levels:
             features, _ = self._planned(draw(*features, *moments), levels, targets, controls)
-        return finish(*features, *moments)
+        image, content = finish(*features, *moments)
+        if DECODER_LEVEL not in levels:
+            return image
+        affine, _ = planned(content, targets[IMAGE_LEVEL], controls.method, strength_of(DECODER_LEVEL, controls),
+                            self.ridge)
+        matrix = affine.matrix.T
+        return cv2.transform(image, np.column_stack([matrix, affine.offset - matrix @ affine.centre]))
 
     def _planned(self, looked, levels, targets, controls):
         """All features that were ``looked`` at, then the numbers of the maps that give them the style's statistics;
@@ -68,17 +73,18 @@ class IntegerPainter(Painter):
         return {level: (values, wct.statistics(values)) for level, values in features.items()}
 
     def _drawn(self, levels, *given):
-        """The second, where the decoder's drawing is painted: ``{DRAWN: (features, statistics)}``."""
-        features, code = self._mapped(self._integers.seen(levels), given)
+        """The second, where the decoder's drawing is painted: ``{DECODER_LEVEL: (features, statistics)}``."""
+        features, code = self._mapped(self.network.code_levels, given)
         drawn = self._integers.draw(features, code[0])
-        return {DRAWN: (drawn, wct.statistics(drawn))}
+        return {DECODER_LEVEL: (drawn, wct.statistics(drawn))}
 
     def _finished(self, levels, *given):
-        """The last: the picture."""
-        redrawn = DRAWN in levels
-        features, code = self._mapped([DRAWN] if redrawn else self._integers.seen(levels), given)
-        drawn = features[DRAWN] if redrawn else self._integers.draw(features, code[0])
-        return self._integers.finish(drawn, code[1])
+        """The last: the picture and the statistics of its colors."""
+        redrawn = DECODER_LEVEL in levels
+        features, code = self._mapped([DECODER_LEVEL] if redrawn else self.network.code_levels, given)
+        drawn = features[DECODER_LEVEL] if redrawn else self._integers.draw(features, code[0])
+        image = self._integers.finish(drawn, code[1])
+        return self._integers.unfold(image), color_statistics(image, COLOR_FLOOR)
 
     def _mapped(self, levels, given):
         """Features, numbers of their maps and moments to ``{level: features}`` through their maps, and the code."""
