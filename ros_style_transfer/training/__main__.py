@@ -1,204 +1,253 @@
-"""Train a model of ours from photographs, paintings and the official VGG16.
+"""Train a model from photographs, pictures of styles, and the official VGG16.
 
-Each stage goes on from its last checkpoint if there is one, so the same command resumes a run that
-was cut off.  Checkpoints, logs (CSV), curves and sheets of pictures are written to the work folder;
-the finished weights go into the output folder with their entry in the manifest.
+The defaults are the recipe of the shipped weights (`recipe`).  Training may be stopped or killed at
+any moment; the same command goes on from the last checkpoint.  Checkpoints, logs (CSV), curves and
+sample sheets go to the work folder, the finished weights to its subfolder `weights`.
 """
 import argparse
+import json
 import os
-from typing import NamedTuple
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # see `environment`
 import keras
 import numpy as np
 from keras import ops
 
 from ..errors import StyleTransferError
 from ..models import weights
-from ..models.shapes import CONVOLUTIONS, LITE_PAIRS, LIVE_PAIRS, LIVE_WIDTHS
 from . import data, networks, sheets
-from .cascade import CascadeTrainer
-from .live import LiveTrainer, live_arrays
+from .compact import CompactTrainer
+from .live import LiveTrainer, initial_arrays
+from .losses import LossNetwork
+from .recipe import AVERAGING, BLOCKS, CLIP, DECAY, RECIPES, RIDGE, WARM_UP, WIDTHS
 
-
-class Stage(NamedTuple):
-    """One part of the training with its hyperparameters."""
-
-    name: str
-    steps: int
-    batch: int
-    size: int  # side of the content crops, pixels
-    learning_rate: float  # the peak: linear warm-up, then cosine decay to a hundredth
-    clip: float  # largest norm of a step's whole gradient
-    beta_2: float  # Adam's memory of squared gradients, for what Muon leaves to it
-
-
-STAGES = {
-    "cascade": (
-        Stage("reconstruct", steps=3500, batch=4, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
-        Stage("stylize", steps=4000, batch=2, size=256, learning_rate=1e-3, clip=5.0, beta_2=0.999),
-    ),
-    "live": (
-        Stage("reconstruct", steps=500, batch=8, size=192, learning_rate=2e-3, clip=20.0, beta_2=0.99),
-        Stage("stylize", steps=12000, batch=4, size=192, learning_rate=1e-3, clip=5.0, beta_2=0.999),
-    ),
-}
-STAGES["lite"] = STAGES["live"]
-WIDTHS = {"cascade": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS, "lite": LIVE_WIDTHS}
-PAIRS = {"live": LIVE_PAIRS, "lite": LITE_PAIRS}
-WARM_UP = 100  # steps
-IMAGE_LAYERS = "image_kernel|level._block1_conv1_kernel"  # the layers that give the picture
-AVERAGED = 0.1  # share of a stage's steps that the weights' running average goes back over
+PHOTO_SIDE, STYLE_SIDE = 512, 640  # longer sides at which pictures are kept, pixels
+VALIDATION = 4  # batches
+IMAGE_LAYERS = ["image_kernel"]  # stepped by Adam, all other kernels by Muon
+PATIENCE = 5  # checkpoints in a row that are worse than the best before a warning
+WORSE = 1.03  # how much worse
 
 
 def parse(argv=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m ros_style_transfer.training",
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
-    parser.add_argument("model", choices=sorted(STAGES))
-    parser.add_argument("--teacher", help="VGG's official ImageNet weights: a .npz with Keras' names and layout, or "
-                                          "Keras' .h5 without top; fetched if this is not given")
-    parser.add_argument("--backbone", choices=sorted(CONVOLUTIONS), default="vgg16",
-                        help="which VGG the teacher is (default: %(default)s)")
-    parser.add_argument("--widths", type=lambda text: tuple(int(width) for width in text.split(",")),
-                        help="channels of each block, such as 64,128,256,512,512 for the paper's full cascade (%s)"
-                        % "; ".join("%s: %s" % (m, ",".join(map(str, w))) for m, w in sorted(WIDTHS.items())))
-    parser.add_argument("--photos", required=True, help="folder of photographs")
-    parser.add_argument("--paintings", required=True, help="folder of paintings")
-    parser.add_argument("--exclude", help="CSV of content,style pairs kept for evaluation: never trained on")
-    parser.add_argument("--work", default=".training", help="checkpoints, logs and sheets (default: %(default)s)")
-    parser.add_argument("--output", default="weights", help="where the finished weights go (default: %(default)s)")
-    parser.add_argument("--start", help="a work folder's .npz to start from instead of the thinned teacher")
-    parser.add_argument("--stages", nargs="+", choices=("reconstruct", "stylize"), default=("reconstruct", "stylize"))
-    for field, kind in (("steps", int), ("batch", int), ("size", int), ("learning_rate", float)):
-        own = ", ".join("%s's %s %g" % (model, stage.name, getattr(stage, field))
-                        for model, stages in sorted(STAGES.items()) for stage in stages)
-        parser.add_argument("--" + field.replace("_", "-"), type=kind, metavar="N",
-                            help="instead of each stage's own (%s)" % own)
-    parser.add_argument("--variants", type=int, default=24, help="crops of each painting (default: %(default)s)")
-    parser.add_argument("--content-variants", type=int, default=2,
-                        help="crops of each photograph, for stylize (default: %(default)s)")
-    parser.add_argument("--ridge", type=float, default=1e-3,
-                        help="whitening's ridge, share of the mean eigenvalue (default: %(default)s)")
-    parser.add_argument("--every", type=int, default=100, help="steps between checkpoints (default: %(default)s)")
+    parser = argparse.ArgumentParser(prog="python -m ros_style_transfer.training",
+                                     description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
+    parser.add_argument("model", choices=sorted(RECIPES))
+    parser.add_argument("--teacher", required=True, metavar="FILE",
+                        help="VGG16's ImageNet weights: .npz with Keras' names and layout, or Keras' .h5 without top")
+    parser.add_argument("--photos", required=True, nargs="+", metavar="DIR", help="folders of photographs")
+    parser.add_argument("--styles", required=True, nargs="+", metavar="DIR", help="folders of style pictures")
+    parser.add_argument("--exclude", nargs="+", default=(), metavar="CSV",
+                        help="tables of content,style pairs kept for evaluation; their pictures are never trained on")
+    parser.add_argument("--work", default=".training", metavar="DIR",
+                        help="checkpoints, logs and sheets (default: %(default)s)")
+    parser.add_argument("--start", metavar="NPZ", help="start from these weights (fine-tuning) instead of from scratch")
+    parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; the same command goes on")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of each stage instead of the recipe's")
+    parser.add_argument("--batch", type=int, metavar="N", help="pictures a step instead of the recipe's")
+    parser.add_argument("--size", type=int, metavar="N", help="side of the crops, pixels, instead of the recipe's")
+    parser.add_argument("--every", type=int, default=100, metavar="N",
+                        help="steps between checkpoints (default: %(default)s)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="default: the faster one on this machine")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"),
-                        help="what convolutions compute in (the faster one on this machine)")
-    args = parser.parse_args(argv)
-    args.widths = args.widths or WIDTHS[args.model]
-    if len(args.widths) != len(WIDTHS[args.model]):
-        parser.error("%s has %d widths, not %d" % (args.model, len(WIDTHS[args.model]), len(args.widths)))
-    return args
+    return parser.parse_args(argv)
 
 
-def build(args, photos, rng, resuming):
-    """The trainer with its teacher; the cascade's encoder is thinned out of it unless there is a later one."""
-    arrays = networks.load_teacher(args.teacher, args.backbone)
-    sample = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], 224) for _ in range(24)])
-    sample = sample.astype(np.float32) / 255.0
-    taps = networks.Encoder(arrays, args.backbone, padding="zero")(sample)
-    rms = {level: float(ops.sqrt(ops.mean(ops.square(f)))) for level, f in taps.items()}
-    computes = args.dtype or networks.faster_dtype()
-    print("convolutions in %s" % computes)
-    teacher = networks.Encoder(arrays, args.backbone, padding="zero", dtype=computes)
-    own = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[computes]
-    if args.model in PAIRS:
-        pairs = PAIRS[args.model]
-        trainer = LiveTrainer(teacher, rms, live_arrays(rng, args.widths, pairs), args.widths, args.ridge, own, pairs)
-    else:
-        if args.start or resuming:
-            encoder, heads = networks.blank(args.backbone, args.widths)  # about to be replaced
-        else:
-            encoder, heads = networks.thin(arrays, sample, args.backbone, args.widths, rng)
-        decoder = networks.decoder_arrays(rng, args.backbone, args.widths)
-        trainer = CascadeTrainer(teacher, rms, encoder, decoder, heads, args.backbone, args.ridge, own)
-    if args.start:
-        with np.load(args.start, allow_pickle=False) as file:
-            trainer.assign({key: file[key] for key in file.files})
-    return trainer
+def feature_scale(network, photos, rng):
+    """``{level: root mean square of the network's features over photographs}``."""
+    sample = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], 224) for _ in range(16)])
+    taps = network(ops.cast(sample.astype(np.float32) / 255.0, network.dtype))
+    return {level: float(ops.sqrt(ops.mean(ops.square(ops.cast(f, "float32"))))) for level, f in taps.items()}
 
 
-def checkpoint_stem(args, stage):
-    return os.path.join(args.work, "%s_%s" % (args.model, stage.name))
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, a constant rate, cosine decay to a hundredth (`recipe`)."""
+
+    def __init__(self, stage):
+        self.stage = stage
+
+    def __call__(self, step):
+        step, stage = ops.cast(step, "float32"), self.stage
+        rise = ops.minimum(1.0, (step + 1.0) / max(1, min(WARM_UP, stage.steps // 10)))
+        left = ops.clip((stage.steps - step) / max(1.0, DECAY * stage.steps), 0.0, 1.0)
+        return stage.learning_rate * rise * (0.01 + 0.99 * (1.0 - ops.cos(np.pi * left)) / 2.0)
+
+    def get_config(self):
+        return {"stage": self.stage._asdict()}
 
 
-def run(args, stage, trainer, photos, paintings):
-    """Train one stage from where it stands to its end."""
-    draw = trainer.begin(stage, args, photos, paintings)
-    warm_up = min(WARM_UP, stage.steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.05 * stage.learning_rate, stage.steps - warm_up, alpha=0.01,
-        warmup_target=stage.learning_rate, warmup_steps=warm_up)
-    # Muon (Jordan et al. 2024): kernels are stepped along orthogonal matrices; the layers that give the
-    # picture, and biases, by Adam.  What is exported is the average over the last steps: as good as a
-    # slower rate, at any moment.
-    trainer.compile(optimizer=keras.optimizers.Muon(
-                        schedule, adam_lr_ratio=0.5, adam_beta_2=stage.beta_2, exclude_layers=[IMAGE_LAYERS],
-                        weight_decay=None, adam_weight_decay=None, global_clipnorm=stage.clip,
-                        use_ema=True, ema_momentum=max(0.0, 1.0 - 1.0 / (AVERAGED * stage.steps))),
-                    jit_compile=keras.backend.backend() == "jax")
-    stem = checkpoint_stem(args, stage)
-    done = 0
-    if os.path.exists(stem + ".weights.h5"):
-        trainer.optimizer.build(trainer.trainable_variables)
-        trainer.load_weights(stem + ".weights.h5")
-        done = int(trainer.optimizer.iterations)
-        print("resuming at step %d" % done)
-    looks = np.random.default_rng(5)
-    content, style = (np.stack([
-        data.random_crop(looks, source[looks.integers(len(source))], 224) for _ in range(4)]).astype(np.float32) / 255
-        for source in (photos, paintings))
+class Run:
+    """One stage of a training, from where it stands to its end.
 
-    def average():
+    Files in the work folder, each replaced whole: ``MODEL_STAGE.npz`` (the averaged weights),
+    ``.weights.h5`` (weights and the optimizer's state), ``.json`` (where the stage stands), ``.csv``
+    (losses), ``_curves.png`` and ``_samples.jpg``.
+
+    Args:
+        draw: (rng) to a batch.
+        samples: content and style, float32 ``[n,h,w,3]`` each, for the sample sheet.
+    """
+
+    def __init__(self, args, stage, trainer, draw, samples):
+        self.args, self.stage, self.trainer, self.draw, self.samples = args, stage, trainer, draw, samples
+        self.stem = os.path.join(args.work, "%s_%s" % (args.model, stage.name))
+        self.state = read_json(self.stem + ".json") or {"step": 0, "seconds": 0.0, "best": None, "worse": 0}
+        self.validation = [draw(np.random.default_rng((args.seed, 10**9 + n))) for n in range(VALIDATION)]
+        trainer.compile(jit_compile=keras.backend.backend() == "jax", optimizer=keras.optimizers.Muon(
+            Schedule(stage), adam_lr_ratio=0.5, adam_beta_2=0.999, exclude_layers=IMAGE_LAYERS,
+            weight_decay=None, adam_weight_decay=None, global_clipnorm=CLIP,
+            use_ema=True, ema_momentum=max(0.0, 1.0 - 1.0 / max(1.0, AVERAGING * stage.steps))))
+        if self.state["step"] and os.path.exists(self.stem + ".weights.h5"):
+            trainer.optimizer.build(trainer.trainable_variables)
+            trainer.load_weights(self.stem + ".weights.h5")
+        elif self.state["step"]:  # the averaged weights alone are left: the optimizer's state is soon made up again
+            trainer.assign(dict(np.load(self.stem + ".npz")))
+            trainer.optimizer.iterations.assign(self.state["step"])
+
+    @property
+    def finished(self):
+        return self.state["step"] >= self.stage.steps
+
+    def train(self, deadline):
+        """Train until the stage's end or ``deadline`` (`time.monotonic`); True if the stage is finished."""
+        while not self.finished and time.monotonic() < deadline:
+            steps = min(self.args.every, self.stage.steps - self.state["step"])
+            started = time.monotonic()
+            history = self.trainer.fit(data.Batches(self.draw, self.state["step"], steps, self.args.seed), verbose=0)
+            self.state["step"] += steps
+            self.state["seconds"] += time.monotonic() - started
+            self._checkpoint({name: values[-1] for name, values in history.history.items()},
+                             (time.monotonic() - started) / steps)
+        return self.finished
+
+    def _checkpoint(self, losses, seconds_per_step):
+        trainer = self.trainer
+        replace(self.stem + ".weights.h5", trainer.save_weights)
+        latest = [ops.convert_to_numpy(variable) for variable in trainer.trainable_variables]
         trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
-
-    def checkpoint(_epoch, _logs):
-        trainer.save_weights(stem + ".weights.h5")
-        now = [ops.convert_to_numpy(variable) for variable in trainer.trainable_variables]
-        average()
-        np.savez(stem + ".npz", **trainer.arrays(), **trainer.training_arrays())
-        sheets.draw_sheet(trainer, content, style, stem + ".jpg")
-        for variable, value in zip(trainer.trainable_variables, now):
+        replace(self.stem + ".npz", lambda path: np.savez(path, **trainer.arrays()))
+        losses["validation"] = float(np.mean([trainer.test_on_batch(batch, return_dict=True)["loss"]
+                                              for batch in self.validation]))
+        sheets.draw_sheet(trainer, *self.samples, self.stem + "_samples.jpg")
+        for variable, value in zip(trainer.trainable_variables, latest):
             variable.assign(value)
-        print(flush=True)
+        sheets.append_log(self.stem + ".csv", self.state["step"], losses)
+        sheets.draw_curves(self.stem + ".csv", self.stem + "_curves.png")
+        self._compare(losses["validation"])
+        replace(self.stem + ".json", lambda path: write_json(path, self.state))
+        left = (self.stage.steps - self.state["step"]) * seconds_per_step
+        print("%s %d/%d, %s left: %s" % (self.stage.name, self.state["step"], self.stage.steps, duration(left),
+              ", ".join("%s %.3g" % pair for pair in losses.items())), flush=True)
 
-    for number in range(done // args.every, -(-stage.steps // args.every)):
-        steps = min(args.every, stage.steps - number * args.every)
-        batches = data.Batches(draw, steps, (args.seed, number))
-        trainer.fit(batches, initial_epoch=number, epochs=number + 1, verbose=2, callbacks=[
-            keras.callbacks.CSVLogger(stem + ".csv", append=True),
-            keras.callbacks.LambdaCallback(on_epoch_end=checkpoint)])
-        sheets.draw_curves(stem + ".csv", stem + "_curves.png", args.every)
-    average()
+    def _compare(self, validation):
+        """Say when the validation loss has been worse than its best for a while."""
+        best = self.state["best"]
+        if best is None or validation < best["loss"]:
+            self.state.update(best={"step": self.state["step"], "loss": validation}, worse=0)
+        elif not validation <= WORSE * best["loss"]:
+            self.state["worse"] += 1
+            if self.state["worse"] >= PATIENCE:
+                print("warning: the validation loss %.4g is worse than its best, %.4g at step %d, and has been for %d "
+                      "checkpoints; a lower learning rate may help" % (validation, best["loss"], best["step"],
+                                                                       self.state["worse"]), flush=True)
+        else:
+            self.state["worse"] = 0
+
+
+def replace(path, write):
+    """``write`` a file under a temporary name and move it to ``path``: a kill never leaves half of one."""
+    folder, name = os.path.split(path)
+    stem, extension = name.split(".", 1)
+    temporary = os.path.join(folder, "%s.partial.%s" % (stem, extension))
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def read_json(path):
+    if not os.path.exists(path):
+        return None
+    with open(path) as file:
+        return json.load(file)
+
+
+def write_json(path, value):
+    with open(path, "w") as file:
+        json.dump(value, file, indent=1)
+
+
+def duration(seconds):
+    """``seconds`` for people: 45 s, 12 min, 3 h 20 min."""
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return "%d min" % minutes if seconds >= 90 else "%d s" % seconds
+    return "%d h %d min" % divmod(minutes, 60)
+
+
+def choose_precision(args):
+    """The precision asked for, the one this training began with, or the faster one on this machine."""
+    path = os.path.join(args.work, args.model + ".json")
+    known = read_json(path) or {}
+    precision = args.precision or known.get("precision") or networks.faster_dtype()
+    write_json(path, {"precision": precision})
+    return precision
+
+
+def build(args, stage, photos, styles, precision):
+    """The trainer of ``stage`` and what draws its batches."""
+    rng = np.random.default_rng(args.seed)
+    teacher_arrays = networks.load_teacher(args.teacher, "vgg16")
+    own = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    teacher = networks.Encoder(teacher_arrays, padding="zero", dtype=precision)
+    if args.model == "compact":
+        crops = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], 224) for _ in range(24)])
+        arrays, heads = networks.thin(teacher_arrays, crops.astype(np.float32) / 255.0, "vgg16",
+                                      WIDTHS["compact"], rng)
+        trainer = CompactTrainer(teacher, feature_scale(teacher, photos, rng), arrays, heads, stage.losses, own)
+        return trainer, trainer.batches(stage, photos, styles)
+    trainer = LiveTrainer(LossNetwork(teacher, feature_scale(teacher, photos, rng)),
+                          initial_arrays(rng, WIDTHS[args.model], BLOCKS[args.model]),
+                          BLOCKS[args.model], stage.losses, own)
+    return trainer, trainer.batches(stage, args.seed, photos, styles)
 
 
 def main(argv=None):
     """Train what the command line asks for and export it."""
     args = parse(argv)
+    deadline = time.monotonic() + (60 * args.minutes if args.minutes else np.inf)
     keras.utils.set_random_seed(args.seed)
     os.makedirs(args.work, exist_ok=True)
-    excluded = data.excluded(args.exclude)
-    photos = data.load_pictures(data.list_pictures(args.photos, excluded), 512)
-    paintings = data.load_pictures(data.list_pictures(args.paintings, excluded), 640)
-    every = STAGES[args.model]
-    stages = [stage for stage in every if stage.name in args.stages]
-    if stages[0] is not every[0] and not args.start:
-        args.start = checkpoint_stem(args, every[0]) + ".npz"  # a later stage goes on from the one before
-        if not os.path.exists(args.start):
-            raise SystemExit("stage %s needs the one before it: no %s; name weights with --start"
-                             % (stages[0].name, args.start))
-    # A later stage's checkpoint alone is no start for an earlier one.
-    resuming = os.path.exists(checkpoint_stem(args, stages[0]) + ".weights.h5")
-    trainer = build(args, photos, np.random.default_rng(args.seed), resuming)
+    names = data.excluded(args.exclude)
+    photo_paths, style_paths = data.list_pictures(args.photos, names), data.list_pictures(args.styles, names)
+    stages = [stage._replace(**{key: value for key in ("steps", "batch", "size")
+                                for value in [getattr(args, key)] if value is not None})
+              for stage in RECIPES[args.model]]
+    precision = choose_precision(args)
+    print("training %s on %d photographs and %d styles in %s: %s" % (
+        args.model, len(photo_paths), len(style_paths), precision,
+        ", then ".join("%s (%d steps)" % (stage.name, stage.steps) for stage in stages)), flush=True)
+    photos, styles = data.load_pictures(photo_paths, PHOTO_SIDE), data.load_pictures(style_paths, STYLE_SIDE)
+    looks = np.random.default_rng(5)
+    samples = [np.stack([data.random_crop(looks, source[looks.integers(len(source))], 224, scales) for _ in range(6)])
+               .astype(np.float32) / 255.0 for source, scales in ((photos, (0.5, 0.7)), (styles, (0.5, 0.8)))]
+    before = args.start
     for stage in stages:
-        given = {field: getattr(args, field) for field in ("steps", "batch", "size", "learning_rate")}
-        stage = stage._replace(**{key: value for key, value in given.items() if value is not None})
-        run(args, stage, trainer, photos, paintings)
-    facts = {"pairs": list(PAIRS[args.model])} if args.model in PAIRS else {}
-    weights.save(args.model, trainer.arrays(), args.output, backbone=args.backbone, widths=list(args.widths),
-                 ridge=args.ridge, **facts)
-    print("exported %s to %s" % (args.model, args.output))
+        trainer, draw = build(args, stage, photos, styles, precision)
+        if before:
+            trainer.assign(dict(np.load(before)))
+        run = Run(args, stage, trainer, draw, samples)
+        if not run.finished:
+            print("%s: step %d of %d; checkpoints every %d steps in %s"
+                  % (stage.name, run.state["step"], stage.steps, args.every, args.work), flush=True)
+            if not run.train(deadline):
+                print("stopped at step %d of %s; the same command goes on from there" % (run.state["step"], stage.name))
+                break
+        before = run.stem + ".npz"
+    trainer.assign(dict(np.load(run.stem + ".npz")))
+    output = os.path.join(args.work, "weights")
+    facts = {"blocks": list(BLOCKS[args.model])} if args.model in BLOCKS else {}
+    weights.save(args.model, trainer.exported(), output, backbone="vgg16", widths=list(WIDTHS[args.model]),
+                 ridge=RIDGE, **facts)
+    print("wrote %s.npz to %s" % (args.model, output))
 
 
 if __name__ == "__main__":
@@ -206,3 +255,5 @@ if __name__ == "__main__":
         main()
     except StyleTransferError as error:
         raise SystemExit("error: %s" % error) from None
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped; the same command goes on from the last checkpoint") from None

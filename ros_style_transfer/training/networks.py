@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..models import vgg_weights as imagenet
+from ..models import vgg_weights
 from ..models.shapes import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
 from ..models.timing import shortest
 
@@ -25,6 +25,20 @@ def upsample(x):
     b, h, w, c = ops.shape(x)
     x = ops.broadcast_to(ops.reshape(x, (b, h, 1, w, 1, c)), (b, h, 2, w, 2, c))
     return ops.reshape(x, (b, 2 * h, 2 * w, c))
+
+
+def fold(x, n):
+    """Space to depth: ``[b,n h,n w,c]`` to ``[b,h,w,n n c]``."""
+    b, h, w, c = ops.shape(x)
+    x = ops.transpose(ops.reshape(x, (b, h // n, n, w // n, n, c)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (b, h // n, w // n, n * n * c))
+
+
+def unfold(x, n):
+    """Depth to space: ``[b,h,w,n n c]`` to ``[b,n h,n w,c]``."""
+    b, h, w, c = ops.shape(x)
+    x = ops.transpose(ops.reshape(x, (b, h, w, n, n, c // n**2)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (b, n * h, n * w, c // n**2))
 
 
 def faster_dtype():
@@ -131,12 +145,12 @@ def decoder_arrays(rng, backbone, widths):
 
 
 def load_teacher(path, backbone="vgg16"):
-    """ImageNet's weights (`imagenet.load`; fetched if ``path`` is None) as a network that takes RGB in 0..1 like ours.
+    """ImageNet's weights (`vgg_weights.load`; fetched if ``path`` is None) for a network that takes RGB in 0..1.
 
     Returns:
         ``{NAME_kernel, NAME_bias: float32}``.
     """
-    arrays = dict(imagenet.load(backbone, path or imagenet.fetch(backbone)))
+    arrays = dict(vgg_weights.load(backbone, path or vgg_weights.fetch(backbone)))
     arrays["block1_conv1_kernel"] = arrays["block1_conv1_kernel"][:, :, ::-1] * 255.0
     return arrays
 

@@ -1,5 +1,6 @@
 """What to look at while a model trains: a sheet of pictures and the curves of the losses."""
 import csv
+import os
 
 import matplotlib
 
@@ -22,17 +23,26 @@ def draw_sheet(trainer, content, style, path):
     images.write(path, np.uint8(np.clip(sheet, 0, 1) * 255 + 0.5))
 
 
-def draw_curves(log, path, every):
+def append_log(path, step, values):
+    """Add a row of ``values`` by name to the CSV ``path``, which it begins if necessary."""
+    new = not os.path.exists(path)
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *values])
+        writer.writerow([step, *("%.6g" % value for value in values.values())])
+
+
+def draw_curves(log, path):
     """Every column of the CSV ``log`` against the step, small multiples."""
     with open(log, newline="") as file:
-        # Keras adds columns for a validation that there is none of.
-        rows = [{key: float(value) for key, value in row.items() if value != "NA"} for row in csv.DictReader(file)]
-    steps = [(row["epoch"] + 1) * every for row in rows]
-    groups = list(dict.fromkeys(key.rstrip("12345") for key in rows[0] if key != "epoch"))
-    figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3.2))
-    for axis, group in zip(axes, groups):
-        for key in (key for key in rows[0] if key.rstrip("12345") == group):
-            axis.plot(steps, [row[key] for row in rows], label=key)
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    names = [key for key in rows[0] if key != "step"]
+    groups = list(dict.fromkeys(name.rstrip("12345") for name in names))
+    figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3.2), squeeze=False)
+    for axis, group in zip(axes[0], groups):
+        for name in (name for name in names if name.rstrip("12345") == group):
+            axis.plot([row["step"] for row in rows], [row[name] for row in rows], label=name)
         axis.set_title(group)
         axis.set_xlabel("step")
         axis.legend(fontsize=7)

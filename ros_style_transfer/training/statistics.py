@@ -34,7 +34,7 @@ def roots(covariance, ridge):
     return unturn(root, change), unturn(1.0 / root, inverse_change)
 
 
-def transport(features, style_mean, style_covariance, ridge):
+def transport(features, style_mean, style_covariance, ridge, floor=1e-8):
     """``features [b,h,w,c]`` with the style's mean and covariance, moved as little as can be.
 
     The optimal map between two normal distributions (Knott & Smith 1984; Lu et al. 2019 for
@@ -42,8 +42,12 @@ def transport(features, style_mean, style_covariance, ridge):
     """
     b, h, w, c = ops.shape(features)
     mean, covariance = statistics(features)
-    root, inverse = roots(covariance, ridge)
-    middle, _ = roots(ops.matmul(ops.matmul(root, style_covariance), root), 1e-6)
-    matrix = ops.matmul(ops.matmul(inverse, middle), inverse)
+    # Any L with L L' = Sc will do (`transfer.wct`): a Cholesky factor costs no eigendecomposition.
+    scale = ops.trace(covariance, axis1=1, axis2=2) / c
+    eye = ops.eye(c)
+    lower = ops.cholesky(covariance + (ridge * scale + floor)[:, None, None] * eye)
+    middle, _ = roots(ops.matmul(ops.transpose(lower, (0, 2, 1)), ops.matmul(style_covariance, lower)), 1e-6)
+    back = ops.solve_triangular(lower, ops.broadcast_to(eye, ops.shape(lower)), lower=True)
+    matrix = ops.matmul(ops.transpose(back, (0, 2, 1)), ops.matmul(middle, back))
     flat = ops.cast(ops.reshape(features, (b, h * w, c)), "float32") - mean
     return ops.cast(ops.reshape(ops.matmul(flat, matrix) + style_mean, (b, h, w, c)), features.dtype)

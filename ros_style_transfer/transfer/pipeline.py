@@ -191,7 +191,8 @@ class Painter:
             styles: `wct.Statistics` of each of the network's ``style_levels``.
         """
         network = self.network
-        styles, strength = dict(zip(network.style_levels, styles)), dict(zip(levels, tf.unstack(strengths, len(levels))))
+        styles = dict(zip(network.style_levels, styles))
+        strength = dict(zip(levels, tf.unstack(strengths, len(levels))))
         features, moments = dict(network.features(laid, levels)), {}
         for level in features:
             content = wct.statistics(features[level])
@@ -202,7 +203,8 @@ class Painter:
         code = network.code(moments)
         drawn = network.draw(features, code[0])
         if DECODER_LEVEL in levels:
-            affine, _ = planned(wct.statistics(drawn), styles[DECODER_LEVEL], method, strength[DECODER_LEVEL], self.ridge)
+            affine, _ = planned(wct.statistics(drawn), styles[DECODER_LEVEL], method, strength[DECODER_LEVEL],
+                                self.ridge)
             drawn = wct.apply(affine, drawn)
         image = network.finish(drawn, code[1])
         if DECODER_LEVEL in levels and IMAGE_LEVEL in network.style_levels:
@@ -306,7 +308,7 @@ class _Round:
         return painted
 
     def _plan(self, plan, stage):
-        """Gather the statistics of what ``stage`` gives for each tile, and make the `Part` of every region from them."""
+        """Gather the statistics of what ``stage`` gives for each tile, and make every region's `Part` from them."""
         gathered = {}
         for tile in plan:
             for level, values in stage(tile).items():

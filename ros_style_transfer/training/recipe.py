@@ -1,0 +1,60 @@
+"""How each model is trained: the stages of its training with every hyperparameter and loss weight.
+
+This table is the recipe of the shipped weights: ``python -m ros_style_transfer.training MODEL`` with
+its defaults runs it from scratch to the end.
+"""
+from typing import Mapping, NamedTuple
+
+from ..models.shapes import LITE_BLOCKS, LITE_WIDTHS, LIVE_BLOCKS, LIVE_WIDTHS
+
+# Any picture may be a style, and paintings are few: many are shown in another picture's palette.
+RECOLORED = 0.4  # fraction of the style crops
+STYLE_SCALES = (0.4, 1.0)  # of the style pictures' size (longer side at most 640)
+CONTENT_SCALES = (0.5, 1.0)  # of the photographs' size (longer side at most 512)
+DENOISED = 0.5  # fraction of the contents that are denoised: a network must not rely on sensor grain
+NOISE = 0.05  # most noise of a content's shifted view, of 0..1
+SHIFT = 8  # most shift of it, pixels
+COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's (`transfer.pipeline`)
+RIDGE = 1e-3  # the whitening's ridge, a fraction of the mean eigenvalue
+WARM_UP = 200  # steps
+DECAY = 0.25  # last fraction of a stage's steps, in which the learning rate falls to a hundredth
+AVERAGING = 0.02  # fraction of a stage's steps that the exported running average goes back over
+CLIP = 5.0  # largest norm of a step's whole gradient
+
+
+class Stage(NamedTuple):
+    """One part of a training.
+
+    Attributes:
+        name: of the stage.
+        steps: how many.
+        batch: pictures a step.
+        size: side of the crops, pixels.
+        learning_rate: after the warm-up and before the decay.
+        losses: ``{loss: weight}``.
+    """
+
+    name: str
+    steps: int
+    batch: int
+    size: int
+    learning_rate: float
+    losses: Mapping[str, float]
+
+
+STYLIZING = {  # loss weights of the models that stylize, see `live.LiveTrainer` and `losses.LossNetwork.losses`
+    "style": 1.0, "content": 0.2, "patch": 1.0, "coverage": 0.3, "structure": 1.0,
+    "twin": 20.0, "same": 1.0, "color": 0.5, "range": 10.0, "grid": 400.0,
+}
+DISTILLATION = {"distill1": 1.0, "distill2": 1.0, "distill3": 1.0, "distill4": 0.5, "distill5": 0.25}
+
+RECIPES = {
+    "compact": (Stage("distill", 4000, 4, 192, 1e-3, DISTILLATION),),
+    "live": (Stage("stylize", 30000, 4, 192, 1e-3, STYLIZING),),
+    "lite": (Stage("stylize", 20000, 4, 192, 1e-3, STYLIZING),),
+}
+# Channels of each block, of the live models at a quarter, an eighth and a sixteenth of the sides.
+WIDTHS = {"compact": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS, "lite": LITE_WIDTHS}
+BLOCKS = {"live": LIVE_BLOCKS, "lite": LITE_BLOCKS}  # the decoder's residual blocks there
+CONTENT_CROPS, STYLE_CROPS = 1500, 1600  # different crops, described once each
+CONTENTS_PER_STYLE = 2  # in a batch
