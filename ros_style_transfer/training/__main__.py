@@ -113,10 +113,13 @@ class Run:
         while not self.finished and time.monotonic() < deadline:
             steps = min(self.args.every, self.stage.steps - self.state["step"])
             started = time.monotonic()
-            history = self.trainer.fit(data.Batches(self.draw, self.state["step"], steps, self.args.seed), verbose=0)
+            # Not by `fit`, which ends by replacing the weights with their running average: each call would undo
+            # most of its steps.
+            losses = [self.trainer.train_on_batch(batch, return_dict=True)
+                      for batch in data.prefetched(self.draw, self.state["step"], steps, self.args.seed)]
             self.state["step"] += steps
             self.state["seconds"] += time.monotonic() - started
-            self._checkpoint({name: values[-1] for name, values in history.history.items()},
+            self._checkpoint({name: float(np.mean([each[name] for each in losses])) for name in losses[0]},
                              (time.monotonic() - started) / steps)
         return self.finished
 

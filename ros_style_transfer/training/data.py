@@ -1,9 +1,9 @@
 """Pictures for training: files, random crops, and what the losses need to know of each crop."""
 import csv
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
-import keras
 import numpy as np
 from tqdm import tqdm
 
@@ -145,20 +145,17 @@ class DescribedCrops:
         return entries
 
 
-class Batches(keras.utils.PyDataset):
-    """``steps`` random batches from number ``first`` on; batch n depends on ``seed`` and n alone, so a resumed
-    training sees the pictures that it would have seen.
+def prefetched(draw, first, steps, seed):
+    """``steps`` random batches from number ``first`` on, each drawn while the one before is used.
+
+    Batch n depends on ``seed`` and n alone, so a resumed training sees the pictures that it would have seen.
 
     Args:
         draw: (rng) to a batch, a dict of arrays.
     """
-
-    def __init__(self, draw, first, steps, seed):
-        super().__init__(workers=1, max_queue_size=4)
-        self.draw, self.first, self.steps, self.seed = draw, first, steps, seed
-
-    def __len__(self):
-        return self.steps
-
-    def __getitem__(self, n):
-        return (self.draw(np.random.default_rng((self.seed, self.first + n))),)
+    with ThreadPoolExecutor(1) as thread:
+        following = lambda n: thread.submit(draw, np.random.default_rng((seed, first + n)))
+        batch = following(0)
+        for n in range(steps):
+            ready, batch = batch.result(), following(n + 1) if n + 1 < steps else None
+            yield ready
