@@ -96,6 +96,9 @@ class Controls:
         str, "no", KEEP_COLOURS, "Painting",
         "no, luminance (keep the content's colours and take only the painted lightness), or coral (recolour the "
         "style like the content first)")
+    saturation: float = _control(
+        float, 1.0, Range(0.0, 2.0), "Painting",
+        "colour intensity of the painted picture: 0 is grey, 1 as painted, 2 twice as colourful")
     style_scale: float = _control(
         float, 1.0, Range(0.05, 4.0), "Style",
         "size of the style relative to the content; smaller values give finer strokes")

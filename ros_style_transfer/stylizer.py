@@ -227,6 +227,8 @@ class Stylizer:
         """``painted`` with the controls that change nothing but its colours."""
         if controls.keep_colours == "luminance":
             painted = colours.keep_luminance(rgb, painted)
+        if controls.saturation != 1.0:
+            painted = colours.saturate(painted, controls.saturation)
         return painted
 
     def _regions(self, rgb: np.ndarray, controls: Controls, coverage: Optional[np.ndarray]) -> List[Region]:

@@ -374,6 +374,33 @@ def test_mask_with_a_method_without_style_is_refused(stylizer, style_a, picture)
     assert "\n" not in str(error.value)
 
 
+# Saturation
+
+
+def test_saturation_changes_the_painted_colours_and_nothing_else(stylizer, style_a, picture):
+    as_painted = paint(stylizer, style_a, picture)
+    assert np.array_equal(paint(stylizer, style_a, picture, saturation=1.0), as_painted)
+    grey = paint(stylizer, style_a, picture, saturation=0.0)
+    assert np.ptp(grey.astype(int), axis=-1).max() <= 1
+    assert np.abs(lightness(grey) - lightness(as_painted)).max() < 1
+    spread = [np.abs(rgb - lightness(rgb)[..., None]).mean() for rgb in (
+        paint(stylizer, style_a, picture, saturation=value) for value in (0.0, 0.5, 1.0, 1.5))]
+    assert spread == sorted(spread) and spread[1] < 0.6 * spread[2] < 0.9 * spread[3]
+    assert np.array_equal(paint(stylizer, style_a, picture, saturation=0.0, strength=0), picture), "nothing is painted"
+
+
+def test_saturation_leaves_what_a_mask_leaves_unpainted_alone(stylizer, style_a, picture):
+    painted = paint(stylizer, style_a, picture, halves(0, 1), saturation=0.0, feather=0.0)
+    assert np.array_equal(painted[:, :48], picture[:, :48])
+    assert np.ptp(painted[:, 48:].astype(int), axis=-1).max() <= 1
+
+
+def test_saturation_comes_after_the_contents_colours_were_kept(stylizer, style_a, picture):
+    kept = paint(stylizer, style_a, picture, keep_colours="luminance")
+    expected = colours.saturate(kept, 0.4)
+    assert np.array_equal(paint(stylizer, style_a, picture, keep_colours="luminance", saturation=0.4), expected)
+
+
 # Several styles
 
 
@@ -532,6 +559,7 @@ EVERY_CONTROL = [
     {"method": "ot"}, {"method": "adain"}, {"method": "whiten"}, {"swap": 0.7, "swap_patch": 1},
     {"swap": 1.0, "swap_patch": 1, "swap_stride": 2}, {"keep_colours": "luminance"},
     {"keep_colours": "coral"}, {"style_scale": 0.1}, {"style_scale": 4.0}, {"style_crop": 0.05}, {"smoothing": 0.5},
+    {"saturation": 0.0}, {"saturation": 2.0},
     {"swap": 0.5, "swap_patch": 1, "keep_colours": "coral", "passes": 2, "style_scale": 0.5, "style_crop": 0.7}]
 PICTURES = [draw_scene(1, 1), draw_scene(20, 7), draw_scene(53, 37), np.zeros((21, 33, 3), np.uint8),
             np.full((40, 32, 3), 255, np.uint8)]

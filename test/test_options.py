@@ -28,7 +28,7 @@ from ros_style_transfer.models.registry import ALL_LEVELS, DEFAULT_MODEL, FLOATS
 NAN, INFINITE = float("nan"), float("inf")
 NO_NUMBERS = [NAN, INFINITE, -INFINITE, True, False, None, "1", "much", "", (1,), [0.5], {}, 1j, np.array([0.5, 0.5])]
 RANGES = {"strength": (0, 1), "swap": (0, 1), "smoothing": (0, 1), "style_scale": (0.05, 4), "style_crop": (0.05, 1),
-          "feather": (0, 1000)}
+          "feather": (0, 1000), "saturation": (0, 2)}
 WHOLE = {"passes": (1, 16), "swap_patch": (1, 15), "swap_stride": (1, 64)}
 
 

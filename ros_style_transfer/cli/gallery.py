@@ -96,6 +96,7 @@ def _variants(model: str) -> Iterator[Controls]:
     yield Controls(passes=2)
     for kept in ("luminance", "coral"):
         yield Controls(keep_colours=kept)
+    yield Controls(saturation=0.3)
     yield Controls(style_scale=0.5)
     yield Controls(style_crop=0.4)
 

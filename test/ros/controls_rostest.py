@@ -161,6 +161,7 @@ class ControlsTest(unittest.TestCase):
             ({"style_crop": "0.5", "strength": "0.7"}, {"style_crop": 0.5, "strength": 0.7}),
             ({"swap": "0.8", "swap_stride": "2", "swap_level": "4"}, {"swap": 0.8, "swap_stride": 2, "swap_level": 4}),
             ({"keep_colours": "coral"}, {"keep_colours": "coral"}),
+            ({"saturation": "0.2"}, {"saturation": 0.2}),
         ):
             self.assert_asked(dict(dict.fromkeys(CONTROLS, ""), **texts))
             painted = self.node.paint()

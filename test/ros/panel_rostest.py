@@ -19,12 +19,13 @@ from diagnostic_msgs.msg import KeyValue
 from dynamic_reconfigure.msg import BoolParameter, Config, DoubleParameter, StrParameter
 from PIL import Image as Picture
 from python_qt_binding.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
-from python_qt_binding.QtGui import QImage, QMouseEvent
+from python_qt_binding.QtGui import QImage, QMouseEvent, QWheelEvent
 from python_qt_binding.QtTest import QTest
 from python_qt_binding.QtWidgets import QApplication, QDialogButtonBox, QFileDialog
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
+from ros_style_transfer.controls import CONTROLS
 from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import SHIPPED
 from ros_style_transfer.msg import StyleStatus
@@ -304,6 +305,40 @@ class PanelTest(unittest.TestCase):
         self.call("/set_style", SetStyle, set_strength=True, strength=1.0,
                   controls=[KeyValue(name, "") for name in controls])
         self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (3)", "no"))
+
+    def test_every_control_has_an_editor_and_all_are_reset_at_once(self):
+        panel = self.panel
+        self.assertEqual({*panel.controls, "level_strength"}, set(CONTROLS))
+        for name, widget in {**panel.controls, **panel.levels}.items():
+            self.assertTrue(widget.label.text() and widget.toolTip(), name)
+        # The sliders' ranges are the table's; the wheel scrolls, and changes nothing on its way.
+        slider = panel.controls["saturation"]
+        self.assertEqual((slider.minimum(), slider.maximum()), (0, 200))
+        slider.clearFocus()
+        QApplication.sendEvent(slider, QWheelEvent(
+            QPointF(5, 5), QPointF(5, 5), QPoint(), QPoint(0, 240), Qt.NoButton, Qt.NoModifier, Qt.NoScrollPhase,
+            False))
+        self.assertEqual(slider.number(), 1)
+        drag(slider, 0.25)
+        self.wait_for_status(lambda status: "saturation %g" % slider.number() in status.controls)
+        self.assertAlmostEqual(slider.number(), 0.5, delta=0.1)
+        for name, key in (("smoothing", Qt.Key_PageUp), ("style_scale", Qt.Key_PageDown), ("passes", Qt.Key_Up),
+                          ("style_crop", Qt.Key_PageDown), ("feather", Qt.Key_Up), ("strength", Qt.Key_PageDown)):
+            panel.controls[name].setFocus()
+            QTest.keyClick(panel.controls[name], key)
+        drag(panel.levels[1], 0.5)
+        QTest.keyClicks(panel.controls["levels"], "2,1")
+        QTest.keyClick(panel.controls["levels"], Qt.Key_Return)
+        for text in ("smoothing 0.1", "style_scale 0.9", "style_crop 0.9", "passes 2", "feather 5", "strength 0.9",
+                     "level_strength 1:", "levels 2,1"):
+            self.wait_for_status(lambda status, text=text: text in status.controls)
+        click(panel.reset)
+        self.wait_for_status(lambda status: status.controls == "" and status.strength == 1)
+        defaults = {name: CONTROLS[name].default for name in panel.controls}
+        self.wait(lambda: {name: widget.wanted() for name, widget in panel.controls.items()} == {
+            name: "" if default is None else default for name, default in defaults.items()})
+        self.assertEqual([slider.number() for slider in panel.levels.values()], [1] * len(panel.levels))
+        self.assertEqual(panel.controls["levels"].text(), "")
 
     def test_a_render_shows_its_progress_and_its_picture(self):
         panel = self.panel
