@@ -110,7 +110,7 @@ source_ros() {
 
 build() {
   # Python files are used where they lie; only these, and what cfg/ is made from, make a build necessary.
-  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* ros_style_transfer/controls.py | sha256sum; ls ros_style_transfer/nodes)
+  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* ros_style_transfer/{controls,models/registry,ros/fields}.py | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
   say "building the catkin workspace ${WORKSPACE##*/}"
   # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.

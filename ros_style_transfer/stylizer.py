@@ -1,250 +1,290 @@
-"""Pictures in, painted pictures out: the one door to TensorFlow, for the node and the command line."""
+"""The façade: a picture in, the stylized picture out.  The node, the bags and the command line use nothing else."""
 import collections
 import hashlib
 import os
 import time
+import warnings
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
-from .controls import Controls, check_model, whole, within
+from .controls import (
+    SETTINGS,
+    Controls,
+    check_model,
+    check_range,
+    check_styles,
+    check_value,
+    current_name,
+    normalize_weights,
+)
 from .errors import ImageError, OptionError
 from .media import images, memory
 from .models.device import share_gpus
+from .models.registry import MODELS
 from .transfer import colours, masks, quantized_pipeline
 from .transfer.loading import load_painter
-from .transfer.pipeline import Region, blend
+from .transfer.pipeline import Region, Style, blend
 from .transfer.temporal import Steady
 
-# Styles whose statistics are kept, a few hundred kilobytes each.
-CACHED = 32
-# Bytes of memory that a pixel takes while it is painted, in float32, measured at 4 megapixels (resident set).
-BYTES_PER_PIXEL = {"live": 150, "lite": 150, "cascade": 450}
-INTEGERS_BYTES_PER_PIXEL = 430  # LiteRT's, up to `quantized_pipeline.LARGEST` pixels
-# Those that it takes all the time while a picture is painted in tiles: as bytes, and as floats before and after.
-BYTES_KEPT = 36
-LARGEST_TILE = 2048  # pixels a side; larger ones gain nothing
-STRIP = 256  # rows
-SMALLEST_TILE = 128  # pixels a side; below it nearly all work would be what is read around tiles
+MAX_CACHED_STYLES = 32  # a few hundred kilobytes each
+# Bytes that each pixel takes all the time while a picture is processed in tiles: the input and the output.
+TILED_BYTES_PER_PIXEL = 36
+MIN_TILE = 128  # pixels a side; smaller tiles would spend nearly all time on their margins
+MAX_TILE = 2048  # pixels a side; larger tiles are no faster
+ROWS_PER_STRIP = 256
 
 
 class Stylizer:
-    """A model in memory with its styles.  Not thread-safe: one thread owns it.
+    """A model in memory with its styles.  Not thread-safe: only one thread may use it.
 
     Args:
-        model: its name in the weights' manifest.
-        dtype: what convolutions compute in: ``float32``, ``bfloat16``, ``float16``, ``int8`` (see
-            `quantized_pipeline.IntegerPainter`), or ``auto``, the fastest here, by measuring.
-        weights_dir: a folder with weights of your own training; ours when None.
-        clock: () to seconds, what cross-fades go by.
-        max_memory: megabytes of this process; what does not fit is painted in tiles; 0: what is free.
-        gpu_memory_mb: megabytes of a GPU's memory that TensorFlow may take; 0: as it needs them.
+        model: the model's name, one of `registry.MODELS`.
+        precision: what the convolutions compute in: ``float32``, ``bfloat16``, ``float16``, ``int8`` (see
+            `quantized_pipeline.IntegerPainter`), or ``auto``, the fastest of equal quality on this machine.
+        weights_dir: a folder with weights that you have trained; None: the shipped ones.
+        clock: returns the time in seconds; cross-fades follow it.
+        max_memory: megabytes that this process may use; pictures that need more are processed in tiles;
+            0: all free memory.
+        gpu_memory_mb: megabytes of GPU memory that TensorFlow may use; 0: as much as it needs.
+        dtype: the old name of ``precision``.
 
     Attributes:
-        device: what it paints on, for people.
-        dtype: what convolutions compute in.
+        model: the model's name.
+        device: what the model runs on, for people.
+        precision: what the convolutions compute in; never ``auto``.
 
     Raises:
-        OptionError: an argument is not allowed.
+        OptionError: an argument has a value that is not allowed.
         WeightsError: the weights are missing or damaged.
     """
 
-    def __init__(self, model="cascade", dtype="float32", weights_dir=None, clock=time.monotonic, max_memory=0,
-                 gpu_memory_mb=0):
-        check_model(model, dtype)
-        within("max_memory", max_memory, 0, 1e7)
-        whole("gpu_memory_mb", gpu_memory_mb, 0, 10**7)
+    def __init__(self, model: str = SETTINGS["model"].default, precision: str = SETTINGS["precision"].default,
+                 weights_dir: Optional[str] = None, clock: Callable[[], float] = time.monotonic,
+                 max_memory: float = SETTINGS["max_memory"].default,
+                 gpu_memory_mb: int = SETTINGS["gpu_memory_mb"].default, dtype: Optional[str] = None) -> None:
+        if dtype is not None:
+            current_name("dtype", lambda notice: warnings.warn(notice, DeprecationWarning, stacklevel=4))
+            precision = dtype
+        check_model(model, precision)
+        check_value(SETTINGS["max_memory"], max_memory)
+        check_value(SETTINGS["gpu_memory_mb"], gpu_memory_mb)
         gpus = share_gpus(gpu_memory_mb)
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
             tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
-        self.model, self._clock = model, clock
-        self._painter = load_painter(model, dtype, weights_dir, bool(gpus))
-        self.dtype = self._painter.dtype
-        # What is taken already counts; later, memory that was given back would count as taken.
+        self.model = model
+        self._clock = clock
+        self._painter = load_painter(model, precision, weights_dir, bool(gpus))
+        self.precision = self._painter.dtype
+        # What this process already uses counts.  Measured only now: later, freed memory would count as used.
         self._memory = max_memory * 1e6 - memory.own_memory() if max_memory else None
-        self._pictures = {}  # {digest: rgb} of the styles in use
-        self._order = ()  # the styles' digests as they were set, for masks
-        self._mix = self._mix_before = {}  # {digest: weight}, the weights sum to 1
+        self._pictures: Dict[bytes, np.ndarray] = {}  # {digest: rgb} of the styles in use
+        self._order: Tuple[bytes, ...] = ()  # the styles' digests as they were set, for masks
+        self._mix: Dict[bytes, float] = {}  # {digest: weight}, the weights sum to 1
+        self._mix_before: Dict[bytes, float] = {}
         self._fade_start, self._fade = 0.0, 0.0
-        self._known = collections.OrderedDict()
-        self._streams = {}  # by name: a video's `Steady`, and how its frame before was painted
+        self._style_cache: collections.OrderedDict[Any, Style] = collections.OrderedDict()
+        self._streams: Dict[str, Any] = {}  # by name: how a video's last frame was stylized, and its `Steady`
+        # What the last frames needed: controls as given and as resolved, each stream's frame size and tile side.
+        self._given: Optional[Controls] = None
+        self._resolved = Controls()
+        self._tiles: Dict[str, Tuple[Tuple[int, int], Optional[int]]] = {}
 
-    def set_style(self, rgb, fade=0.0):
-        """Paint in the style of ``rgb``, uint8 ``[h,w,3]``, from now on; one seen before costs nothing."""
+    @property
+    def dtype(self) -> str:
+        """The old name of ``precision``."""
+        return self.precision
+
+    def set_style(self, rgb: np.ndarray, fade: float = 0.0) -> None:
+        """Use the style ``rgb``, uint8 ``[h,w,3]``, from now on; setting a recent style again costs no time."""
         self.set_styles([rgb], fade=fade)
 
-    def set_styles(self, pictures, weights=None, fade=0.0):
-        """Paint in a mixture of styles from now on; with a mask, each in its region.
+    def set_styles(self, pictures: Sequence[np.ndarray], weights: Optional[Sequence[float]] = None,
+                   fade: float = 0.0) -> None:
+        """Use a mixture of styles from now on; with a mask, each style in its own region.
 
         Args:
             pictures: uint8 ``[h,w,3]`` each.
-            weights: their shares in the mixture, numbers of any sum; equal when None.
-            fade: seconds over which what is painted now becomes this.
+            weights: of the styles in the mixture; only their proportions count; None: equal.
+            fade: seconds of cross-fade from the current mixture to this one.
 
         Raises:
-            ImageError, OptionError: a picture, the weights or the time are not such.
+            ImageError: a style is not a picture.
+            OptionError: there is no style, or the weights or the time are not allowed.
         """
         if not len(pictures):
-            raise OptionError("name at least one style")
+            raise OptionError("give at least one style")
         for rgb in pictures:
             images.check(rgb)
-        within("fade", fade, 0.0, 3600.0)
-        shares = _shares(weights, len(pictures))
+        check_range("fade", fade, 0.0, 3600.0)
+        fractions = normalize_weights([1.0] * len(pictures) if weights is None else weights, len(pictures))
         now = self._clock()
         self._mix_before = self._mixture(now)
         self._fade_start, self._fade = now, fade if self._mix_before else 0.0
         self._order = tuple(hashlib.sha256(np.ascontiguousarray(rgb)).digest() + bytes(str(rgb.shape), "ascii")
                             for rgb in pictures)
         self._mix = collections.Counter()
-        for digest, share in zip(self._order, shares):
-            self._mix[digest] += share
-        # Copies: the caller's arrays may hold something else when the style is next encoded.
+        for digest, fraction in zip(self._order, fractions):
+            self._mix[digest] += fraction
+        # Copies: the caller may overwrite its arrays before the style is encoded again.
         self._pictures.update((d, rgb.copy()) for d, rgb in zip(self._order, pictures) if d not in self._pictures)
         self._pictures = {d: rgb for d, rgb in self._pictures.items() if d in self._mix or d in self._mix_before}
         if not fade:
-            self.reset()  # a new style is to be seen at once
+            self.reset()  # smoothing must not delay a style that is set at once
 
-    def stylize(self, rgb, controls=Controls(), mask=None, stream="", progress=None):
-        """``rgb``, uint8 ``[h,w,3]``, painted: the same size and type.
+    def stylize(self, rgb: np.ndarray, controls: Controls = Controls(), mask: Optional[np.ndarray] = None,
+                stream: str = "", progress: Optional[Callable[[float], Any]] = None) -> np.ndarray:
+        """``rgb``, uint8 ``[h,w,3]``, stylized: a new array of the same size and type.
+
+        Controls are checked, and the free memory is read, when ``controls`` is another object than in the
+        call before; the latter also when the size of the stream's frames changes.
 
         Args:
-            controls: `controls.Controls`.
-            mask: uint8 ``[h,w]`` labels, see `masks.check`; None: the styles' mixture everywhere.
-            stream: which video this is a frame of, for ``smoothing``.
-            progress: called with the share that is done, 0..1, now and then.
+            controls: how to stylize.
+            mask: uint8 ``[h,w]`` labels, see `masks.check`; None: the mixture of styles everywhere.
+            stream: the video that this is a frame of, for ``smoothing``.
+            progress: called with the finished fraction of the work, 0..1.
 
         Raises:
-            ImageError: ``rgb`` or ``mask`` is not a picture, or there is not the memory for it even in tiles.
+            ImageError: ``rgb`` or ``mask`` is not a picture, or the memory is too small even for tiles.
             OptionError: a control is out of range, or no style was set.
         """
         images.check(rgb)
-        controls = controls.resolved(self.model)
-        stripped = controls.method == "whiten"
-        if stripped and mask is not None:
-            raise OptionError("the method whiten takes no style, so there is nothing for a mask to say")
-        if not stripped and not self._mix:
+        controls = self._resolve(controls)
+        check_styles(len(self._order), masked=mask is not None, method=controls.method)
+        if controls.method != "whiten" and not self._mix:
             raise OptionError("no style is set; call set_style first")
         height, width = rgb.shape[:2]
-        side = self._tile_side(height, width)
+        side = self._tile_side_of(stream, height, width)
         labels = None if mask is None else masks.check(mask, height, width, len(self._order))
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
-        shares = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
-        steady = self._steady(stream, controls, mask is not None)
-        if steady is not None:
-            steady.see(rgb)
-        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, shares), controls, side,
+        coverage = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
+        smoother = self._smoother(stream, controls, mask is not None)
+        if smoother is not None:
+            smoother.see(rgb)
+        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, coverage), controls, side,
                                       progress)
-        for top in range(0, height, STRIP):  # in place: a large picture's floats fill the memory as it is
-            strip = painted[top : top + STRIP]
+        for top in range(0, height, ROWS_PER_STRIP):  # in place: a large picture's floats take most of the memory
+            strip = painted[top : top + ROWS_PER_STRIP]
             np.clip(strip, 0, 1, out=strip)
             strip *= 255.0
             strip += 0.5
-        painted = painted[:height, :width].astype(np.uint8)
-        if controls.keep_colours == "luminance":
-            painted = colours.keep_luminance(rgb, painted)
-        painted = painted if steady is None else steady.keep(painted)
-        if shares is not None and shares[0].any():
-            unpainted = shares[0][..., None]
+        painted = self._adjust_colours(rgb, painted[:height, :width].astype(np.uint8), controls)
+        painted = painted if smoother is None else smoother.keep(painted)
+        if coverage is not None and coverage[0].any():
+            unpainted = coverage[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
         return painted
 
-    def _tile_side(self, height, width):
-        """The side of the largest tiles that there is memory for; None if the whole picture fits."""
-        free = min(memory.available_memory(), self._memory or np.inf)
-        small = self.dtype == "int8" and height * width <= quantized_pipeline.LARGEST
-        each = INTEGERS_BYTES_PER_PIXEL if small else BYTES_PER_PIXEL[self.model]
-        if height * width * each <= free:
-            return None
-        side = int(np.sqrt(max(0, free - height * width * BYTES_KEPT) / each)) - 2 * self._painter.largest_margin
-        if side < SMALLEST_TILE:
-            needed = height * width * BYTES_KEPT + (SMALLEST_TILE + 2 * self._painter.largest_margin) ** 2 * each
-            raise ImageError("painting %dx%d with %s takes at least %d MB, and there are %d MB; make it smaller "
-                             "(max_side), or allow or free some memory (max_memory)"
-                             % (width, height, self.model, needed / 1e6, max(0, free) / 1e6))
-        return min(side // 16 * 16, LARGEST_TILE)
-
-    def reset(self):
-        """Forget the frames before, which ``smoothing`` holds on to: another video begins."""
+    def reset(self) -> None:
+        """Forget the last frames that ``smoothing`` refers to, because another video begins."""
         self._streams.clear()
 
-    def texture(self, width, height, seed=0, controls=Controls(passes=3)):
-        """A texture of the style out of nothing: noise, painted; the same ``seed`` gives the same again."""
+    def texture(self, width: int, height: int, seed: int = 0, controls: Controls = Controls(passes=3)) -> np.ndarray:
+        """A texture of the style, made by stylizing noise; the same ``seed`` gives the same texture."""
         noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
         return self.stylize(noise, controls)
 
-    def warm_up(self, width=64, height=64, controls=Controls()):
-        """Trace and run everything once, so that the first picture does not pay for it."""
+    def warm_up(self, width: int = 64, height: int = 64, controls: Controls = Controls()) -> None:
+        """Stylize a blank picture, so that the first real one does not have to wait for tracing."""
         self.stylize(np.zeros((height, width, 3), np.uint8), controls._replace(smoothing=0.0))
 
-    def _regions(self, rgb, controls, shares):
-        """The painter's regions: one for the whole picture, or one for each label of a mask."""
+    def _resolve(self, controls: Controls) -> Controls:
+        """`Controls.resolved`, remembered as long as a stream's frames come with the same object."""
+        if controls is not self._given:
+            self._resolved, self._given = controls.resolved(self.model), controls
+            self._tiles.clear()
+        return self._resolved
+
+    def _tile_side_of(self, stream: str, height: int, width: int) -> Optional[int]:
+        """`_tile_side`, remembered as long as neither the controls nor the size of the stream's frames change."""
+        size, side = self._tiles.get(stream, (None, None))
+        if size != (height, width):
+            side = self._tile_side(height, width)
+            self._tiles[stream] = (height, width), side
+        return side
+
+    def _tile_side(self, height: int, width: int) -> Optional[int]:
+        """The side of the largest tiles that the memory allows; None if the whole picture fits."""
+        spec, margin = MODELS[self.model], self._painter.largest_margin
+        free = min(memory.available_memory(), self._memory or np.inf)
+        quantized = self.precision == "int8" and height * width <= quantized_pipeline.LARGEST
+        bytes_per_pixel = spec.int8.bytes_per_pixel if quantized and spec.int8 else spec.bytes_per_pixel
+        if height * width * bytes_per_pixel <= free:
+            return None
+        for_tile = max(0, free - height * width * TILED_BYTES_PER_PIXEL)
+        side = int(np.sqrt(for_tile / bytes_per_pixel)) - 2 * margin
+        if side < MIN_TILE:
+            needed = height * width * TILED_BYTES_PER_PIXEL + (MIN_TILE + 2 * margin) ** 2 * bytes_per_pixel
+            raise ImageError("stylizing %dx%d with %s takes at least %d MB, but only %d MB are free; make the picture "
+                             "smaller (max_side), or allow or free more memory (max_memory)"
+                             % (width, height, self.model, needed / 1e6, max(0, free) / 1e6))
+        return min(side // 16 * 16, MAX_TILE)
+
+    def _adjust_colours(self, rgb: np.ndarray, painted: np.ndarray, controls: Controls) -> np.ndarray:
+        """``painted`` with the controls that change nothing but its colours."""
+        if controls.keep_colours == "luminance":
+            painted = colours.keep_luminance(rgb, painted)
+        if controls.saturation != 1.0:
+            painted = colours.saturate(painted, controls.saturation)
+        return painted
+
+    def _regions(self, rgb: np.ndarray, controls: Controls, coverage: Optional[np.ndarray]) -> List[Region]:
+        """The pipeline's regions: one for the whole picture, or one for each label of a mask."""
         if controls.method == "whiten":
             return [Region(None)]
-        if shares is None:
+        if coverage is None:
             mixture = self._mixture(self._clock())
             return [Region(blend([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
-        shares = np.moveaxis(images.pad(np.moveaxis(shares, 0, 2)), 2, 0)
-        regions = [Region(self._style(digest, rgb, controls), share)
-                   for digest, share in zip(self._order, shares[1:]) if share.any()]
-        return regions + [Region(None, shares[0])] if shares[0].any() else regions
+        coverage = np.moveaxis(images.pad(np.moveaxis(coverage, 0, 2)), 2, 0)
+        regions = [Region(self._style(digest, rgb, controls), region)
+                   for digest, region in zip(self._order, coverage[1:]) if region.any()]
+        return regions + [Region(None, coverage[0])] if coverage[0].any() else regions
 
-    def _steady(self, stream, controls, masked):
-        """The `Steady` of a video, which forgets the frame before if that was painted otherwise; None without
-        smoothing."""
+    def _smoother(self, stream: str, controls: Controls, masked: bool) -> Optional[Steady]:
+        """The stream's temporal smoother, reset if the last frame was stylized otherwise; None without smoothing."""
         if not controls.smoothing:
             self._streams.pop(stream, None)
             return None
-        known, steady = self._streams.get(stream) or (None, Steady(controls.smoothing))
-        if known != (controls, masked) or self._clock() < self._fade_start + self._fade:
-            steady.reset()
-        steady.smoothing = controls.smoothing
-        self._streams[stream] = (controls, masked), steady
-        return steady
+        before, smoother = self._streams.get(stream) or (None, Steady(controls.smoothing))
+        if before != (controls, masked) or self._clock() < self._fade_start + self._fade:
+            smoother.reset()
+        smoother.smoothing = controls.smoothing
+        self._streams[stream] = (controls, masked), smoother
+        return smoother
 
-    def _mixture(self, now):
-        """``{digest: weight}`` at this time: on the way from the mixture before to the one that was set."""
-        share = 1.0 if self._fade <= 0 else min(1.0, max(0.0, (now - self._fade_start) / self._fade))
-        if share >= 1.0:
+    def _mixture(self, now: float) -> Dict[bytes, float]:
+        """``{digest: weight}`` at this time: during a fade, between the mixture before and the current one."""
+        done = 1.0 if self._fade <= 0 else min(1.0, max(0.0, (now - self._fade_start) / self._fade))
+        if done >= 1.0:
             return dict(self._mix)
-        mixture = {digest: share * self._mix.get(digest, 0.0) + (1.0 - share) * self._mix_before.get(digest, 0.0)
+        mixture = {digest: done * self._mix.get(digest, 0.0) + (1.0 - done) * self._mix_before.get(digest, 0.0)
                    for digest in {**self._mix_before, **self._mix}}
         return {digest: weight for digest, weight in mixture.items() if weight > 0}
 
-    def _style(self, digest, content, controls):
-        """What the painter needs of a style for this content, from memory where it can be.
+    def _style(self, digest: bytes, content: np.ndarray, controls: Controls) -> Style:
+        """A style encoded for this content, from the cache if possible.
 
-        The style is seen at the content's own scale, so that its strokes keep their proportion to
-        the picture, but is never enlarged: that would only blur it.
+        The style is resized to the content's size, so that its strokes stay in proportion to the picture,
+        but never upscaled, which would only blur it.
         """
         rgb = images.middle(self._pictures[digest], controls.style_crop)
         height, width = rgb.shape[:2]
         longest = min(max(1, round(max(content.shape[:2]) * controls.style_scale)), max(height, width))
         swap_level = controls.swap_level if controls.swap else None
-        key = (digest, controls.style_crop, longest, swap_level)
+        key: Tuple[Any, ...] = (digest, controls.style_crop, longest, swap_level)
         if controls.keep_colours == "coral":
             mean, covariance = colours.colour_statistics(content)
             key += (mean.tobytes(), covariance.tobytes())
-        if key not in self._known:
+        if key not in self._style_cache:
             scaled = images.resize(rgb, *images.scaled_size(width, height, longest))
             if controls.keep_colours == "coral":
                 scaled = colours.coral(scaled, mean, covariance)
-            self._known[key] = self._painter.style_of(images.pad(scaled), swap_level,
-                                                      self._tile_side(*scaled.shape[:2]))
-        self._known.move_to_end(key)
-        while len(self._known) > CACHED:
-            self._known.popitem(last=False)
-        return self._known[key]
-
-
-def _shares(weights, count):
-    """The ``weights`` of ``count`` styles, equal when None, with the sum 1."""
-    try:
-        shares = np.asarray([1.0] * count if weights is None else weights, np.float64)
-        with np.errstate(over="ignore"):
-            total = shares.sum()
-    except (TypeError, ValueError):
-        total = None
-    if not total or not np.isfinite(total) or shares.shape != (count,) or shares.min() < 0:
-        raise OptionError("give each of the %d styles a weight, none negative, not all 0, not %s" % (count, weights))
-    return shares / total
+            self._style_cache[key] = self._painter.style_of(images.pad(scaled), swap_level,
+                                                            self._tile_side(*scaled.shape[:2]))
+        self._style_cache.move_to_end(key)
+        while len(self._style_cache) > MAX_CACHED_STYLES:
+            self._style_cache.popitem(last=False)
+        return self._style_cache[key]

@@ -3,6 +3,7 @@
 What is wrong with a command line must be found before TensorFlow's import, which takes seconds: `refuse`
 forbids it.  Only three of these runs are processes that import it; `call` is for those that share one import.
 """
+import inspect
 import os
 import re
 import signal
@@ -20,11 +21,13 @@ from PIL import Image
 
 from ros_style_transfer.cli import common, gallery, stylize
 from ros_style_transfer.cli import main as cli
-from ros_style_transfer.controls import DESCRIPTIONS
+from ros_style_transfer.controls import CONTROLS, SETTINGS
 from ros_style_transfer.media import images, video
 from ros_style_transfer.media.style_library import StyleLibrary
 
 RED, BLUE = (200, 40, 40), (30, 60, 190)
+# Five levels, and no precision that depends on how busy this machine is.
+CASCADE = ("--model", "cascade", "--precision", "float32")
 
 
 @pytest.fixture
@@ -127,14 +130,15 @@ def test_a_folder_is_painted_although_one_file_in_it_is_broken(paint, styles, tm
     clip_of(folder / "film.mp4", [scene], 10)
     (folder / "more.jpg").mkdir()
     (folder / ".hidden").write_text("")
-    process = paint("stylize", folder, "--style", "cubism", "--strength", "0.9", "--levels", "4,2,1", "-o", "new/out/")
+    process = paint("stylize", *CASCADE, folder, "--style", "cubism", "--strength", "0.9", "--levels", "4,2,1", "-o",
+                    "new/out/")
     assert process.returncode == 1 and process.stdout == ""
     said = lines_for_people(process)
     assert len(said) == 4, process.stderr
-    assert "left out of %s" % folder in said[0] and said[0].endswith(": film.mp4, more.jpg")
+    assert "skipped in %s" % folder in said[0] and said[0].endswith(": film.mp4, more.jpg")
     assert "cannot read the picture %s" % (folder / "b.png") in said[1]
     assert "the colour profile of %s" % (folder / "c d.png") in said[2]
-    assert "1 of 3 could not be painted" in said[3]
+    assert "1 of 3 failed" in said[3]
     assert "3/3" in process.stderr, "no progress"
     out = str(tmp_path / "elsewhere" / "new" / "out")  # a relative -o counts from where the user stands
     assert sorted(os.listdir(out)) == ["A.png", "c d.png"]
@@ -147,8 +151,8 @@ def test_a_folder_is_painted_although_one_file_in_it_is_broken(paint, styles, tm
 def test_a_video_becomes_a_video(paint, tmp_path):
     shades = [np.clip(draw_scene(98, 64) * (0.2 + 0.06 * n), 0, 255).astype(np.uint8) for n in range(12)]
     clip = clip_of(tmp_path / "CLIP.MP4", shades, 12.5)
-    process = paint("stylize", clip, "--style", "mosaic", "--strength", "0.4", "--levels", "2,1", "--smoothing", "0.4",
-                    "--frames", "9", "-o", "painted.avi")
+    process = paint("stylize", *CASCADE, clip, "--style", "mosaic", "--strength", "0.4", "--levels", "2,1",
+                    "--smoothing", "0.4", "--frames", "9", "-o", "painted.avi")
     assert_done(process)
     assert "painted.avi" in process.stderr and "9/9" in process.stderr
     painted, fps = frames_of(tmp_path / "elsewhere" / "painted.avi")
@@ -162,7 +166,8 @@ def test_ctrl_c_leaves_a_shorter_video(tmp_path):
     clip = clip_of(tmp_path / "clip.avi", [draw_scene(48, 32)] * 2000, 25)
     with open(str(tmp_path / "stderr"), "w+b") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ros_style_transfer", "stylize", clip, "--style", "mosaic", "-o", "out.mp4"],
+            [sys.executable, "-m", "ros_style_transfer", "stylize", *CASCADE, clip, "--style", "mosaic", "-o",
+             "out.mp4"],
             cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=REPOSITORY), stdout=subprocess.PIPE, stderr=stderr,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job in the background ignores it
         deadline = time.monotonic() + 120
@@ -176,7 +181,7 @@ def test_ctrl_c_leaves_a_shorter_video(tmp_path):
     assert stdout == b"" and "Traceback" not in said
     painted, fps = frames_of(tmp_path / "out.mp4")
     assert 1 <= len(painted) < 2000 and fps == 25
-    assert "stopped; out.mp4 holds the %d frames" % len(painted) in said
+    assert "stopped; out.mp4 contains the first %d frames" % len(painted) in said
     assert not [name for name in os.listdir(str(tmp_path)) if "partial" in name]
 
 
@@ -195,14 +200,14 @@ def test_size_concat_and_alpha(call, tmp_path):
     flat("red.png", RED, 30, 60)
     flat("blue.png", BLUE, 60, 60)
     style = ("--style", "red.png", "blue.png", "--levels", "2,1", "--size", "60")
-    assert_done(call("stylize", "cut.png", *style, "--concat", "-o", "beside.png"))
+    assert_done(call("stylize", *CASCADE, "cut.png", *style, "--concat", "-o", "beside.png"))
     rgb, kept = images.read_with_alpha("beside.png")
     # Two styles in a column as high as the result: 30x60 above 60x60, both w wide, give 2w + w = 40.
     assert rgb.shape == (40, 13 + 60, 3)
     assert distance(rgb[:25, :13], RED) < 2 and distance(rgb[28:, :13], BLUE) < 2
     assert (kept[:, :13] == 255).all(), "the styles are opaque"
     assert (kept[:, 13:30] == 0).all() and (kept[:, 36:] == 255).all()
-    assert_done(call("stylize", "cut.png", *style, "-o", "new/white.JPG"))
+    assert_done(call("stylize", *CASCADE, "cut.png", *style, "-o", "new/white.JPG"))
     rgb, kept = images.read_with_alpha("new/white.JPG")
     assert rgb.shape == (40, 60, 3) and kept is None
     assert rgb[:, :16].min() > 240 and rgb[:, 24:].mean() < 200
@@ -213,7 +218,8 @@ def test_a_turned_photograph_comes_out_upright_and_keeps_its_colours(call):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise
     Image.fromarray(np.rot90(scene)).save("turned.jpg", exif=exif, quality=95)
-    assert_done(call("stylize", "turned.jpg", "--style", "mosaic", "--keep-colours", "luminance", "-o", "out.png"))
+    assert_done(call("stylize", *CASCADE, "turned.jpg", "--style", "mosaic", "--keep-colours", "luminance", "-o",
+                     "out.png"))
     painted = images.read("out.png")
     assert painted.shape == scene.shape
     inside = painted[(painted.min(-1) > 0) & (painted.max(-1) < 255)]  # clipping changes chroma
@@ -226,15 +232,15 @@ def test_a_turned_photograph_comes_out_upright_and_keeps_its_colours(call):
 def test_a_picture_that_is_too_large_for_the_allowed_memory_is_the_same_picture(paint, tmp_path):
     images.write(str(tmp_path / "large.png"), draw_scene(2400, 1600))
     whole, tiled = str(tmp_path / "whole.png"), str(tmp_path / "tiled.png")
+    arguments = ("stylize", str(tmp_path / "large.png"), "--style", "mosaic", "--model", "lite", "--precision",
+                 "float32")
     for output, limit in ((whole, []), (tiled, ["--max-memory", "850"])):
-        process = paint("stylize", str(tmp_path / "large.png"), "--style", "mosaic", "--model", "lite", "-o", output,
-                        *limit)
+        process = paint(*arguments, "-o", output, *limit)
         assert process.returncode == 0, process.stderr
     apart = np.float64(images.read(whole)) - images.read(tiled)
     assert apart.any() and 10 * np.log10(255**2 / np.mean(apart**2)) > 50, "painted in tiles, and no seam is seen"
-    refused = paint("stylize", str(tmp_path / "large.png"), "--style", "mosaic", "--model", "lite", "-o",
-                    str(tmp_path / "none.png"), "--max-memory", "300")
-    assert refused.returncode == 1 and "painting 2400x1600 with lite takes at least" in refused.stderr
+    refused = paint(*arguments, "-o", str(tmp_path / "none.png"), "--max-memory", "300")
+    assert refused.returncode == 1 and "stylizing 2400x1600 with lite takes at least" in refused.stderr
 
 
 def test_a_mask_says_which_style_paints_where(call):
@@ -243,11 +249,11 @@ def test_a_mask_says_which_style_paints_where(call):
     labels = np.zeros((160, 240), np.uint8)
     labels[:, 80:160], labels[:, 160:] = 2, 1
     Image.fromarray(labels).save("labels.png")
-    arguments = ("stylize", "scene.png", "--mask", "labels.png", "--feather", "0", "-o", "out.png")
+    arguments = ("stylize", *CASCADE, "scene.png", "--mask", "labels.png", "--feather", "0", "-o", "out.png")
     process = call(*arguments, "--style", flat("red.png", RED), flat("blue.png", BLUE), "chalk")
     assert_done(process)
     assert lines_for_people(process) == [
-        "ros_style_transfer: the mask labels.png has no label 3: nothing is painted like chalk"]
+        "ros_style_transfer: the mask labels.png has no label 3, so the style chalk is not used"]
     painted = images.read("out.png")
     assert np.array_equal(painted[:, :40], scene[:, :40]), "label 0 was touched"
     for part, colour in ((painted[:, 44:76], BLUE), (painted[:, 84:], RED)):
@@ -256,8 +262,8 @@ def test_a_mask_says_which_style_paints_where(call):
 
 def test_weights_share_out_the_styles(call):
     images.write("scene.png", draw_scene(96, 64))
-    assert_done(call("stylize", "scene.png", "--style", flat("red.png", RED), flat("blue.png", BLUE),
-                     "--weights", "3", "1", "-o", "out.png"))
+    assert_done(call("stylize", *CASCADE, "scene.png", "--style", flat("red.png", RED), flat("blue.png", BLUE),
+                     "--style-weights", "3", "1", "-o", "out.png"))
     mixed = 0.75 * np.array(RED) + 0.25 * np.array(BLUE)
     assert distance(images.read("out.png"), mixed) < 30
 
@@ -266,7 +272,7 @@ def test_a_seed_gives_the_same_texture_again(call):
     drawn = os.path.splitext(os.path.basename(common.find_styles(["random"], 7)[0]))[0]
     for name, style, seed in (("a.png", "random", 7), ("b.png", drawn, 7), ("c.png", drawn, 8)):
         process = call("stylize", "--texture", "48x32", "--style", style, "--seed", seed, "--style-crop", "0.5",
-                       "--model", "live", "-o", name)
+                       "--model", "live", "--precision", "float32", "-o", name)
         assert_done(process)
         told = ["ros_style_transfer: styles: " + drawn] if style == "random" else []
         assert lines_for_people(process) == told
@@ -303,7 +309,7 @@ def test_pairs_of_a_csv_are_painted_at_512(call, tmp_path, monkeypatch):
     sizes, set_styles = [], Stylizer.set_styles
     monkeypatch.setattr(Stylizer, "set_styles", lambda self, pictures, *rest: (
         sizes.append(pictures[0].shape[:2]), set_styles(self, pictures, *rest)))
-    assert_done(call("stylize", table, "--levels", "1", "-o", "out"))
+    assert_done(call("stylize", *CASCADE, table, "--levels", "1", "-o", "out"))
     assert sizes == [(512, 512)] * 2, "both pictures of a pair are scaled"
     assert sorted(os.listdir("out")) == ["00.png", "01.png"]
     for name, size, colour in (("00.png", (512, 205), RED), ("01.png", (256, 512), BLUE)):
@@ -314,7 +320,7 @@ def test_pairs_of_a_csv_are_painted_at_512(call, tmp_path, monkeypatch):
 
 def test_the_styles_of_a_video_come_in_turn(call):
     clip = clip_of("clip.mp4", [draw_scene(64, 48)] * 24, 10)
-    assert_done(call("stylize", clip, "--style", flat("red.png", RED), flat("blue.png", BLUE), "--cycle", "1",
+    assert_done(call("stylize", *CASCADE, clip, "--style", flat("red.png", RED), flat("blue.png", BLUE), "--cycle", "1",
                      "--fade", "0.4", "--size", "32", "--concat", "--levels", "3,1", "-o", "out/"))
     painted, fps = frames_of(os.path.join("out", "clip.mp4"))
     assert len(painted) == 24 and fps == 10 and painted[0].shape == (24, 32 + 12, 3)
@@ -342,7 +348,8 @@ def test_a_webcams_video_lasts_as_long_as_it_was_watched(call, monkeypatch):
     monkeypatch.setattr(video, "Reader", lambda source, real=video.Reader: Webcam() if source == "0" else real(source))
     with mock.patch.object(stylize, "time") as clock:
         clock.monotonic.side_effect = [100 + 0.25 * n for n in range(20)]  # four frames a second are painted
-        assert_done(call("stylize", "0", "--style", "mosaic", "--levels", "1", "--frames", "5", "-o", "cam.avi"))
+        assert_done(call("stylize", *CASCADE, "0", "--style", "mosaic", "--levels", "1", "--frames", "5", "-o",
+                         "cam.avi"))
     painted, fps = frames_of("cam.avi")
     assert fps == 8 and len(painted) == 10
 
@@ -357,10 +364,11 @@ def test_a_video_that_breaks_off_is_named(call):
     clip = clip_of("clip.avi", [draw_scene(96, 64, seed) for seed in range(20)], 10)
     with open(clip, "r+b") as file:
         file.truncate(os.path.getsize(clip) // 2)
-    process = call("stylize", clip, "--style", "mosaic", "--levels", "1", "-o", "out.mp4")
+    process = call("stylize", *CASCADE, clip, "--style", "mosaic", "--levels", "1", "-o", "out.mp4")
     painted, _ = frames_of("out.mp4")
     assert 5 < len(painted) < 15
-    assert lines_for_people(process) == ["ros_style_transfer: clip.avi breaks off after %d of 20 frames" % len(painted)]
+    assert lines_for_people(process) == [
+        "ros_style_transfer: clip.avi ends early, after %d of 20 frames" % len(painted)]
 
 
 # The gallery
@@ -371,12 +379,12 @@ def test_the_gallery_is_one_sheet(call, monkeypatch):
     images.write("scene.png", draw_scene(96, 72))
     shown = []
     monkeypatch.setattr(gallery, "sheet", lambda tiles, draw=gallery.sheet: shown.extend(tiles) or draw(tiles))
-    process = call("gallery", "scene.png", "--style", flat("red.png", RED), "-o", "sheets/sheet.png")
+    process = call("gallery", *CASCADE, "scene.png", "--style", flat("red.png", RED), "-o", "sheets/sheet.png")
     assert_done(process)
     captions = [caption for caption, _ in shown]
     assert captions[:3] == ["content", "style A", "style B"] and len(set(captions)) == len(captions)
     told = " ".join(captions)
-    assert all(name in told for name in set(DESCRIPTIONS) - {"swap_level", "swap_patch", "feather", "smoothing"})
+    assert all(name in told for name in set(CONTROLS) - {"swap_level", "swap_patch", "feather", "smoothing"})
     assert all(word in told for word in ("weights", "mask", "texture"))
     rows = -(-len(shown) // gallery.COLUMNS)
     sheet = images.read("sheets/sheet.png")
@@ -418,13 +426,13 @@ def test_help_names_every_option(paint):
     process = paint("stylize", "--help")
     assert process.returncode == 0 and process.stderr == ""
     assert "stylize CONTENT ... --style S ... -o OUT" in process.stdout, "CONTENT after --style would be a style"
-    options = ["--" + name.replace("_", "-") for name in DESCRIPTIONS]
-    for option in options + ["CONTENT", "--output", "--style", "--weights", "--texture", "--seed", "--mask", "--size",
-                             "--concat", "--cycle", "--fade", "--frames", "--model", "--dtype", "--weights-dir",
-                             "--max-memory"]:
+    options = ["--" + name.replace("_", "-") for name in CONTROLS]
+    for option in options + ["CONTENT", "--output", "--style", "--style-weights", "--texture", "--seed", "--mask",
+                             "--size", "--concat", "--cycle", "--fade", "--frames", "--model", "--precision",
+                             "--weights-dir", "--max-memory"]:
         assert re.search(r"(^|\s)%s\b" % option, process.stdout), option
     told = " ".join(process.stdout.split())
-    assert all(" ".join(about.split()) in told for _, about in DESCRIPTIONS.values())
+    assert all(" ".join(control.help.split()) in told for control in CONTROLS.values())
 
 
 # What is refused
@@ -457,7 +465,7 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("", ["COMMAND"]),
     ("stylize a.png --style mosaic", ["-o/--output"]),
     ("stylize a.png --style mosaic -o o.png --size big", ["--size", "'big'"]),
-    ("stylize a.png --style mosaic -o o.png --weights 0.7,0.3", ["--weights", "'0.7,0.3'"]),
+    ("stylize a.png --style mosaic -o o.png --style-weights 0.7,0.3", ["--style-weights", "'0.7,0.3'"]),
     ("stylize a.png --style mosaic -o o.png --paint", ["--paint"]),
     # Which pictures and styles
     ("stylize --style mosaic a.png -o o.png", ["CONTENT goes before --style"]),
@@ -477,12 +485,12 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("stylize a.png -o o --style mosaic", ["o: the name must end in one of .jpg"]),
     ("stylize a.png -o o.mp4 --style mosaic", ["o.mp4: the name must end in one of .jpg"]),
     ("stylize clip.mp4 -o o.png --style mosaic", ["o.png: a video's name must end in one of .mp4"]),
-    ("stylize a.png b.jpg -o o.png --style mosaic", ["needs a folder", "o.png"]),
-    ("stylize folder -o o.png --style mosaic", ["needs a folder", "o.png"]),
-    ("stylize pairs.csv -o o.png", ["needs a folder", "o.png"]),
-    ("stylize folder -o a.png --style mosaic", ["needs a folder", "a.png"]),
-    ("stylize folder -o pairs.csv --style mosaic", ["pairs.csv is no folder"]),
-    ("stylize a.png -o b.jpg/o.png --style mosaic", ["b.jpg/o.png", "no folder"]),
+    ("stylize a.png b.jpg -o o.png --style mosaic", ["need a folder", "o.png"]),
+    ("stylize folder -o o.png --style mosaic", ["need a folder", "o.png"]),
+    ("stylize pairs.csv -o o.png", ["need a folder", "o.png"]),
+    ("stylize folder -o a.png --style mosaic", ["need a folder", "a.png"]),
+    ("stylize folder -o pairs.csv --style mosaic", ["pairs.csv is not a folder"]),
+    ("stylize a.png -o b.jpg/o.png --style mosaic", ["b.jpg/o.png", "not a folder"]),
     ("stylize --texture 8x8 -o taken.png --style mosaic", ["taken.png: it is a folder"]),
     ("stylize a.png -o a.png --style mosaic", ["overwrite", "a.png"]),
     ("stylize a.png -o . --style mosaic", ["overwrite", "a.png"]),
@@ -494,7 +502,7 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("stylize pairs.csv a.png -o out", [".csv", "CONTENT"]),
     ("stylize a.png pairs.csv -o out", [".csv", "CONTENT"]),
     ("stylize pairs.csv -o out --style mosaic cubism", ["--style", ".csv"]),
-    ("stylize pairs.csv -o out --weights 1", ["--weights", ".csv"]),
+    ("stylize pairs.csv -o out --style-weights 1", ["--style-weights", ".csv"]),
     ("stylize pairs.csv -o out --texture 8x8", ["--texture", ".csv"]),
     ("stylize pairs.csv -o out --seed 1", ["--seed"]),
     ("stylize gone.csv -o out", ["no such picture", "gone.jpg"]),
@@ -516,7 +524,7 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --cycle 1.2", ["--cycle 1.2", "clip.mp4", "1.2 seconds"]),
     ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --cycle 1 --frames 9", ["--cycle 1", "0.9 seconds"]),
     ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --cycle 1 --fade 2", ["--fade", "2"]),
-    ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --cycle 1 --weights 1 1", ["--weights", "--cycle"]),
+    ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --cycle 1 --style-weights 1 1", ["--style-weights", "--cycle"]),
     ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --cycle 1 --mask mask.png", ["--mask", "--cycle"]),
     ("stylize clip.mp4 a.png -o out --style mosaic cubism --cycle 1", ["--cycle", "pictures"]),
     ("stylize clip.mp4 -o o.mp4 --style mosaic cubism --fade 1", ["--fade needs --cycle"]),
@@ -526,34 +534,35 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("stylize a.png -o o.png --style mosaic --smoothing 0.5", ["--smoothing", "videos"]),
     ("stylize a.png -o o.png --style mosaic --frames 5", ["--frames", "videos"]),
     # Several styles, masks
-    ("stylize a.png -o o.png --style mosaic --weights 1", ["--weights needs several styles"]),
-    ("stylize a.png -o o.png --style mosaic cubism --weights 1", ["1 weights for 2 styles"]),
-    ("stylize a.png -o o.png --style mosaic cubism --weights 1 -1", ["weights", "-1"]),
-    ("stylize a.png -o o.png --style mosaic cubism --weights 1 1 --mask mask.png", ["--weights", "--mask"]),
+    ("stylize a.png -o o.png --style mosaic --style-weights 1", ["--style-weights needs several styles"]),
+    ("stylize a.png -o o.png --style mosaic cubism --style-weights 1", ["1 weights for 2 styles"]),
+    ("stylize a.png -o o.png --style mosaic cubism --style-weights 1 -1", ["weights", "-1"]),
+    ("stylize a.png -o o.png --style mosaic cubism --style-weights 1 1 --mask mask.png", ["weights", "mask"]),
     ("stylize a.png -o o.png --style mosaic --mask gone.png", ["no such mask: gone.png"]),
     ("stylize a.png -o o.png --style mosaic --mask b.jpg", ["the mask b.jpg must be grey"]),
     ("stylize a.png -o o.png --style mosaic --mask mask.png", ["the mask holds the label 2"]),
     ("stylize a.png -o o.png --style mosaic --feather 2", ["--feather", "--mask"]),
     # Controls
-    ("stylize a.png -o o.png --style mosaic --levels 9", ["9", "5,4,3,2,1"]),
+    ("stylize a.png -o o.png --style mosaic --model cascade --levels 9", ["9", "5,4,3,2,1"]),
     ("stylize a.png -o o.png --style mosaic --levels one", ["'one'"]),
     ("stylize a.png -o o.png --style mosaic --strength 1.5", ["strength", "0 to 1", "1.5"]),
     ("stylize a.png -o o.png --style mosaic --strength much", ["strength", "'much'"]),
-    ("stylize a.png -o o.png --style mosaic --levels 2,1 --level-strength 4:0.5", ["--level-strength", "4", "2,1"]),
+    ("stylize a.png -o o.png --style mosaic --model cascade --levels 2,1 --level-strength 4:0.5",
+     ["--level-strength", "4", "2,1"]),
     ("stylize a.png -o o.png --style mosaic --swap-patch 5", ["--swap-patch needs --swap"]),
-    ("stylize a.png -o o.png --style mosaic --swap 0 --swap-level 4", ["--swap-level needs --swap"]),
+    ("stylize a.png -o o.png --style mosaic --swap 0 --swap-level 3", ["--swap-level needs --swap"]),
     ("stylize a.png -o o.png --style mosaic --swap-stride 2", ["--swap-stride needs --swap"]),
     ("stylize a.png -o o.png --style mosaic --seed 1", ["--seed", "--texture", "random"]),
     ("stylize a.png -o o.png --style mosaic --size 15", ["--size", "15", "16"]),
-    ("stylize a.png -o o.png --style mosaic --dtype int4", ["'int4'", "bfloat16"]),
-    ("stylize a.png -o o.png --style mosaic --model cascade --dtype int8", ["int8", "live and lite"]),
-    ("benchmark live --model cascade --dtype int8", ["int8", "live and lite"]),
-    ("export -o empty --dtype int8", ["precision", "float16"]),
+    ("stylize a.png -o o.png --style mosaic --precision int4", ["'int4'", "bfloat16"]),
+    ("stylize a.png -o o.png --style mosaic --model cascade --precision int8", ["int8", "live and lite"]),
+    ("benchmark live --model cascade --precision int8", ["int8", "live and lite"]),
+    ("export -o empty --precision int8", ["precision", "float16"]),
     ("stylize a.png -o o.png --style mosaic --model gatys", ["'gatys'", "cascade"]),
     ("stylize a.png -o o.png --style mosaic --max-memory -1", ["--max-memory", "-1"]),
     ("gallery a.png -o o.png --max-memory nan", ["--max-memory", "nan"]),
     ("export -o empty --model gatys", ["'gatys'", "lite"]),
-    ("export -o empty --dtype auto", ["precision", "float16"]),
+    ("export -o empty --precision auto", ["precision", "float16"]),
     ("benchmark live --model gatys", ["'gatys'", "lite"]),
     ("benchmark image --side 8", ["side", "32"]),
     ("stylize a.png -o o.png --style mosaic --weights-dir folder", ["folder/manifest.json"]),
@@ -582,3 +591,34 @@ def test_a_table_without_pairs_is_named(refuse, tmp_path, text, culprit):
     if text is not None:
         (tmp_path / "pairs.csv").write_bytes(text)
     refuse("stylize pairs.csv -o out", "pairs.csv", culprit)
+
+
+# Other names of options
+
+
+def test_old_names_of_options_work_with_a_notice(call, files):
+    process = call("stylize", "a.png", "--style", "mosaic", "woodcut", "--model", "lite", "--dtype=float32",
+                   "--weights", "3", "1", "--keep-colors", "luminance", "-o", "old.png")
+    assert_done(process)
+    assert lines_for_people(process) == ["ros_style_transfer: --dtype is deprecated; use --precision",
+                                         "ros_style_transfer: --weights is deprecated; use --style-weights"]
+    process = call("stylize", "a.png", "--style", "mosaic", "woodcut", "--model", "lite", "--precision", "float32",
+                   "--style-weights", "3", "1", "--keep-colours", "luminance", "-o", "new.png")
+    assert_done(process)
+    assert lines_for_people(process) == []
+    assert np.array_equal(images.read("old.png"), images.read("new.png"))
+
+
+def test_every_program_starts_from_the_same_model_and_precision():
+    parser = cli.parser()
+    arguments = [parser.parse_args(words.split()) for words in (
+        "stylize a.png -o o.png", "gallery a.png -o o.png", "benchmark ros")]
+    assert [(args.model, args.precision) for args in arguments] == [
+        ("live", "auto"), ("live", "auto"), (["live"], ["auto"])]
+    exported = parser.parse_args(["export", "-o", "out"])
+    assert (exported.model, exported.precision) == ("live", "float32")  # `auto` would measure the wrong machine
+    from ros_style_transfer.stylizer import Stylizer
+
+    defaults = inspect.signature(Stylizer).parameters
+    assert {name: defaults[name].default for name in SETTINGS if name != "weights_dir"} == {
+        name: setting.default for name, setting in SETTINGS.items() if name != "weights_dir"}

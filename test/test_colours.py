@@ -117,3 +117,25 @@ def test_coral_towards_one_colour_is_nearly_that():
 def test_coral_of_a_single_pixel_is_the_mean():
     recoloured = colours.coral(np.uint8([[[9, 8, 7]]]), *colours.colour_statistics(np.uint8([[[10, 200, 60]]])))
     assert np.abs(recoloured[0, 0].astype(int) - (10, 200, 60)).max() <= 2
+
+
+@pytest.mark.parametrize("saturation", [0.0, 0.4, 1.0, 1.7, 2.0])
+def test_saturation_scales_chroma_around_luma(saturation):
+    painted = draw_scene(60, 40, 4)
+    found = colours.saturate(painted, saturation)
+    luma = lightness(painted)[..., None]
+    expected = np.clip(luma + saturation * (painted.astype(float) - luma), 0, 255)
+    assert found.shape == painted.shape and found.dtype == np.uint8
+    assert np.abs(found - expected).max() < 0.75  # rounded to whole levels, by factors of ten bits
+    if saturation == 1.0:
+        assert np.array_equal(found, painted)
+
+
+def test_saturation_keeps_the_lightness_where_nothing_is_clipped():
+    painted = muted(1)
+    for saturation in (0.0, 0.5, 2.0):
+        found = colours.saturate(painted, saturation)
+        assert np.abs(lightness(found) - lightness(painted)).max() < 1
+        assert np.abs(chroma(found) - saturation * chroma(painted)).max() < 1.5
+    grey = colours.saturate(painted, 0.0)
+    assert np.ptp(grey.astype(int), axis=-1).max() <= 1

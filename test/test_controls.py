@@ -33,7 +33,7 @@ def clock():
 
 @pytest.fixture(scope="module")
 def stylizer(clock):
-    return Stylizer("cascade", clock=clock)
+    return Stylizer("cascade", "float32", clock=clock)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def live(tmp_path_factory):
     """The live model with weights that have learned nothing: none of its controls cares."""
     folder = str(tmp_path_factory.mktemp("weights"))
     weights.save("live", random_arrays(), folder, backbone="vgg16", widths=list(WIDTHS), ridge=0.01)
-    return Stylizer("live", weights_dir=folder)
+    return Stylizer("live", "float32", weights_dir=folder)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_every_method_brings_the_styles_colours(stylizer, styles, picture, metho
 
 
 def test_whitening_needs_no_style_and_does_not_look_at_one(stylizer, style_a, style_b, picture):
-    whitened = Stylizer().stylize(picture, Controls(method="whiten"))
+    whitened = Stylizer("cascade", "float32").stylize(picture, Controls(method="whiten"))
     for style in (style_a, style_b):
         assert np.array_equal(paint(stylizer, style, picture, method="whiten"), whitened)
     assert difference(whitened, picture) > 5
@@ -247,7 +247,7 @@ def test_texture_is_the_same_in_another_process(stylizer, style_a, run):
         import hashlib
         from ros_style_transfer.media.style_library import StyleLibrary
         from ros_style_transfer.stylizer import Stylizer
-        stylizer = Stylizer("cascade")
+        stylizer = Stylizer("cascade", "float32")
         stylizer.set_style(StyleLibrary().read("mosaic"))
         print(hashlib.sha256(stylizer.texture(96, 64, seed=11)).hexdigest())
         """)
@@ -369,9 +369,36 @@ def test_wrong_masks_are_refused_in_one_sentence(stylizer, style_a, style_b, pic
 
 
 def test_mask_with_a_method_without_style_is_refused(stylizer, style_a, picture):
-    with pytest.raises(OptionError, match="whiten takes no style.*mask") as error:
+    with pytest.raises(OptionError, match="a mask has no effect with method whiten, which uses no style") as error:
         paint(stylizer, style_a, picture, halves(0, 1), method="whiten")
     assert "\n" not in str(error.value)
+
+
+# Saturation
+
+
+def test_saturation_changes_the_painted_colours_and_nothing_else(stylizer, style_a, picture):
+    as_painted = paint(stylizer, style_a, picture)
+    assert np.array_equal(paint(stylizer, style_a, picture, saturation=1.0), as_painted)
+    grey = paint(stylizer, style_a, picture, saturation=0.0)
+    assert np.ptp(grey.astype(int), axis=-1).max() <= 1
+    assert np.abs(lightness(grey) - lightness(as_painted)).max() < 1
+    spread = [np.abs(rgb - lightness(rgb)[..., None]).mean() for rgb in (
+        paint(stylizer, style_a, picture, saturation=value) for value in (0.0, 0.5, 1.0, 1.5))]
+    assert spread == sorted(spread) and spread[1] < 0.6 * spread[2] < 0.9 * spread[3]
+    assert np.array_equal(paint(stylizer, style_a, picture, saturation=0.0, strength=0), picture), "nothing is painted"
+
+
+def test_saturation_leaves_what_a_mask_leaves_unpainted_alone(stylizer, style_a, picture):
+    painted = paint(stylizer, style_a, picture, halves(0, 1), saturation=0.0, feather=0.0)
+    assert np.array_equal(painted[:, :48], picture[:, :48])
+    assert np.ptp(painted[:, 48:].astype(int), axis=-1).max() <= 1
+
+
+def test_saturation_comes_after_the_contents_colours_were_kept(stylizer, style_a, picture):
+    kept = paint(stylizer, style_a, picture, keep_colours="luminance")
+    expected = colours.saturate(kept, 0.4)
+    assert np.array_equal(paint(stylizer, style_a, picture, keep_colours="luminance", saturation=0.4), expected)
 
 
 # Several styles
@@ -417,7 +444,7 @@ def test_order_of_the_mixed_styles_does_not_matter(stylizer, styles, picture):
     [1e308, 1e308], {"a": 1}], ids=repr)
 def test_wrong_weights_are_refused_and_leave_the_style(stylizer, style_a, style_b, picture, given):
     before = paint(stylizer, style_a, picture)
-    with pytest.raises(OptionError, match="each of the 2 styles a weight") as error:
+    with pytest.raises(OptionError, match="weights") as error:
         stylizer.set_styles([style_a, style_b], given)
     assert str(given) in str(error.value) and "\n" not in str(error.value)
     assert np.array_equal(stylizer.stylize(picture), before)
@@ -502,7 +529,7 @@ def test_style_that_is_set_within_a_fade_without_one_is_there_at_once(stylizer, 
 
 def test_first_style_of_all_fades_from_nothing(clock, style_a, picture):
     clock.now = 0.0
-    fresh = Stylizer(clock=clock)
+    fresh = Stylizer("cascade", "float32", clock=clock)
     fresh.set_style(style_a, fade=5.0)
     at_once = fresh.stylize(picture)
     assert np.array_equal(at(fresh, clock, 10.0, picture), at_once)
@@ -532,6 +559,7 @@ EVERY_CONTROL = [
     {"method": "ot"}, {"method": "adain"}, {"method": "whiten"}, {"swap": 0.7, "swap_patch": 1},
     {"swap": 1.0, "swap_patch": 1, "swap_stride": 2}, {"keep_colours": "luminance"},
     {"keep_colours": "coral"}, {"style_scale": 0.1}, {"style_scale": 4.0}, {"style_crop": 0.05}, {"smoothing": 0.5},
+    {"saturation": 0.0}, {"saturation": 2.0},
     {"swap": 0.5, "swap_patch": 1, "keep_colours": "coral", "passes": 2, "style_scale": 0.5, "style_crop": 0.7}]
 PICTURES = [draw_scene(1, 1), draw_scene(20, 7), draw_scene(53, 37), np.zeros((21, 33, 3), np.uint8),
             np.full((40, 32, 3), 255, np.uint8)]
@@ -584,7 +612,7 @@ def test_live_model_paints_its_levels_at_once(live, style_a, picture, levels):
 
 
 @pytest.mark.parametrize("controls, words", [
-    ({"levels": (5,)}, "3,2,1,0 (model live)"), ({"levels": (1, 2)}, "falling order"),
+    ({"levels": (5,)}, "3,2,1,0 (model live)"), ({"levels": (1, 2)}, "descending order"),
     ({"swap": 1.0, "swap_level": 5}, "3,2 (model live)"), ({"level_strength": {5: 0.5}}, "model live has 3,2,1,0")])
 def test_live_model_has_levels_of_its_own(live, style_a, picture, controls, words):
     with pytest.raises(OptionError) as error:
@@ -598,7 +626,7 @@ def test_live_models_own_method_is_the_transport(live, style_a, picture):
 
 
 def test_smoothing_leaves_what_a_mask_leaves_unpainted_alone():
-    stylizer = Stylizer("cascade")
+    stylizer = Stylizer("cascade", "float32")
     rng = np.random.default_rng(3)
     stylizer.set_style(rng.integers(0, 256, (96, 96, 3), np.uint8))
     mask = np.zeros((64, 96), np.uint8)
@@ -611,7 +639,7 @@ def test_smoothing_leaves_what_a_mask_leaves_unpainted_alone():
 
 def test_smoothing_never_hides_a_fade_or_a_change_of_controls():
     now = [0.0]
-    steadied, plain = (Stylizer("cascade", clock=lambda: now[0]) for _ in range(2))
+    steadied, plain = (Stylizer("cascade", "float32", clock=lambda: now[0]) for _ in range(2))
     rng = np.random.default_rng(4)
     first, second = rng.integers(0, 256, (2, 96, 96, 3), np.uint8) // np.uint8([2])
     scene = rng.integers(0, 256, (64, 96, 3), np.uint8)

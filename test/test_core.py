@@ -20,9 +20,10 @@ LAYERS = {
     "__main__": ("environment", "cli.main"),
     "errors": (),
     "environment": (),
-    "controls": ("errors",),
+    "controls": ("errors", "models.registry"),
     "media": ("errors",),
     "models": ("errors", "controls", "media"),
+    "models.registry": (),
     "transfer": ("errors", "controls", "media", "models"),
     "render": ("errors", "controls", "media", "models", "transfer.tiles", "transfer.masks", "transfer.colours"),
     "stylizer": ("errors", "controls", "media", "models", "transfer"),
@@ -31,7 +32,8 @@ LAYERS = {
     "cli.benchmark": (*CORE, "benchmark"),
     "benchmark": CORE,
     "training": CORE,
-    "ros": (*ROOT, "models.weights", "transfer.masks", "stylizer", "streaming", "render.queue", "render.options"),
+    "ros": (*ROOT, "models.registry", "models.weights", "transfer.masks", "stylizer", "streaming", "render.queue",
+            "render.options"),
     "ros.bags": (*ROOT, "models.weights", "stylizer", "cli.common"),
     "ros.benchmark": (*ROOT, "benchmark", "cli.common"),
 }
@@ -182,7 +184,7 @@ def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
                         "from ros_style_transfer import controls\n"
                         "from ros_style_transfer.cli import main\n"
                         "from ros_style_transfer.media import images, memory, style_library, video\n"
-                        "from ros_style_transfer.models import canvas, shapes, weights\n"
+                        "from ros_style_transfer.models import canvas, network, registry, shapes, weights\n"
                         "from ros_style_transfer.render import options, queue\n"
                         "from ros_style_transfer.streaming import frame_slots, stream_stats\n"
                         "from ros_style_transfer.transfer import colours, masks\n"

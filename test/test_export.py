@@ -37,7 +37,7 @@ def test_a_stranger_paints_the_same_picture(tmp_path, styles, model, strength):
                     str(tmp_path / "painted.npy")], check=True, cwd=tmp_path,
                    env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"})
     painted = np.load(tmp_path / "painted.npy")
-    stylizer = Stylizer(model)
+    stylizer = Stylizer(model, "float32")
     stylizer.set_style(style)
     expected = stylizer.stylize(content, Controls(strength=strength, style_scale=4.0))
     assert painted.shape == content.shape and painted.dtype == np.float32

@@ -22,7 +22,7 @@ MODELS = ("live", "lite")
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request, styles):
     """A model in integers and in floats, with a style."""
-    both = [Stylizer(request.param, dtype) for dtype in ("int8", "float32")]
+    both = [Stylizer(request.param, precision) for precision in ("int8", "float32")]
     for stylizer in both:
         stylizer.set_style(styles["mosaic"])
     return both
@@ -139,7 +139,7 @@ def test_weights_without_ranges_paint_in_floats_alone(tmp_path, model, scene, st
     with pytest.raises(WeightsError, match="no ranges.*training.ranges"):
         load_painter(model, "int8", str(tmp_path))
     stylizer = Stylizer(model, "auto", str(tmp_path))
-    assert stylizer.dtype in ("float32", "bfloat16")
+    assert stylizer.precision in ("float32", "bfloat16")
     stylizer.set_style(styles["mosaic"])
     assert stylizer.stylize(scene).shape == scene.shape
 
@@ -147,13 +147,13 @@ def test_weights_without_ranges_paint_in_floats_alone(tmp_path, model, scene, st
 @pytest.mark.parametrize("gain, chosen", [(1.5, "float"), (2.4, "live"), (5.0, "both")])
 def test_auto_takes_integers_where_they_gain_enough(monkeypatch, gain, chosen):
     monkeypatch.setattr(device, "gain", lambda dtype: gain)
-    found = [Stylizer(model, "auto").dtype == "int8" for model in MODELS]
+    found = [Stylizer(model, "auto").precision == "int8" for model in MODELS]
     assert found == {"float": [False, False], "live": [True, False], "both": [True, True]}[chosen]
-    assert Stylizer("cascade", "auto").dtype != "int8"
+    assert Stylizer("cascade", "auto").precision != "int8"
 
 
 def test_the_cascade_has_no_integers():
-    with pytest.raises(OptionError, match="int8 is for live and lite"):
+    with pytest.raises(OptionError, match="int8 is available for live and lite only"):
         Stylizer("cascade", "int8")
 
 
@@ -161,7 +161,7 @@ def test_nothing_is_said_of_conversions(tmp_path, scene):
     given, painted = str(tmp_path / "given.png"), str(tmp_path / "painted.png")
     images.write(given, scene)
     said = subprocess.run([sys.executable, "-m", "ros_style_transfer", "stylize", given, "-o", painted, "--style",
-                           "mosaic", "--model", "lite", "--dtype", "int8"], check=True, stderr=subprocess.PIPE,
+                           "mosaic", "--model", "lite", "--precision", "int8"], check=True, stderr=subprocess.PIPE,
                           text=True).stderr
     assert not [line for line in said.splitlines() if "painted.png" not in line and line.strip()]
     assert images.read(painted).shape == scene.shape

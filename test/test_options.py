@@ -1,22 +1,34 @@
 """What controls may be: everything else is refused in one sentence that names the value and what is allowed."""
+import glob
+import os
+
 import numpy as np
 import pytest
 
 from ros_style_transfer.controls import (
-    MODELS,
+    ALIASES,
+    CONTROLS,
+    SETTINGS,
     Controls,
+    Range,
     check,
     check_model,
+    check_styles,
     check_weights,
+    controls_from,
+    current_name,
+    describe,
+    markdown_table,
     parse_level_strength,
     parse_levels,
 )
 from ros_style_transfer.errors import OptionError
+from ros_style_transfer.models.registry import ALL_LEVELS, DEFAULT_MODEL, FLOATS, MODELS
 
 NAN, INFINITE = float("nan"), float("inf")
 NO_NUMBERS = [NAN, INFINITE, -INFINITE, True, False, None, "1", "much", "", (1,), [0.5], {}, 1j, np.array([0.5, 0.5])]
 RANGES = {"strength": (0, 1), "swap": (0, 1), "smoothing": (0, 1), "style_scale": (0.05, 4), "style_crop": (0.05, 1),
-          "feather": (0, 1000)}
+          "feather": (0, 1000), "saturation": (0, 2)}
 WHOLE = {"passes": (1, 16), "swap_patch": (1, 15), "swap_stride": (1, 64)}
 
 
@@ -104,7 +116,7 @@ def test_levels_of_another_model_are_refused():
 def test_levels_in_another_order_are_for_a_model_that_paints_them_in_turn(levels):
     check(Controls(levels=levels), "cascade")
     said = refusal(Controls(levels=levels), "live")
-    assert ",".join(map(str, levels)) in said and "falling order" in said
+    assert ",".join(map(str, levels)) in said and "descending order" in said
 
 
 @pytest.mark.parametrize("factors, named", [
@@ -164,12 +176,12 @@ def test_what_is_said_stays():
 
 
 @pytest.mark.parametrize("given, allowed", [
-    ({"model": "gatys"}, "model must be one of cascade, live, lite, not 'gatys'"),
+    ({"model": "gatys"}, "model must be one of live, lite, cascade, not 'gatys'"),
     ({"model": None}, "not None"), ({"model": ["cascade"]}, "not ['cascade']"), ({"model": ""}, "not ''"),
-    ({"model": np.array(["cascade", "live"])}, "model must be one of cascade, live"),
-    ({"dtype": "float64"}, "dtype must be one of float32, bfloat16, float16, int8, auto, not 'float64'"),
-    ({"dtype": "int8"}, "int8 is for live and lite"),
-    ({"dtype": float}, "not <class 'float'>"), ({"dtype": 16}, "not 16")])
+    ({"model": np.array(["cascade", "live"])}, "model must be one of live, lite, cascade"),
+    ({"precision": "float64"}, "precision must be one of float32, bfloat16, float16, int8, auto, not 'float64'"),
+    ({"precision": "int8"}, "int8 is available for live and lite only; model cascade computes in float32"),
+    ({"precision": float}, "not <class 'float'>"), ({"precision": 16}, "not 16")])
 def test_unknown_models_and_precisions_are_named(given, allowed):
     with pytest.raises(OptionError) as error:
         check_model(**dict({"model": "cascade"}, **given))
@@ -208,3 +220,84 @@ def test_text_that_holds_no_factors_is_named(text):
     with pytest.raises(OptionError, match="level_strength must be LEVEL:STRENGTH joined by commas") as error:
         parse_level_strength(text)
     assert repr(text) in str(error.value) and "\n" not in str(error.value)
+
+
+# The table
+
+
+def test_ranges_that_the_tests_know_are_the_tables():
+    ranges = {name: tuple(control.allowed) for name, control in CONTROLS.items() if isinstance(control.allowed, Range)}
+    assert ranges == {**RANGES, **WHOLE}
+
+
+def test_every_row_of_the_table_is_complete():
+    for name, control in {**CONTROLS, **SETTINGS}.items():
+        assert control.name == name and control.live == (name in CONTROLS)
+        assert control.help and "\n" not in control.help and not control.help.endswith(".")
+        if control.default not in (None, {}, ""):
+            assert type(control.default) is control.type
+    assert {name: getattr(Controls(), name) for name in CONTROLS} == {
+        name: control.default for name, control in CONTROLS.items()}
+
+
+def test_controls_are_immutable_and_replaced_like_a_named_tuple():
+    controls = Controls(strength=0.5)
+    with pytest.raises(AttributeError):
+        controls.strength = 1.0
+    changed = controls._replace(passes=2)
+    assert changed == Controls(strength=0.5, passes=2) and controls == Controls(strength=0.5)
+    assert list(changed._asdict()) == list(CONTROLS) and changed._asdict()["passes"] == 2
+    assert describe(changed) == "strength 0.5, passes 2"
+
+
+def test_the_documentation_holds_the_table_of_controls(repository):
+    pages = [os.path.join(repository, "README.md"), *glob.glob(os.path.join(repository, "doc", "*.md"))]
+    found = [page for page in pages if markdown_table() in open(page, encoding="utf-8").read()]
+    assert len(found) == 1, "print(controls.markdown_table()) gives the table"
+
+
+def test_a_control_is_known_by_its_other_spelling():
+    assert controls_from({"keep_colors": "coral"}) == Controls(keep_colours="coral")
+    with pytest.raises(OptionError, match="keep_colours is given twice"):
+        controls_from({"keep_colors": "coral", "keep_colours": "no"})
+    with pytest.raises(OptionError, match="unknown control 'dtype'"):
+        controls_from({"dtype": "float32"})
+
+
+def test_a_deprecated_name_is_noticed_once_and_a_spelling_is_not():
+    notices = []
+    assert current_name("dtype", notices.append, "~{}".format) == "precision"
+    assert notices == ["~dtype is deprecated; use ~precision"]
+    for name in ("keep_colors", "precision", "strength"):
+        assert current_name(name, notices.append) in (name, "keep_colours")
+    assert len(notices) == 1
+    assert all(alias.name in {**CONTROLS, **SETTINGS, "style_weights": None} for alias in ALIASES.values())
+
+
+def test_weights_a_mask_and_whitening_exclude_each_other():
+    check_styles(2, (1, 2))
+    check_styles(2, masked=True, method="wct")
+    check_styles(0, method="whiten")
+    with pytest.raises(OptionError, match="3 weights for 2 styles"):
+        check_styles(2, (1, 2, 3))
+    with pytest.raises(OptionError, match="use either weights or a mask"):
+        check_styles(2, (1, 2), masked=True)
+    with pytest.raises(OptionError, match="a mask has no effect with method whiten"):
+        check_styles(1, masked=True, method="whiten")
+
+
+# The registry of models
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_models_spec_is_consistent(model):
+    spec = MODELS[model]
+    assert list(spec.levels) == sorted(spec.levels, reverse=True), "coarse to fine"
+    assert set(spec.swap_levels) <= set(spec.levels) <= set(ALL_LEVELS)
+    assert spec.precisions == FLOATS + (("int8",) if spec.int8 else ())
+    for precision in (*spec.precisions, "auto"):
+        check_model(model, precision)
+
+
+def test_the_default_model_comes_first():
+    assert next(iter(MODELS)) == DEFAULT_MODEL == SETTINGS["model"].default == "live"

@@ -60,7 +60,7 @@ def test_a_render_says_which_precision_it_chose(styles):
     _, steps = rendered(style=[styles["mosaic"]], iterations=2)
     assert steps[0].note == "convolutions in %s, the faster here" % fastest_dtype()
     assert not any(step.note for step in steps[1:])
-    assert not rendered(style=[styles["mosaic"]], iterations=1, dtype="float32")[1][0].note
+    assert not rendered(style=[styles["mosaic"]], iterations=1, precision="float32")[1][0].note
 
 
 def test_more_content_weight_keeps_more_content(styles):
@@ -78,12 +78,12 @@ def test_more_total_variation_weight_is_smoother(styles):
 @pytest.mark.parametrize("option", [
     {"optimizer": "adam", "iterations": 25}, {"pooling": "average"}, {"style_loss": "gram"},
     {"style_loss": "covariance"}, {"init": "noise", "iterations": 15}, {"init": "style", "iterations": 15},
-    {"style_scale": 0.5}, {"style_crop": 0.5}, {"scales": 1}, {"dtype": "bfloat16"}])
+    {"style_scale": 0.5}, {"style_crop": 0.5}, {"scales": 1}, {"precision": "bfloat16"}])
 def test_every_option_renders_and_lowers_the_style_distance(styles, option):
     style = styles["mosaic"]
-    picture, _ = rendered(style=[style], **{"dtype": "float32", **option})
+    picture, _ = rendered(style=[style], **{"precision": "float32", **option})
     assert style_distance(picture, style) < 0.8 * style_distance(CONTENT, style)
-    assert (picture != rendered(style=[style], dtype="float32")[0]).any()
+    assert (picture != rendered(style=[style], precision="float32")[0]).any()
 
 
 def test_it_begins_with_any_picture(styles):
@@ -152,7 +152,7 @@ def test_a_tolerance_ends_it(styles):
 def test_what_does_not_fit_is_tiled_and_looks_the_same(styles):
     content = draw_scene(640, 480)
     # Two measurements of which type is the faster may come out differently on a busy machine.
-    options = dict(iterations=2, scales=1, dtype="float32")
+    options = dict(iterations=2, scales=1, precision="float32")
     whole, _ = rendered(content, [styles["mosaic"]], **options)
     tiled, _ = rendered(content, [styles["mosaic"]], max_memory=440.0, **options)
     assert cv2.PSNR(whole, tiled) > 60
@@ -258,7 +258,7 @@ def test_wct_is_a_start(photo, tmp_path):
     (["--style", "mosaic", "--resume"], "there is nothing to resume"),
     (["--style", "mosaic", "--init", "nowhere.png"], "no such picture: nowhere.png"),
     (["--style", "mosaic", "--iterations", "-3"], "iterations must be"),
-    (["--style", "mosaic", "ink_wash", "--weights", "1"], "1 weights for 2 styles")])
+    (["--style", "mosaic", "ink_wash", "--style-weights", "1"], "1 weights for 2 styles")])
 def test_the_command_says_in_one_line_what_is_wrong(photo, tmp_path, monkeypatch, args, said):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     code, _, err = run(photo, "-o", tmp_path / "out.png", *args)
@@ -276,7 +276,7 @@ def test_an_interrupted_render_is_resumed(photo, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     err = process.stderr.read()
-    assert "`--resume` goes on" in err
+    assert "`--resume` continues" in err
     assert not out.exists()
     process = command(*args, "--resume", stdin=subprocess.PIPE)
     assert json.loads(process.stdout.readline())["iteration"] > 5
@@ -292,10 +292,10 @@ def test_a_render_that_was_stopped_after_its_last_iteration_is_resumed(photo, tm
     keep = State.keep
     monkeypatch.setattr(State, "keep", lambda self, progress, now=False: keep(self, progress, now=True))
     monkeypatch.setattr(State, "forget", lambda self: None)
-    cli.command(cli.parser().parse_args(args))
+    cli.run(cli.parser().parse_args(args))
     whole = images.read(tmp_path / "out.png")
     os.remove(str(tmp_path / "out.png"))
-    cli.command(cli.parser().parse_args([*args, "--resume"]))
+    cli.run(cli.parser().parse_args([*args, "--resume"]))
     assert np.array_equal(images.read(tmp_path / "out.png"), whole)
 
 

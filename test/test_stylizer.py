@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 from conftest import draw_scene
 
+from ros_style_transfer import controls as controls_module
 from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import ImageError, OptionError
 from ros_style_transfer.media import images, memory
-from ros_style_transfer.stylizer import CACHED, Stylizer
+from ros_style_transfer.stylizer import MAX_CACHED_STYLES, Stylizer
 
 
 @pytest.fixture(scope="module")
 def stylizer():
-    return Stylizer()
+    return Stylizer("cascade", "float32")
 
 
 @pytest.fixture(scope="module")
 def half():
-    """``half(dtype)``: a stylizer of that type, made once."""
-    return functools.lru_cache(None)(lambda dtype: Stylizer(dtype=dtype))
+    """``half(precision)``: a stylizer of that precision, made once."""
+    return functools.lru_cache(None)(lambda precision: Stylizer("cascade", precision))
 
 
 def paint(stylizer, style, picture, **controls):
@@ -66,7 +67,7 @@ def traced(stylizer):
 
 
 def test_another_size_and_other_controls_never_retrace_a_graph(styles):
-    fresh = Stylizer()
+    fresh = Stylizer("cascade", "float32")
     paint(fresh, styles["mosaic"], draw_scene(48, 64))
     before = traced(fresh)
     assert before >= 10, "an encoder and a decoder for each of five levels"
@@ -104,10 +105,10 @@ def test_flat_content_is_painted_in_the_styles_colours(stylizer, styles, style, 
     assert (painted[3:] > 0.5 * wanted[3:]).all(), "nothing is left bare"
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_flat_content_in_half_precision_is_as_in_full(stylizer, half, styles, dtype):
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_flat_content_in_half_precision_is_as_in_full(stylizer, half, styles, precision):
     for colour in ((0, 0, 0), (255, 255, 255), (128, 128, 128)):
-        pair = [paint(s, styles["ink_wash"], one_colour(colour)) for s in (stylizer, half(dtype))]
+        pair = [paint(s, styles["ink_wash"], one_colour(colour)) for s in (stylizer, half(precision))]
         assert difference(*pair) < 16, colour
 
 
@@ -178,15 +179,15 @@ def test_a_look_that_was_seen_before_encodes_nothing_whatever_else_is_painted_be
 
 
 def test_memory_of_styles_is_bounded_and_holds_those_of_late(stylizer, encoded):
-    looks = [one_colour((value, 0, 255 - value), 8, 8) for value in range(CACHED + 10)]
+    looks = [one_colour((value, 0, 255 - value), 8, 8) for value in range(MAX_CACHED_STYLES + 10)]
     content = draw_scene(16, 16)
     for n, look in enumerate(looks):
         paint(stylizer, look, content)
         if n % 8 == 0:
             paint(stylizer, looks[0], content)  # the first one is in use all the time
-    assert len(stylizer._known) == CACHED
+    assert len(stylizer._style_cache) == MAX_CACHED_STYLES
     assert len(encoded) == len(looks)
-    for look in (looks[0], *looks[:-CACHED:-1]):
+    for look in (looks[0], *looks[:-MAX_CACHED_STYLES:-1]):
         paint(stylizer, look, content)
     assert len(encoded) == len(looks), "one of the latest was forgotten"
     paint(stylizer, looks[1], content)
@@ -199,8 +200,8 @@ def test_style_is_what_the_array_held_when_it_was_set(stylizer, styles, scene):
     stylizer.set_style(buffer)
     buffer[:] = 0  # as a camera's driver does
     painted = stylizer.stylize(scene), stylizer.stylize(scene, Controls(style_crop=0.9))
-    assert np.array_equal(painted[0], paint(Stylizer(), style, scene))
-    assert np.array_equal(painted[1], paint(Stylizer(), style, scene, style_crop=0.9))
+    assert np.array_equal(painted[0], paint(Stylizer("cascade", "float32"), style, scene))
+    assert np.array_equal(painted[1], paint(Stylizer("cascade", "float32"), style, scene, style_crop=0.9))
 
 
 def test_style_smaller_than_the_content_is_not_enlarged(stylizer, encoded, styles):
@@ -215,10 +216,10 @@ def test_style_keeps_its_proportions(stylizer, encoded, styles):
     assert encoded == [(96, 48)]
 
 
-@pytest.mark.parametrize("dtype, bound", [("bfloat16", 20), ("float16", 5)])
-def test_half_precision_paints_nearly_the_same(stylizer, half, styles, scene, dtype, bound):
+@pytest.mark.parametrize("precision, bound", [("bfloat16", 20), ("float16", 5)])
+def test_half_precision_paints_nearly_the_same(stylizer, half, styles, scene, precision, bound):
     for name in ("mosaic", "ink_wash", "woodcut"):
-        pair = [paint(s, styles[name], scene) for s in (stylizer, half(dtype))]
+        pair = [paint(s, styles[name], scene) for s in (stylizer, half(precision))]
         # Some fifty convolutions round to 8 or 11 bits, and whitening stretches what they leave: 4..10 and
         # 0.6..1.6 levels were seen.
         assert 0 < difference(*pair) < bound, name
@@ -226,7 +227,7 @@ def test_half_precision_paints_nearly_the_same(stylizer, half, styles, scene, dt
 
 
 def test_without_a_style_the_error_says_what_to_call(scene):
-    fresh = Stylizer()
+    fresh = Stylizer("cascade", "float32")
     for paint_something in (lambda: fresh.stylize(scene), lambda: fresh.texture(32, 32), fresh.warm_up,
                             lambda: fresh.stylize(scene, mask=np.zeros(scene.shape[:2], np.uint8))):
         with pytest.raises(OptionError, match="set_style"):
@@ -253,7 +254,7 @@ def test_what_is_no_picture_is_named(stylizer, styles, picture, found):
 
 @pytest.mark.parametrize("options, value, allowed", [
     ({"model": "gatys"}, "'gatys'", "cascade"),
-    ({"dtype": "float64"}, "'float64'", "float32, bfloat16, float16")])
+    ({"precision": "float64"}, "'float64'", "float32, bfloat16, float16")])
 def test_wrong_options_name_the_value_and_what_is_allowed(options, value, allowed):
     with pytest.raises(OptionError, match=value) as error:
         Stylizer(**options)
@@ -286,7 +287,7 @@ def test_wrong_strength_is_named(stylizer, styles, scene, strength):
                                   {"method": "ot", "passes": 2}, {"swap": 0.7}, "mask", "mixture"], ids=str)
 def test_what_does_not_fit_is_painted_in_tiles_and_looks_the_same(model, look, styles, monkeypatch):
     """Seams, other statistics, another canvas: anything that a tile does not share with the whole would show."""
-    stylizer = Stylizer(model)
+    stylizer = Stylizer(model, "float32")
     controls = Controls(**({} if isinstance(look, str) else look))
     stylizer.set_styles([styles["mosaic"], styles["ink_wash"]][: 2 if isinstance(look, str) else 1])
     rgb, mask = draw_scene(430, 330), None
@@ -295,7 +296,7 @@ def test_what_does_not_fit_is_painted_in_tiles_and_looks_the_same(model, look, s
         mask[100:, :200], mask[40:230, 250:] = 1, 2
     whole, told = stylizer.stylize(rgb, controls, mask), []
     monkeypatch.setattr(stylizer, "_tile_side", lambda height, width: 128)
-    tiled = stylizer.stylize(rgb, controls, mask, progress=told.append)
+    tiled = stylizer.stylize(rgb, controls._replace(), mask, progress=told.append)
     assert 10 * np.log10(255**2 / max(1e-9, np.mean((np.float64(tiled) - whole) ** 2))) > 50
     assert len(told) >= 24 and told == sorted(told) and told[-1] == 1
 
@@ -314,16 +315,16 @@ def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
 def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, styles, monkeypatch):
     stylizer.set_style(styles["mosaic"])
     monkeypatch.setattr(memory, "available_memory", lambda: 60e6)
-    with pytest.raises(ImageError, match="painting 1000x1000 with cascade takes at least 1.. MB, and there are 60 MB"):
+    with pytest.raises(ImageError, match="stylizing 1000x1000 with cascade takes at least 1.. MB, but only 60 MB are"):
         stylizer.stylize(np.zeros((1000, 1000, 3), np.uint8))
     assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
 
 
 def test_auto_is_one_of_the_precisions_that_look_alike_and_says_which(styles, scene):
     chosen = Stylizer("lite", "auto")
-    assert chosen.dtype in ("float32", "bfloat16", "float16", "int8")
-    plain = Stylizer("lite")
-    assert plain.dtype == "float32"
+    assert chosen.precision in ("float32", "bfloat16", "float16", "int8")
+    plain = Stylizer("lite", "float32")
+    assert plain.precision == "float32"
     for stylizer in (chosen, plain):
         stylizer.set_style(styles["mosaic"])
     apart = np.abs(np.float32(chosen.stylize(scene)) - plain.stylize(scene))
@@ -333,7 +334,7 @@ def test_auto_is_one_of_the_precisions_that_look_alike_and_says_which(styles, sc
 def test_memory_that_a_process_is_allowed_counts_what_it_has_taken():
     taken = memory.own_memory() / 1e6
     assert 100 < taken < 20000
-    allowed = Stylizer("live", max_memory=taken + 400)
+    allowed = Stylizer("live", "float32", max_memory=taken + 400)
     assert allowed._tile_side(1000, 1000) is None and allowed._tile_side(2000, 2000) is not None
     with pytest.raises(ImageError, match="max_memory"):
         Stylizer("live", max_memory=10)._tile_side(1000, 1000)
@@ -344,22 +345,56 @@ def test_memory_that_a_process_is_allowed_counts_what_it_has_taken():
 MEASURE = """
 import re, sys
 import numpy as np
-from ros_style_transfer.stylizer import BYTES_PER_PIXEL, Stylizer
+from ros_style_transfer.models.registry import MODELS
+from ros_style_transfer.stylizer import Stylizer
 # Of this program alone; what `resource` tells begins with the peak of the one that started it.
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
 picture = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8)
-stylizer = Stylizer(sys.argv[1])
+stylizer = Stylizer(sys.argv[1], "float32")
 stylizer.set_style(picture[:256, :256])
 stylizer.warm_up(256, 256)
 before = peak()
 stylizer.stylize(picture)
-print((peak() - before) / 1400**2, BYTES_PER_PIXEL[sys.argv[1]])
+print((peak() - before) / 1400**2, MODELS[sys.argv[1]].bytes_per_pixel)
 """
 
 
 @pytest.mark.parametrize("model", ["live", "lite", "cascade"])
-def test_a_pixel_takes_the_memory_that_is_reckoned_with(model):
+def test_a_pixel_takes_the_memory_that_is_estimated(model):
     done = subprocess.run([sys.executable, "-c", MEASURE, model], stdout=subprocess.PIPE, text=True, check=True,
                           env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    measured, reckoned = map(float, done.stdout.split())
-    assert 0.4 * reckoned < measured < reckoned
+    measured, estimated = map(float, done.stdout.split())
+    assert 0.4 * estimated < measured < estimated
+
+
+# What is done once, and what for every frame
+
+
+def test_frames_with_the_same_controls_are_checked_and_their_memory_is_read_once(stylizer, styles, monkeypatch):
+    checks, readings = [], []
+    check, free = controls_module.check, memory.available_memory
+    monkeypatch.setattr(controls_module, "check", lambda *arguments: checks.append(arguments) or check(*arguments))
+    monkeypatch.setattr(memory, "available_memory", lambda: readings.append(1) or free())
+    stylizer.set_style(styles["mosaic"][:64, :64])
+    controls, frames = Controls(levels=(1,)), [draw_scene(64, 48), draw_scene(48, 64)]
+
+    def counts(*frames_of_streams, controls=controls):
+        del checks[:], readings[:]
+        for stream, frame in frames_of_streams:
+            stylizer.stylize(frame, controls, stream=stream)
+        return len(checks), len(readings)
+
+    counts(("front", frames[0]))  # encodes the style
+    assert counts(*[("front", frames[0])] * 3) == (0, 0)
+    assert counts(("front", frames[0]), ("rear", frames[1]), ("front", frames[0]), ("rear", frames[1])) == (0, 1)
+    assert counts(("front", frames[1]), ("front", frames[1])) == (0, 1), "another size"
+    assert counts(*[("front", frames[1])] * 2, controls=Controls(levels=(2,))) == (1, 1), "other controls"
+    with pytest.raises(OptionError, match="strength"):
+        stylizer.stylize(frames[0], Controls(strength=2))
+    assert counts(("front", frames[0])) == (1, 1)
+
+
+def test_the_old_name_of_the_precision_works_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="^dtype is deprecated; use precision$"):
+        stylizer = Stylizer("lite", dtype="float16")
+    assert stylizer.precision == stylizer.dtype == "float16"

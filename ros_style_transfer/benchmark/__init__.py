@@ -1,1 +1,1 @@
-"""What this machine can do, each figure beside what it is to be compared with, in one process."""
+"""Benchmarks of this machine: each figure with the limit that it should be compared to, measured in the same run."""

@@ -1,89 +1,113 @@
-"""The command ``benchmark``: how fast this machine paints."""
+"""The command ``benchmark``: how fast this machine stylizes."""
+import argparse
 import itertools
 import json
 import os
 import subprocess
 import sys
+from typing import Any
 
-from ..controls import DTYPES, MODELS, check_model, whole, within
+from ..controls import SETTINGS, check_integer, check_model, check_range
 from ..errors import OptionError
 from ..media import images
-from .common import check_writable, find_styles, size
+from ..models.registry import MODELS, PRECISIONS
+from .common import add_setting, check_writable, find_styles, parse_size
 
 
-def add_to(commands):
-    """Add ``benchmark live|image|ros|gatys``."""
-    measures = commands.add_parser("benchmark", help="measure how fast this machine paints").add_subparsers(
+def add_to(commands: Any) -> None:
+    """Add the command ``benchmark live|image|ros|gatys`` to the command line's ``commands``."""
+    measures = commands.add_parser("benchmark", help="measure how fast this machine is").add_subparsers(
         dest="what", required=True, metavar="live|image|ros|gatys")
-    live = measures.add_parser("live", help="frames, one after the other, without ROS")
-    image = measures.add_parser("image", help="pictures of growing size")
-    ros = measures.add_parser("ros", help="the node on a ROS graph of its own, from stamp to arrival")
-    gatys = measures.add_parser("gatys", help="a full render against the study that this package grew from")
+    live = measures.add_parser("live", help="frames, one after another, without ROS")
+    image = measures.add_parser("image", help="pictures of increasing size: time and memory")
+    ros = measures.add_parser("ros", help="the node in a ROS graph of its own, from stamp to arrival")
+    gatys = measures.add_parser("gatys", help="a full render, compared to the optimisation in Chollet's walkthrough")
     for one in (live, image, ros):
-        one.add_argument("--model", nargs="+", default=["live"] if one is ros else None, metavar="M",
-                         help="%s (default: %s)" % (", ".join(MODELS), "%(default)s" if one is ros else "all"))
-        one.add_argument("--dtype", nargs="+", default=["auto"] if one is ros else None, metavar="D",
-                         help="%s (default: %s)" % (", ".join(DTYPES), "auto" if one is ros else "all but float16"))
-        one.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
+        for name, choices, everything in (("model", MODELS, "all"), ("precision", PRECISIONS, "all but float16")):
+            default = [SETTINGS[name].default] if one is ros else None
+            one.add_argument("--" + name, nargs="+", default=default, metavar=name[0].upper(),
+                             help="%s (default: %s)" % (", ".join(choices), default[0] if default else everything))
+        add_setting(one, "weights_dir")
         if one is not ros:
-            one.add_argument("--plot", metavar="DIR", help="draw the figures there (needs matplotlib)")
+            one.add_argument("--plot", metavar="DIR", help="draw charts in this folder (needs matplotlib)")
     for one in (live, ros):
-        one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="of the frames")
-    live.add_argument("--layers", action="store_true", help="time each convolution of live and lite by itself, too")
-    live.add_argument("--no-reference", action="store_true", help="leave out what published implementations do")
+        one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="sizes of the frames")
+    live.add_argument("--layers", action="store_true", help="also time each convolution of single-pass models")
+    live.add_argument("--no-reference", action="store_true",
+                      help="do not time what published implementations compute for each frame")
     image.add_argument("--side", nargs="+", type=int, metavar="N", help="longer sides (default: 128 to 3840)")
-    image.add_argument("--max-memory", type=float, default=0.0, metavar="MB", help="see stylize")
+    add_setting(image, "max_memory")
     ros.add_argument("--rate", nargs="+", type=float, default=[30.0], metavar="HZ",
-                     help="frames a second of the camera (default: %(default)s)")
-    ros.add_argument("--seconds", type=float, default=10.0, metavar="S", help="how long (default: %(default)s)")
+                     help="frames per second of the camera (default: %(default)s)")
+    ros.add_argument("--seconds", type=float, default=10.0, metavar="S", help="duration (default: %(default)s)")
     gatys.add_argument("content", metavar="CONTENT", help="a picture")
     gatys.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
-    gatys.add_argument("--network-weights", metavar="FILE", help="VGG16's weights (default: the fetched)")
-    gatys.add_argument("--plot", metavar="FILE", help="draw both curves there, .png or .jpg (needs matplotlib)")
+    gatys.add_argument("--network-weights", metavar="FILE",
+                       help="VGG16's weights (default: those that `weights fetch` downloaded)")
+    gatys.add_argument("--plot", metavar="FILE", help="draw both curves, .png or .jpg (needs matplotlib)")
     for one in (live, image, ros, gatys):
-        one.add_argument("--json", metavar="FILE", help="write the figures there")
+        one.add_argument("--json", metavar="FILE", help="write the figures to this file")
 
 
-def run(args):
-    """Measure this machine."""
+def run(args: argparse.Namespace) -> None:
+    """Measure what the command line asks for."""
     plot = getattr(args, "plot", None)
     if plot and args.what != "gatys":  # a folder
         plot = os.path.join(plot, "plot")
     for path in filter(None, (args.json, plot)):
         check_writable(path)
     if args.what == "gatys":
-        from ..benchmark.gatys import gatys
-
-        (style,) = find_styles([args.style])
-        gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+        _gatys(args)
         return
+    _choose_models(args)
+    {"live": _live, "image": _image, "ros": _ros}[args.what](args)
+
+
+def _choose_models(args):
+    """Check the models and precisions, and fill in those that are measured by default."""
     layers = args.what == "live" and args.layers
-    if layers and "cascade" in (args.model or ()):
-        raise OptionError("--layers is for live and lite: the cascade's are VGG's, five times over")
-    args.model = args.model or [model for model in MODELS if not (layers and model == "cascade")]
-    for model, dtype in itertools.product(args.model, args.dtype or ("float32",)):
-        check_model(model, dtype)
-    args.dtype = args.dtype or ["float32", "bfloat16", "int8"]  # the last where the model can
-    if args.what != "ros" and "auto" in args.dtype:
-        raise OptionError("name the precisions to measure; auto would choose one")
-    if args.what == "image":
-        for side in args.side or ():
-            whole("--side", side, 32, 32768)
-        from ..benchmark.painting import SIDES, image, write
+    if layers and any(model in MODELS and MODELS[model].sequential for model in args.model or ()):
+        raise OptionError("--layers is for models of a single pass: %s"
+                          % ", ".join(name for name, spec in MODELS.items() if not spec.sequential))
+    args.model = args.model or [name for name, spec in MODELS.items() if not (layers and spec.sequential)]
+    for model, precision in itertools.product(args.model, args.precision or ("float32",)):
+        check_model(model, precision)
+    args.precision = args.precision or ["float32", "bfloat16", "int8"]  # int8 for models that have it
+    if args.what != "ros" and "auto" in args.precision:
+        raise OptionError("benchmark needs explicit precisions, because auto selects one by itself; choose from %s"
+                          % ", ".join(name for name in PRECISIONS if name != "auto"))
 
-        write(image(args.model, args.dtype, args.side or SIDES, args.weights_dir, args.max_memory),
-              args.json, args.plot)
-        return
-    sizes = [size(text, "--size") for text in args.size]
-    if args.what == "ros":
-        within("--seconds", args.seconds, 1, 86400)
-        for rate in args.rate:
-            within("--rate", rate, 0.1, 1000)
-        # A program of its own: nothing here may need ROS.
-        asked = dict(models=args.model, dtypes=args.dtype, sizes=sizes, rates=args.rate, seconds=args.seconds,
-                     weights_dir=args.weights_dir, json_file=args.json)
-        sys.exit(subprocess.call([sys.executable, "-m", "ros_style_transfer.ros.benchmark", json.dumps(asked)]))
+
+def _gatys(args):
+    from ..benchmark.gatys import gatys
+
+    (style,) = find_styles([args.style])
+    gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+
+
+def _live(args):
+    sizes = [parse_size(text, "--size") for text in args.size]
     from ..benchmark.painting import live, write
 
-    write(live(args.model, args.dtype, sizes, args.weights_dir, args.layers, not args.no_reference),
+    write(live(args.model, args.precision, sizes, args.weights_dir, args.layers, not args.no_reference),
           args.json, args.plot)
+
+
+def _image(args):
+    for side in args.side or ():
+        check_integer("--side", side, 32, 32768)
+    from ..benchmark.painting import SIDES, image, write
+
+    write(image(args.model, args.precision, args.side or SIDES, args.weights_dir, args.max_memory),
+          args.json, args.plot)
+
+
+def _ros(args):
+    sizes = [parse_size(text, "--size") for text in args.size]
+    check_range("--seconds", args.seconds, 1, 86400)
+    for rate in args.rate:
+        check_range("--rate", rate, 0.1, 1000)
+    # A program of its own, because nothing here may need ROS.
+    arguments = dict(models=args.model, precisions=args.precision, sizes=sizes, rates=args.rate, seconds=args.seconds,
+                     weights_dir=args.weights_dir, json_file=args.json)
+    sys.exit(subprocess.call([sys.executable, "-m", "ros_style_transfer.ros.benchmark", json.dumps(arguments)]))

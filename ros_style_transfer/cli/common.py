@@ -1,58 +1,108 @@
-"""What the commands, and the program for bags, have in common: their options, and how they speak.
+"""What the commands, and the program for bags, have in common: options, checks, and messages.
 
-All that can be known to be wrong is said before TensorFlow's import, which takes seconds.
+Everything that can be checked without TensorFlow is checked before its import, which takes seconds.
 """
 import argparse
 import os
 import sys
 import warnings
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
 from .. import environment
-from ..controls import DESCRIPTIONS, DTYPES, MODELS, Controls, check_weights, within
+from ..controls import (
+    ALIASES,
+    CONTROLS,
+    SETTINGS,
+    Controls,
+    Range,
+    check_range,
+    check_styles,
+    current_name,
+    describe_default,
+    in_groups,
+)
 from ..errors import OptionError, StyleError, StyleTransferError
 from ..media import images
 from ..media.style_library import StyleLibrary
 from ..transfer import masks
 
+STYLE_HELP = "names of shipped styles (see `styles`), any pictures, or `random`"
+STYLE_WEIGHTS_HELP = "weights of several styles in a mixture"
+_METAVARS = {"weights_dir": "DIR", "max_memory": "MB"}
+
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as everything else here does."""
+    """A parser that reports errors in one line, and accepts the aliases of its options (`controls.ALIASES`)."""
 
-    def error(self, message):
+    def error(self, message: str) -> Any:
         raise OptionError("%s (see %s --help)" % (message, self.prog))
 
+    def parse_known_args(self, args: Optional[Sequence[str]] = None, namespace: Any = None) -> Any:
+        given = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._current(argument) for argument in given], namespace)
 
-def add_network(command, model):
-    """Add the options of what paints to the parser ``command``; ``model`` is the default."""
-    command.add_argument("--style", nargs="+", metavar="S",
-                         help="shipped styles' names (see `styles`), any pictures, or `random`")
-    command.add_argument("--model", default=model, help="%s (default: %%(default)s)" % ", ".join(MODELS))
-    command.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
-    command.add_argument("--max-memory", type=float, default=0.0, metavar="MB",
-                         help="of the whole process; larger pictures are painted in tiles, with the same result "
-                              "(default: 0, what is free)")
-    command.add_argument("--dtype", default=DTYPES[0], help=", ".join(DTYPES) + " (default: %(default)s)")
-
-
-def add_look(command):
-    """Add the options of how it is painted to the parser ``command``: mixture, mask and controls."""
-    command.add_argument("--weights", nargs="+", type=float, metavar="W", help="of several styles in a mixture")
-    command.add_argument("--mask", metavar="M", help="a picture of labels: 0 stays as it is, n gets the n-th style "
-                                                     "(or 0 and 255)")
-    controls = command.add_argument_group("controls")
-    for name, (_, about) in DESCRIPTIONS.items():
-        default = Controls._field_defaults[name]
-        shown = "the model's own" if default is None else "none" if default == {} else "%s" % default
-        controls.add_argument("--" + name.replace("_", "-"), metavar=name[0].upper(),
-                              help="%s (default: %s)" % (about, shown))
+    def _current(self, argument: str) -> str:
+        """The argument with its option's current name, if it is an alias of one that this parser has."""
+        option, equals, value = argument.partition("=")
+        alias = option[2:].replace("-", "_") if option.startswith("--") else ""
+        if alias not in ALIASES or option in self._option_string_actions:
+            return argument
+        if option_of(ALIASES[alias].name) not in self._option_string_actions:
+            return argument
+        return option_of(current_name(alias, print_message, option_of)) + equals + value
 
 
-def find_styles(names, seed=None):
-    """The paths of styles given as names, pictures of the user's own, or ``random`` (none twice, while there are)."""
-    known, rng, paths = StyleLibrary().paths(), np.random.default_rng(seed), []
+def option_of(name: str) -> str:
+    """The option for a Python name: ``--style-scale`` for ``style_scale``."""
+    return "--" + name.replace("_", "-")
+
+
+def add_setting(command: Any, name: str, **changes: Any) -> None:
+    """Add the option of one of `controls.SETTINGS` to the parser ``command``.
+
+    Args:
+        changes: arguments of ``add_argument`` that differ, such as ``help``.
+    """
+    setting = SETTINGS[name]
+    help = setting.help
+    if isinstance(setting.allowed, tuple) and not isinstance(setting.allowed, Range):
+        if not all(str(choice) in help for choice in setting.allowed):
+            help += ": " + ", ".join(map(str, setting.allowed))
+    command.add_argument(option_of(name), **dict(dict(
+        type=setting.type, default=None if setting.default == "" else setting.default,
+        metavar=_METAVARS.get(name, name[0].upper()),
+        help="%s (default: %s)" % (help, describe_default(setting))), **changes))
+
+
+def add_model_options(command: Any) -> None:
+    """Add the options that choose styles and the model to the parser ``command``."""
+    command.add_argument("--style", nargs="+", metavar="S", help=STYLE_HELP)
+    for name in ("model", "weights_dir", "max_memory", "precision"):
+        add_setting(command, name)
+
+
+def add_painting_options(command: Any) -> None:
+    """Add the style weights, the mask, and all controls to the parser ``command``."""
+    command.add_argument("--style-weights", nargs="+", type=float, metavar="W", help=STYLE_WEIGHTS_HELP)
+    command.add_argument("--mask", metavar="M", help="a picture of labels: 0 leaves the content unchanged, n applies "
+                                                     "the n-th style (or 0 and 255)")
+    for title, controls in in_groups(list(CONTROLS.values())):
+        group = command.add_argument_group("controls: %s" % title.lower())
+        for control in controls:
+            group.add_argument(option_of(control.name), metavar=control.name[0].upper(),
+                               help="%s (default: %s)" % (control.help, describe_default(control)))
+
+
+def find_styles(names: Sequence[str], seed: Optional[int] = None) -> List[str]:
+    """The paths of styles that are given as shipped names, pictures, or ``random``.
+
+    Random styles differ from all others as long as there are enough.
+    """
+    known, rng = StyleLibrary().paths(), np.random.default_rng(seed)
+    paths: List[str] = []
     for name in names:
         if name == "random":
             paths.append(rng.choice([path for path in known.values() if path not in paths] or list(known.values())))
@@ -66,7 +116,7 @@ def find_styles(names, seed=None):
     return paths
 
 
-def read_mask(path, styles):
+def read_mask(path: Optional[str], styles: int) -> Optional[np.ndarray]:
     """The mask at ``path``, checked against the number of styles; None if there is no path."""
     if path is None:
         return None
@@ -74,88 +124,91 @@ def read_mask(path, styles):
     return masks.check(mask, *mask.shape, styles)
 
 
-def check_look(args, styles, controls):
-    """Raise on an option of `add_look` that would do nothing, or that does not go with the others.
+def check_painting_options(args: argparse.Namespace, styles: int, controls: Controls) -> None:
+    """Raise `OptionError` for options of `add_painting_options` that have no effect or exclude each other.
 
     Args:
-        styles: how many there are.
-        controls: the `controls.Controls` that ``args`` say.
+        styles: the number of styles.
+        controls: the `Controls` that ``args`` contain.
     """
-    refuse_idle(args, (
-        (controls.method == "whiten", "style weights mask style_scale style_crop",
-         "does not go with the method whiten, which takes no style"),
-        (styles < 2, "weights", "needs several styles, and there is one"),
-        (args.mask, "weights", "mixes styles, while with --mask each has its own region: choose one"),
-        (not args.mask, "feather", "softens a mask's edges, and there is no --mask"),
-        (not controls.swap, "swap_level swap_patch swap_stride", "needs --swap, more than 0")))
+    reject_ineffective(args, (
+        (controls.method == "whiten", "style style_weights mask style_scale style_crop",
+         "has no effect with the method whiten, which uses no style"),
+        (styles < 2, "style_weights", "needs several styles, but there is only one"),
+        (not args.mask, "feather", "softens a mask's edges, but there is no --mask"),
+        (not controls.swap, "swap_level swap_patch swap_stride", "needs --swap greater than 0")))
+    check_styles(styles, args.style_weights or (), args.mask is not None, controls.method)
     if controls.method == "whiten" and controls.keep_colours == "coral":
-        raise OptionError("--keep-colours coral recolours the style, and the method whiten takes none")
+        raise OptionError("--keep-colours coral recolours the style, but the method whiten uses none")
     for level in controls.level_strength:
         if controls.levels is not None and level not in controls.levels:
             raise OptionError("--level-strength names level %d, which is not among --levels %s" % (level, args.levels))
-    check_weights(args.weights, styles)
 
 
-def refuse_idle(args, rules):
-    """Raise on the first option that was given though it is idle; ``rules``: ``(idle, names, why)`` each."""
-    for idle, names, why in rules:
+def reject_ineffective(args: argparse.Namespace, rules: Iterable[Tuple[Any, str, str]]) -> None:
+    """Raise `OptionError` for the first option that was given although it has no effect.
+
+    Args:
+        rules: (whether it has no effect, names of options, the reason) each.
+    """
+    for ineffective, names, reason in rules:
         for name in names.split():
-            if idle and getattr(args, name) is not None:
-                raise OptionError("--%s %s" % (name.replace("_", "-"), why))
+            if ineffective and getattr(args, name) is not None:
+                raise OptionError("%s %s" % (option_of(name), reason))
 
 
-def look_notes(args, styles, mask):
-    """What is worth knowing of the paths ``styles`` before anything is painted: sentences."""
+def style_advisories(args: argparse.Namespace, styles: Sequence[str], mask: Optional[np.ndarray]) -> Iterator[str]:
+    """Sentences about the chosen ``styles``, paths, that a user should read before the work begins."""
     if "random" in (args.style or []):
         yield "styles: %s" % ", ".join(map(stem, styles))
     for label, style in enumerate(styles if mask is not None else [], 1):
         if not (mask == label).any():
-            yield "the mask %s has no label %d: nothing is painted like %s" % (args.mask, label, stem(style))
+            yield "the mask %s has no label %d, so the style %s is not used" % (args.mask, label, stem(style))
 
 
-def stem(path):
-    """A file's name without its ending."""
+def stem(path: str) -> str:
+    """A file's name without its extension."""
     return os.path.splitext(os.path.basename(path))[0]
 
 
-def check_writable(path):
-    """Raise unless ``path`` may be written; missing folders are made when it is."""
+def check_writable(path: str) -> None:
+    """Raise `OptionError` unless a file can be written at ``path``; missing folders are created later."""
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if os.path.isdir(path):
         raise OptionError("cannot write %s: it is a folder" % path)
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        raise OptionError("cannot write %s: %s is no folder that you may write to" % (path, folder))
+        raise OptionError("cannot write %s: %s is not a folder that you may write to" % (path, folder))
 
 
-def size(text, option):
-    """``"640x480"``, what was said to ``option``, as ``(640, 480)``."""
+def parse_size(text: str, option: str) -> Tuple[int, int]:
+    """``"640x480"``, the value of ``option``, as ``(640, 480)``."""
     try:
         width, height = (int(side) for side in text.lower().split("x"))
     except ValueError:
         raise OptionError("%s must be WIDTHxHEIGHT, such as 512x512, not %r" % (option, text)) from None
     for side in (width, height):
-        within("a side of %s" % option, side, 1, images.MAX_SIDE)
+        check_range("a side of %s" % option, side, 1, images.MAX_SIDE)
     return width, height
 
 
-def tell(message):
-    """One line for people, beside what the program writes and above any progress."""
+def print_message(message: Any) -> None:
+    """Print one line on stderr, above any progress bar."""
     tqdm.write("ros_style_transfer: %s" % message, file=sys.stderr)
 
 
-def politely(action):
-    """Call ``action``; warnings and errors are one sentence on stderr, an error ends the process with code 1."""
+def report_errors(action: Callable[[], Any]) -> None:
+    """Call ``action``; print warnings and errors as single lines on stderr, and exit with code 1 after an error."""
     environment.leave_out_keras()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # its greetings; warnings stay
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what cannot be read is said by us, with its name
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # only warnings
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # we report unreadable files ourselves, with their names
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: tell(message)
+            warnings.showwarning = lambda message, *_: print_message(message)
             action()
     except StyleTransferError as error:
-        tell(error)
+        print_message(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

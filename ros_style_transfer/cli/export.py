@@ -1,22 +1,30 @@
 """The command ``export``: a model as a TensorFlow SavedModel."""
-from ..controls import FLOATS, MODELS, check_model
+import argparse
+from typing import Any
+
+from ..controls import check_model
 from ..errors import OptionError
+from ..models.registry import FLOATS
+from .common import add_setting
 
 
-def add_to(commands):
+def add_to(commands: Any) -> None:
     """Add the command ``export`` to the command line's ``commands``."""
     parser = commands.add_parser("export", help="write a model as a TensorFlow SavedModel")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
-    parser.add_argument("--model", default="live", help="%s (default: %%(default)s)" % ", ".join(MODELS))
-    parser.add_argument("--weights-dir", metavar="DIR", help="weights of your own training (default: ours)")
-    parser.add_argument("--dtype", default=FLOATS[0], help="%s (default: %%(default)s)" % ", ".join(FLOATS))
+    add_setting(parser, "model")
+    add_setting(parser, "weights_dir")
+    # Not `auto`: that would measure this machine, while an exported model is usually for another one.
+    add_setting(parser, "precision", default=FLOATS[0],
+                help="number format of the convolutions: %s (default: %%(default)s, which converters expect)"
+                     % ", ".join(FLOATS))
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Export the model that the command line names."""
-    check_model(args.model, args.dtype)
-    if args.dtype not in FLOATS:
-        raise OptionError("name the precision to export, one of %s" % ", ".join(FLOATS))
+    check_model(args.model, args.precision)
+    if args.precision not in FLOATS:
+        raise OptionError("--precision %s cannot be exported; choose one of %s" % (args.precision, ", ".join(FLOATS)))
     from ..transfer.export import export
 
-    export(args.model, args.output, args.dtype, args.weights_dir)
+    export(args.model, args.output, args.precision, args.weights_dir)

@@ -1,58 +1,74 @@
-"""What a command line asks for: found, and all that can be wrong with it, before TensorFlow's import.
+"""What the command ``stylize`` is asked to do, planned and checked before TensorFlow's import.
 
-Data flow: arguments -> `find` -> a `Job` for each thing to be painted -> `check`, `common.read_mask`, `notes`.
+Data flow: arguments -> `plan_jobs` -> a `Job` for each output -> `check`, `common.read_mask`, `advisories`.
 """
+import argparse
 import csv
 import os
-from typing import List, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..controls import within
+import numpy as np
+
+from ..controls import Controls, check_range
 from ..errors import ImageError, OptionError
 from ..media import images, video
 from . import common
 
-PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as the literature compares
+PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as in the literature's comparisons
 
 
 class Job(NamedTuple):
-    """One thing to be painted."""
+    """One output of the command line.
 
-    content: Optional[str]  # None: a texture
-    styles: List[str]  # paths
+    Attributes:
+        content: path of a picture or a video, or a webcam's number; None: a texture.
+        styles: paths of pictures.
+        output: the path to write.
+        side: longer side that the content is resized to; 0: its own.
+        style_side: the same for the styles.
+    """
+
+    content: Optional[str]
+    styles: List[str]
     output: str
-    side: int = 0  # the longer side that the content is scaled to; 0: its own
-    style_side: int = 0  # the same of the styles
+    side: int = 0
+    style_side: int = 0
 
-    def is_video(self):
-        return self.content is not None and moves(self.content)
+    def is_video(self) -> bool:
+        """Whether the content is a video or a webcam."""
+        return self.content is not None and is_video_source(self.content)
 
 
-def moves(content):
-    """Whether ``content`` is a video or a webcam."""
+def is_video_source(content: str) -> bool:
+    """Whether ``content`` names a video or a webcam."""
     return video.is_video(content) or (video.webcam_number(content) is not None and not os.path.isfile(content))
 
 
-def is_table(content):
-    """Whether the list ``content`` names a table of pairs."""
-    return any(name.lower().endswith(".csv") for name in content)
+def is_table(contents: Sequence[str]) -> bool:
+    """Whether ``contents`` include a table of pairs."""
+    return any(name.lower().endswith(".csv") for name in contents)
 
 
-def find(args):
-    """What is to be painted: a list of `Job`, one or more."""
+def plan_jobs(args: argparse.Namespace) -> List[Job]:
+    """The jobs that the command line asks for, at least one.
+
+    Raises:
+        OptionError, ImageError, StyleError: the arguments are incomplete or contradict each other.
+    """
     _check_numbers(args)
     if is_table(args.content):
         if len(args.content) > 1:
-            raise OptionError("a .csv of pairs stands alone: give no other CONTENT")
+            raise OptionError("a .csv of pairs must be the only CONTENT")
         side = args.size or PAIRS_SIDE
         return [Job(content, [style], _in_folder(args.output, "%02d" % n, content), side, side)
                 for n, (content, style) in enumerate(read_pairs(args.content[0]))]
     if not args.content and not args.texture:
-        raise OptionError("give CONTENT to paint, or --texture WxH%s"
-                          % ("; CONTENT goes before --style, which takes all that follows it" if args.style else ""))
+        raise OptionError("give CONTENT to stylize, or --texture WxH%s"
+                          % ("; CONTENT goes before --style, which takes everything after it" if args.style else ""))
     if args.content and args.texture:
-        raise OptionError("a texture is painted out of nothing: give either CONTENT or --texture, not both")
+        raise OptionError("a texture has no content: give either CONTENT or --texture, not both")
     if not args.style and (args.method != "whiten" or args.texture):
-        raise OptionError("say which style with --style (see `python -m ros_style_transfer styles`)")
+        raise OptionError("give a style with --style (see `python -m ros_style_transfer styles`)")
     styles = common.find_styles(args.style or [], args.seed)
     if args.texture:
         return [Job(None, styles, args.output)]
@@ -65,7 +81,7 @@ def find(args):
     return [Job(content, styles, output, args.size or 0) for content, output in zip(contents, outputs)]
 
 
-def pictures_in(folder):
+def pictures_in(folder: str) -> List[str]:
     """The paths of the pictures in ``folder``, sorted."""
     paths = [os.path.join(folder, name) for name in _names_in(folder)]
     paths = [path for path in paths if path.lower().endswith(images.EXTENSIONS) and not os.path.isdir(path)]
@@ -82,18 +98,18 @@ def _names_in(folder):
 
 
 def _in_folder(folder, name, content):
-    """The path in ``folder`` of what ``content`` becomes."""
+    """The output path in ``folder`` for ``content``."""
     if not os.path.isdir(folder) and folder.lower().endswith(images.EXTENSIONS + video.EXTENSIONS):
-        raise OptionError("what several CONTENT, a folder or a .csv become needs a folder: -o %s is a file's name"
-                          % folder)
-    return os.path.join(folder, name + (".mp4" if moves(content) else ".png"))
+        raise OptionError("several CONTENT, a folder and a .csv need a folder for their outputs, but -o %s is the "
+                          "name of a file" % folder)
+    return os.path.join(folder, name + (".mp4" if is_video_source(content) else ".png"))
 
 
-def read_pairs(path):
-    """``[(content path, style path), ...]`` of a .csv with these two columns."""
+def read_pairs(path: str) -> List[Tuple[str, str]]:
+    """``[(content path, style path), ...]`` from a .csv file with the columns content and style."""
     folder = os.path.dirname(os.path.abspath(path))
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # a spreadsheet may begin it with a BOM
+        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets may write a BOM
             rows = list(csv.DictReader(file))
         pairs = [(os.path.join(folder, row["content"]), os.path.join(folder, row["style"])) for row in rows]
         if not pairs:
@@ -106,9 +122,9 @@ def read_pairs(path):
         raise OptionError("cannot read pairs from %s (columns content,style): %s" % (path, error)) from None
 
 
-def check(args, jobs, controls):
-    """Raise on options without effect, and on files that are not there or cannot be written."""
-    _check_effects(args, jobs, controls)
+def check(args: argparse.Namespace, jobs: Sequence[Job], controls: Controls) -> None:
+    """Raise for options without effect, inputs that do not exist, and outputs that cannot be written."""
+    _reject_ineffective(args, jobs, controls)
     check_files(jobs, [*args.content, args.mask])
     for job in jobs:
         if job.is_video():
@@ -121,41 +137,42 @@ def _check_numbers(args):
         if value is not None and value < lowest:
             raise OptionError("--%s must be at least %d, not %d" % (name, lowest, value))
     if args.size is not None:
-        within("--size", args.size, images.MIN_SIDE, images.MAX_SIDE)
+        check_range("--size", args.size, images.MIN_SIDE, images.MAX_SIDE)
     if args.texture:
-        common.size(args.texture, "--texture")
+        common.parse_size(args.texture, "--texture")
     if args.cycle is not None:
-        within("--cycle", args.cycle, 0.1, 3600.0)
+        check_range("--cycle", args.cycle, 0.1, 3600.0)
         if args.fade is not None:
-            within("--fade", args.fade, 0.0, args.cycle)
+            check_range("--fade", args.fade, 0.0, args.cycle)
 
 
-def _check_effects(args, jobs, controls):
-    """Raise on an option that would do nothing in this call: it was meant to do something."""
+def _reject_ineffective(args, jobs, controls):
+    """Raise for options that have no effect in this call, because the user expects one."""
     styles, videos = len(jobs[0].styles), sum(job.is_video() for job in jobs)
-    common.refuse_idle(args, (
-        (is_table(args.content), "style weights texture",
-         "does not go with a .csv of pairs, which names a style for each"),
-        (controls.method == "whiten", "concat", "does not go with the method whiten, which takes no style"),
-        (args.texture, "mask size keep_colours", "is about CONTENT, and a texture has none"),
+    common.reject_ineffective(args, (
+        (is_table(args.content), "style style_weights texture",
+         "cannot be combined with a .csv of pairs, which names a style for each"),
+        (controls.method == "whiten", "concat", "has no effect with the method whiten, which uses no style"),
+        (args.texture, "mask size keep_colours", "refers to CONTENT, but a texture has none"),
         (not args.texture and "random" not in (args.style or []), "seed",
-         "is for --texture and --style random, and there is neither"),
-        (not videos, "cycle smoothing frames", "is for videos, and there is none"),
-        (videos < len(jobs), "cycle", "is for videos, and there are pictures, too"),
-        (styles < 2, "cycle", "needs several styles, and there is one"),
-        (args.cycle is not None, "weights mask", "does not go with --cycle, which shows one style at a time"),
+         "is for --texture and --style random, but neither is given"),
+        (not videos, "cycle smoothing frames", "is for videos, but there is none"),
+        (videos < len(jobs), "cycle", "is for videos, but there are pictures, too"),
+        (styles < 2, "cycle", "needs several styles, but there is only one"),
+        (args.cycle is not None, "style_weights mask",
+         "cannot be combined with --cycle, which shows one style at a time"),
         (args.cycle is None, "fade", "needs --cycle")))
-    common.check_look(args, styles, controls)
+    common.check_painting_options(args, styles, controls)
 
 
-def check_files(jobs, others=()):
-    """Raise on inputs that are not there, and outputs that cannot be written or would overwrite something.
+def check_files(jobs: Sequence[Job], others: Sequence[Optional[str]] = ()) -> None:
+    """Raise for inputs that do not exist, and outputs that cannot be written or would overwrite something.
 
     Args:
-        others: paths of further inputs; None and "" are left out.
+        others: paths of further inputs; None and "" are ignored.
     """
-    inputs = [*others, *(path for job in jobs for path in [job.content, *job.styles])]
-    inputs = {os.path.realpath(path): path for path in inputs if path}
+    paths = [*others, *(path for job in jobs for path in [job.content, *job.styles])]
+    inputs = {os.path.realpath(path): path for path in paths if path}
     outputs = {}
     for job in jobs:
         for path in job.styles + ([job.content] if job.content and not job.is_video() else []):
@@ -166,7 +183,7 @@ def check_files(jobs, others=()):
             raise OptionError("the output %s would overwrite the input %s; choose another -o"
                               % (job.output, inputs[output]))
         if output in outputs:
-            raise OptionError("%s and %s have the same name: both would become %s; paint them into different folders"
+            raise OptionError("%s and %s have the same name, so both would be written to %s; use different folders"
                               % (outputs[output], job.content, job.output))
         outputs[output] = job.content
         common.check_writable(job.output)
@@ -175,22 +192,23 @@ def check_files(jobs, others=()):
 def _check_video(args, path):
     """Raise unless the video or webcam can be read and is long enough for ``--cycle``."""
     with video.Reader(path) as reader:
-        frames = length(args, reader)
+        frames = frame_count(args, reader)
         if args.cycle and frames and frames <= args.cycle * reader.fps:
-            raise OptionError("--cycle %g never comes to the second style: of %s, %.3g seconds are painted"
-                              % (args.cycle, path, frames / reader.fps))
+            raise OptionError("--cycle %g never reaches the second style: only %.3g seconds of %s are stylized"
+                              % (args.cycle, frames / reader.fps, path))
 
 
-def length(args, reader):
-    """How many frames of a `video.Reader` are to be painted; None if nobody knows."""
+def frame_count(args: argparse.Namespace, reader: video.Reader) -> Optional[int]:
+    """The number of frames to stylize; None if it is unknown."""
     return min(filter(None, (args.frames, reader.count)), default=None)
 
 
-def notes(args, jobs, mask):
-    """What is worth knowing before it is painted: sentences."""
+def advisories(args: argparse.Namespace, jobs: Sequence[Job], mask: Optional[np.ndarray]) -> Iterator[str]:
+    """Sentences that a user should read before the work begins."""
+    contents = {job.content for job in jobs}
     for folder in filter(os.path.isdir, args.content):
-        others = [name for name in _names_in(folder) if os.path.join(folder, name) not in {j.content for j in jobs}]
+        others = [name for name in _names_in(folder) if os.path.join(folder, name) not in contents]
         if others:
-            yield "left out of %s, since only its pictures are painted (name a video or a folder itself): %s" % (
+            yield "skipped in %s, because only its pictures are stylized (name videos and folders themselves): %s" % (
                 folder, ", ".join(others[:5] + ["..."] * (len(others) > 5)))
-    yield from common.look_notes(args, jobs[0].styles, mask)
+    yield from common.style_advisories(args, jobs[0].styles, mask)

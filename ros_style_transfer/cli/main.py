@@ -1,33 +1,36 @@
-"""``python -m ros_style_transfer``: painting pictures and videos without ROS."""
+"""``python -m ros_style_transfer``: style transfer for pictures and videos without ROS."""
+import argparse
+from typing import Optional, Sequence
+
 from ..media.style_library import StyleLibrary
 from ..models import vgg_weights
 from . import benchmark, export, gallery, render, stylize
-from .common import Parser, politely
+from .common import Parser, report_errors
+
+COMMANDS = {"stylize": stylize, "gallery": gallery, "render": render, "benchmark": benchmark, "export": export}
 
 
-def parser():
-    """The command line's parser.  What is not given is None, so that an option without effect is noticed."""
-    main = Parser(prog="python -m ros_style_transfer", description=__doc__)
+def parser() -> Parser:
+    """The command line's parser.  Options that are not given are None, so that ineffective ones can be rejected."""
+    main = Parser(prog="python -m ros_style_transfer",
+                  description="Style transfer for pictures and videos, without ROS.")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    stylize.add_to(commands)
-    gallery.add_to(commands)
-    render.add_to(commands)
+    for module in COMMANDS.values():
+        module.add_to(commands)
     commands.add_parser("styles", help="list the shipped styles")
-    benchmark.add_to(commands)
-    export.add_to(commands)
-    fetched = commands.add_parser("weights", help="fetch VGG's official weights, for `render`")
+    fetched = commands.add_parser("weights", help="download VGG's official weights, for `render`")
     fetched.add_argument("action", choices=["fetch"])
     fetched.add_argument("network", choices=sorted(vgg_weights.SOURCES), nargs="+")
     return main
 
 
-def main(argv=None):
-    """Run the command line, see `politely`."""
-    politely(lambda: command(parser().parse_args(argv)))
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the command line; errors are reported by `common.report_errors`."""
+    report_errors(lambda: run(parser().parse_args(argv)))
 
 
-def command(args):
-    """Do what the command line asks for."""
+def run(args: argparse.Namespace) -> None:
+    """Run the command that ``args`` name."""
     if args.command == "styles":
         for name, path in StyleLibrary().paths().items():
             print("%-20s %s" % (name, path))
@@ -35,5 +38,4 @@ def command(args):
         for name in args.network:
             print(vgg_weights.fetch(name))
     else:
-        {"stylize": stylize, "gallery": gallery, "render": render, "benchmark": benchmark,
-         "export": export}[args.command].run(args)
+        COMMANDS[args.command].run(args)

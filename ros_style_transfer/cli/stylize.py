@@ -1,101 +1,107 @@
-"""The command ``stylize``: pictures, videos and textures, painted."""
+"""The command ``stylize``: pictures, videos and textures in a style."""
+import argparse
 import functools
 import itertools
 import os
 import sys
 import time
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import numpy as np
 from tqdm import tqdm
 
-from ..controls import DESCRIPTIONS, check, check_model, controls_from, within
+from ..controls import CONTROLS, SETTINGS, Controls, check, check_model, check_range, controls_from
 from ..errors import StyleTransferError
 from ..media import images, video
 from ..models import weights
 from . import inputs
-from .common import add_look, add_network, read_mask, size, tell
+from .common import add_model_options, add_painting_options, parse_size, print_message, read_mask
 
-TEXTURE_PASSES = 3  # what it takes until noise has become texture
+if TYPE_CHECKING:
+    from ..stylizer import Stylizer
+
+TEXTURE_PASSES = 3  # enough to turn noise into a texture
 
 
-def add_to(commands):
+def add_to(commands: Any) -> None:
     """Add the command ``stylize`` to the command line's ``commands``."""
     parser = commands.add_parser(
-        "stylize", help="paint pictures or videos in a style",
-        # argparse would show CONTENT last, where --style swallows it.
+        "stylize", help="stylize pictures, videos or a webcam",
+        # argparse would show CONTENT last, where --style takes it.
         usage="%(prog)s CONTENT ... --style S ... -o OUT [option ...]\n"
               "       %(prog)s --texture WxH --style S ... -o OUT [option ...]",
-        description="Paint pictures, folders of pictures, videos or a webcam (its number) in a style. A .csv with "
-                    "the columns content,style (paths relative to it) paints every pair, both scaled to a longer "
+        description="Stylize pictures, folders of pictures, videos, or a webcam (its number). A .csv file with the "
+                    "columns content,style (paths relative to the file) stylizes each pair, both resized to a longer "
                     "side of %d; OUT is then a folder of 00.png, 01.png, ..." % inputs.PAIRS_SIDE)
     parser.add_argument("content", nargs="*", metavar="CONTENT",
                         help="pictures, folders of pictures, videos, webcams, or one .csv of pairs")
     parser.add_argument("-o", "--output", required=True, metavar="OUT",
-                        help="a file for one CONTENT, a folder for several (or if it is one or ends in /)")
-    parser.add_argument("--texture", metavar="WxH", help="no CONTENT: a texture of the style, of this size")
+                        help="a file for one CONTENT, a folder for several (or if it exists as a folder or ends in /)")
+    parser.add_argument("--texture", metavar="WxH", help="make a texture of the style, of this size, without CONTENT")
     parser.add_argument("--seed", type=int, metavar="N",
-                        help="of a texture (default: 0) and of the style `random` (default: another each time)")
+                        help="seed of the texture (default: 0) and of the style `random` (default: unpredictable)")
     parser.add_argument("--size", type=int, metavar="N",
-                        help="scale the content to this longer side first (default: its own)")
-    parser.add_argument("--concat", action="store_true", default=None, help="put the style beside the result")
+                        help="resize the content to this longer side first (default: keep its size)")
+    parser.add_argument("--concat", action="store_true", default=None, help="put the style next to the result")
     parser.add_argument("--cycle", type=float, metavar="SECONDS",
-                        help="in a video: one style after the other, each for so long")
+                        help="in a video, show one style after another, each for this time")
     parser.add_argument("--fade", type=float, metavar="SECONDS",
-                        help="with --cycle: how long one style takes to become the next (default: 1, at most --cycle)")
-    parser.add_argument("--frames", type=int, metavar="N", help="end a video or webcam after N frames; so does Ctrl-C")
-    add_network(parser, "cascade")
-    add_look(parser)
+                        help="with --cycle: cross-fade between two styles (default: 1, at most --cycle)")
+    parser.add_argument("--frames", type=int, metavar="N", help="stop a video or webcam after N frames, as Ctrl-C does")
+    add_model_options(parser)
+    add_painting_options(parser)
 
 
-def run(args):
-    """Paint all that the command line names."""
-    check_model(args.model, args.dtype)
-    within("--max-memory", args.max_memory, 0, 1e7)
-    controls = controls_from({name: getattr(args, name) for name in DESCRIPTIONS})
+def run(args: argparse.Namespace) -> None:
+    """Stylize everything that the command line names."""
+    check_model(args.model, args.precision)
+    check_range("--max-memory", args.max_memory, *SETTINGS["max_memory"].allowed)
+    controls = controls_from({name: getattr(args, name) for name in CONTROLS})
     check(controls, args.model)
-    work = inputs.find(args)
-    inputs.check(args, work, controls)
+    jobs = inputs.plan_jobs(args)
+    inputs.check(args, jobs, controls)
     weights.load(args.model, args.weights_dir)
-    mask = read_mask(args.mask, len(work[0].styles))
+    mask = read_mask(args.mask, len(jobs[0].styles))
     read_style = functools.lru_cache(maxsize=16)(images.read)  # most jobs share styles; a table may name any number
     if not inputs.is_table(args.content):
-        for path in work[0].styles:
+        for path in jobs[0].styles:
             read_style(path)
-    for note in inputs.notes(args, work, mask):
-        tell(note)
+    for advisory in inputs.advisories(args, jobs, mask):
+        print_message(advisory)
 
-    from ..stylizer import Stylizer  # TensorFlow's import takes seconds: what can be known to be wrong is said before
+    from ..stylizer import Stylizer  # TensorFlow's import takes seconds, so every check comes before it
 
     clock = VideoClock()
-    stylizer = Stylizer(args.model, args.dtype, args.weights_dir, clock, args.max_memory)
+    stylizer = Stylizer(args.model, args.precision, args.weights_dir, clock, args.max_memory)
     failed = 0
-    for job in tqdm(work, unit="picture", disable=len(work) < 2):
+    for job in tqdm(jobs, unit="picture", disable=len(jobs) < 2):
         try:
-            paint(stylizer, job, [read_style(path) for path in job.styles], mask, controls, args, clock)
-        except (StyleTransferError, MemoryError) as error:  # the other pictures are none the worse for it
-            tell(error if isinstance(error, StyleTransferError) else
-                 "there is not enough memory for %s; make it smaller" % job.output)
+            stylize(stylizer, job, [read_style(path) for path in job.styles], mask, controls, args, clock)
+        except (StyleTransferError, MemoryError) as error:  # continue with the remaining pictures
+            print_message(error if isinstance(error, StyleTransferError) else
+                          "not enough memory for %s; make it smaller" % job.output)
             failed += 1
-    if failed and len(work) > 1:
-        tell("%d of %d could not be painted, as said above" % (failed, len(work)))
+    if failed and len(jobs) > 1:
+        print_message("%d of %d failed, see above" % (failed, len(jobs)))
     if failed:
         sys.exit(1)
 
 
-def paint(stylizer, job, styles, mask, controls, args, clock):
-    """Paint one `Job` and write it."""
-    style_side = round(job.style_side * max(1.0, controls.style_scale))  # the network would never enlarge it
+def stylize(stylizer: "Stylizer", job: inputs.Job, styles: List[np.ndarray], mask: Optional[np.ndarray],
+            controls: Controls, args: argparse.Namespace, clock: "VideoClock") -> None:
+    """Do one `Job`."""
+    style_side = round(job.style_side * max(1.0, controls.style_scale))  # the stylizer never upscales a style
     styles = [images.scaled(rgb, style_side) for rgb in styles]
     if styles:
-        stylizer.set_styles(styles[:1] if args.cycle else styles, args.weights)
+        stylizer.set_styles(styles[:1] if args.cycle else styles, args.style_weights)
     if job.is_video():
-        paint_video(stylizer, job, styles, mask, controls, args, clock)
+        stylize_video(stylizer, job, styles, mask, controls, args, clock)
         return
     controls, alpha = controls._replace(smoothing=0.0), None  # only videos are smoothed
     if job.content is None:
         if args.passes is None:
             controls = controls._replace(passes=TEXTURE_PASSES)
-        painted = stylizer.texture(*size(args.texture, "--texture"), args.seed or 0, controls)
+        painted = stylizer.texture(*parse_size(args.texture, "--texture"), args.seed or 0, controls)
     else:
         rgb, alpha = images.read_with_alpha(job.content)
         alpha = None if alpha is None else images.scaled(alpha, job.side)
@@ -109,14 +115,15 @@ def paint(stylizer, job, styles, mask, controls, args, clock):
     images.write(job.output, painted, alpha)
 
 
-def paint_video(stylizer, job, styles, mask, controls, args, clock):
-    """Frame by frame, with progress; the styles in turn if ``--cycle`` says so."""
+def stylize_video(stylizer: "Stylizer", job: inputs.Job, styles: List[np.ndarray], mask: Optional[np.ndarray],
+                  controls: Controls, args: argparse.Namespace, clock: "VideoClock") -> None:
+    """Stylize a video or a webcam frame by frame; with ``--cycle``, in one style after another."""
     webcam = not video.is_video(job.content)
     shown, written, started = 0, 0, time.monotonic()
     stylizer.reset()
     try:
         with video.Reader(job.content) as reader, video.Writer(job.output, reader.fps) as writer:
-            frames = tqdm(itertools.islice(reader, args.frames), total=inputs.length(args, reader), unit="frame",
+            frames = tqdm(itertools.islice(reader, args.frames), total=inputs.frame_count(args, reader), unit="frame",
                           desc=os.path.basename(job.output))
             for number, rgb in enumerate(frames):
                 clock.now = time.monotonic() - started if webcam else number / reader.fps
@@ -127,36 +134,36 @@ def paint_video(stylizer, job, styles, mask, controls, args, clock):
                 painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask)
                 if args.concat:
                     painted = images.concat(styles, painted)
-                # A webcam does not wait for the painter: a frame stands for as long as it took.
+                # A webcam does not wait: each frame is repeated for as long as it took.
                 for _ in range(max(1, round(clock.now * reader.fps) - written) if webcam else 1):
                     writer.write(painted)
                     written += 1
-            if frames.total and frames.total > 1.1 * frames.n:  # some formats only know about how many there are
-                tell("%s breaks off after %d of %d frames" % (job.content, frames.n, frames.total))
+            if frames.total and frames.total > 1.1 * frames.n:  # some formats only estimate the number of frames
+                print_message("%s ends early, after %d of %d frames" % (job.content, frames.n, frames.total))
     except KeyboardInterrupt:
         if written:
-            tell("stopped; %s holds the %d frames until then" % (job.output, written))
+            print_message("stopped; %s contains the first %d frames" % (job.output, written))
         raise
 
 
 class VideoClock:
-    """A video's own time, seconds: cross-fades go by it, however long a frame takes to paint."""
+    """The time within a video in seconds, for cross-fades that do not depend on the processing speed."""
 
     now = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
 class Progress:
-    """A bar for one picture, shown once it is known to take long."""
+    """A progress bar for one picture, shown only if it takes more than two seconds."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self._bar = tqdm(desc=name, total=100, unit="%", delay=2.0, leave=False,
                          bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}<{remaining}")
 
-    def __enter__(self):
-        return lambda share: self._bar.update(100 * share - self._bar.n)
+    def __enter__(self) -> Any:
+        return lambda done: self._bar.update(100 * done - self._bar.n)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self._bar.close()

@@ -1,10 +1,17 @@
 """The options of a render, for the command line and the node, checked without TensorFlow."""
 from typing import Mapping, NamedTuple
 
-from ..controls import DESCRIPTIONS as CONTROLS
-from ..controls import FLOATS, KEEP_COLOURS, among, parse_number, whole, within
-from ..controls import RANGES as CONTROL_RANGES
+from ..controls import (
+    CONTROLS,
+    KEEP_COLOURS,
+    check_choice,
+    check_integer,
+    check_range,
+    current_name,
+    parse_number,
+)
 from ..errors import OptionError
+from ..models.registry import FLOATS
 from ..models.shapes import ALL_CONVOLUTIONS, CONVOLUTIONS, VGG_WIDTHS, encoder_layers
 
 NETWORKS = ("compact", "vgg16", "vgg19")
@@ -43,7 +50,7 @@ class RenderOptions(NamedTuple):
     style_crop: float = 1.0
     feather: float = 4.0
     seed: int = 0
-    dtype: str = "auto"
+    precision: str = "auto"
     max_memory: float = 0.0
 
 
@@ -89,19 +96,21 @@ DESCRIPTIONS = {
     "averaging": (float, "Adam: share of the iterates' average that stays in a step; 0: none"),
     "tolerance": (float, "end a size when five iterations lower the loss by less than this share; 0: never"),
     "time_budget": (float, "seconds, shared out among the sizes; 0: no limit"),
-    **{name: CONTROLS[name] for name in ("keep_colours", "style_scale", "style_crop", "feather")},
+    **{name: (CONTROLS[name].type, CONTROLS[name].help) for name in (
+        "keep_colours", "style_scale", "style_crop", "feather")},
     "seed": (int, "of the noise"),
-    "dtype": (str, "what convolutions compute in: float32, bfloat16, float16, or auto, the faster of the first two"),
+    "precision": (str, "number format of the convolutions: float32, bfloat16, float16, or auto (the faster of the "
+                       "first two)"),
     "max_memory": (float, "megabytes; what does not fit is evaluated in tiles; 0: most of what is free"),
 }
 _RANGES = {
     "content_weight": (0.0, 1e15), "style_weight": (0.0, 1e15), "tv_weight": (0.0, 1e15), "tv_power": (1.0, 2.0),
     "learning_rate": (1e-5, 1.0), "averaging": (0.0, 0.9999), "tolerance": (0.0, 1.0), "time_budget": (0.0, 86400.0),
-    "max_memory": (0.0, 1e7), **{name: CONTROL_RANGES[name] for name in ("style_scale", "style_crop", "feather")},
+    "max_memory": (0.0, 1e7), **{name: CONTROLS[name].allowed for name in ("style_scale", "style_crop", "feather")},
 }
 _WHOLE = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
 _CHOICES = {"network": NETWORKS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS, "optimizer": OPTIMIZERS,
-            "keep_colours": KEEP_COLOURS, "dtype": (*FLOATS, "auto")}
+            "keep_colours": KEEP_COLOURS, "precision": (*FLOATS, "auto")}
 
 
 def options_from(values, preset="default"):
@@ -110,18 +119,19 @@ def options_from(values, preset="default"):
     Raises:
         OptionError: an unknown name or preset, or a text that does not parse.  Ranges are for `check`.
     """
-    among("preset", preset, PRESETS)
+    check_choice("preset", preset, PRESETS)
     parsed = {}
-    for name, value in values.items():
+    for given, value in values.items():
+        name = current_name(given)
         if name not in DESCRIPTIONS:
-            raise OptionError("unknown option of a render %r; known: %s" % (name, ", ".join(DESCRIPTIONS)))
+            raise OptionError("unknown option of a render %r; known: %s" % (given, ", ".join(DESCRIPTIONS)))
         if value is None or value == "":
             continue
         kind = DESCRIPTIONS[name][0]
         if name.endswith("_layers"):
             value = value if isinstance(value, Mapping) else parse_layers(name, value)
         elif isinstance(value, str) and kind is bool:
-            among(name, value.lower(), ("yes", "no", "true", "false"))
+            check_choice(name, value.lower(), ("yes", "no", "true", "false"))
             value = value.lower() in ("yes", "true")
         elif isinstance(value, str) and kind is not str:
             value = parse_number(name, kind, value)
@@ -146,11 +156,11 @@ def parse_layers(name, text):
 def check(options):
     """Raise `OptionError` naming the first of the `RenderOptions` that is wrong, its value, and what is allowed."""
     for name, allowed in _CHOICES.items():
-        among(name, getattr(options, name), allowed)
+        check_choice(name, getattr(options, name), allowed)
     for name, (low, high) in _RANGES.items():
-        within(name, getattr(options, name), low, high)
+        check_range(name, getattr(options, name), low, high)
     for name, (low, high) in _WHOLE.items():
-        whole(name, getattr(options, name), low, high)
+        check_integer(name, getattr(options, name), low, high)
     known = layers_of(options.network)
     for name in ("content_layers", "style_layers"):
         layers = getattr(options, name)
@@ -160,7 +170,7 @@ def check(options):
             if layer not in known:
                 raise OptionError("%s names %r; the network %s has %s"
                                   % (name, layer, options.network, ", ".join(known)))
-            within("%s of %s" % (name, layer), weight, 0.0, 1e15)
+            check_range("%s of %s" % (name, layer), weight, 0.0, 1e15)
     if not options.style_weight and not options.content_weight:
         raise OptionError("content_weight and style_weight are both 0: there is nothing to render")
 

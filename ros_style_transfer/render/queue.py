@@ -176,8 +176,8 @@ class RenderQueue:
             images.write(content, request.content)
             command = [sys.executable, "-m", "ros_style_transfer", "render", content, "--style", *request.styles,
                        "-o", output, "--preset", request.preset, "--json"]
-            for name, value in (("weights", list(request.weights)), ("size", request.size), ("mask", request.mask),
-                                ("threads", self._threads)):
+            for name, value in (("style-weights", list(request.weights)), ("size", request.size),
+                                ("mask", request.mask), ("threads", self._threads)):
                 if value:
                     command += ["--" + name, *map(str, value if isinstance(value, list) else [value])]
             for name, value in request.options.items():

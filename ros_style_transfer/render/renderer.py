@@ -80,7 +80,7 @@ class Renderer:
     def __init__(self, options, weights_file=None, clock=time.monotonic):
         share_gpus()
         self._options, self._clock = options, clock
-        self._dtype = fastest_dtype() if options.dtype == "auto" else options.dtype
+        self._dtype = fastest_dtype() if options.precision == "auto" else options.precision
         self._network = load_network(options.network, weights_file, options.pooling, self._dtype)
 
     def render(self, content, styles, weights=None, mask=None, initial=None, start=None):
@@ -116,7 +116,7 @@ class Renderer:
             x, curvature, first, done = start.x, start.curvature, start.scale, start.iteration
         costs = [height * width for height, width in sizes]
         objective, notes = Objective(self._network, o), []
-        if o.dtype == "auto":
+        if o.precision == "auto":
             notes.append("convolutions in %s, the faster here" % self._dtype)
         for scale in range(first, len(sizes)):
             height, width = sizes[scale]

@@ -26,12 +26,12 @@ from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
 from ..cli import common
-from ..controls import DESCRIPTIONS, check, check_model, controls_from, within
+from ..controls import CONTROLS, check, check_model, check_range, controls_from
 from ..errors import BagError, ImageError, OptionError
 from ..media import images
 from ..models import weights
 from . import conversions
-from .params import DEFAULTS, check_max_side, named
+from .params import DEFAULTS, check_max_side, prefixed
 
 PREFIX = "/style_transfer"
 PARTIAL = ".partial"  # after OUT, while it is written
@@ -59,26 +59,26 @@ def parser():
     command.add_argument("--max-side", type=int, default=DEFAULTS.max_side, metavar="N",
                          help="scale frames down to this longer side; 0 (the default) keeps their size")
     command.add_argument("--seed", type=int, metavar="N", help="of the style `random` (default: 0)")
-    common.add_network(command, DEFAULTS.model)
-    common.add_look(command)
+    common.add_model_options(command)
+    common.add_painting_options(command)
     return command
 
 
 def main():
     """Run the command line; errors are one sentence on stderr and exit code 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    common.politely(lambda: stylize_bag(parser().parse_args(rospy.myargv()[1:])))
+    common.report_errors(lambda: stylize_bag(parser().parse_args(rospy.myargv()[1:])))
 
 
 def stylize_bag(args):
     """Paint what the command line names."""
-    check_model(args.model, args.dtype)
-    controls = controls_from({name: getattr(args, name) for name in DESCRIPTIONS})
+    check_model(args.model, args.precision)
+    controls = controls_from({name: getattr(args, name) for name in CONTROLS})
     check(controls, args.model)
-    within("--max-memory", args.max_memory, 0, 1e7)
+    check_range("--max-memory", args.max_memory, 0, 1e7)
     paths = _styles(args, controls)
-    common.check_look(args, len(paths), controls)
-    named("--max-side", check_max_side, args.max_side)
+    common.check_painting_options(args, len(paths), controls)
+    prefixed("--max-side", check_max_side, args.max_side)
     _refuse_existing(args.output)
     common.check_writable(args.output)
     source = _open(args.input)
@@ -86,21 +86,21 @@ def stylize_bag(args):
     styles, mask = [images.read(path) for path in paths], common.read_mask(args.mask, len(paths))
     _, entry = weights.load(args.model, args.weights_dir)
     status = os.stat(args.input)
-    for note in common.look_notes(args, paths, mask):
-        common.tell(note)
+    for note in common.style_advisories(args, paths, mask):
+        common.print_message(note)
     with Record(args.output + PARTIAL, dict(
-            controls.resolved(args.model)._asdict(), style=[_digest(rgb) for rgb in styles], weights=args.weights,
+            controls.resolved(args.model)._asdict(), style=[_digest(rgb) for rgb in styles], weights=args.style_weights,
             mask=None if mask is None else _digest(mask), model=args.model, weights_dir=entry["sha256"],
-            dtype=args.dtype, max_side=args.max_side, topic=names,
+            precision=args.precision, max_side=args.max_side, topic=names,
             input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns])):
         # TensorFlow's import takes seconds: what can be known to be wrong is said before.
         from ..stylizer import Stylizer
 
         # What smoothing keeps of the frames before is one camera's.
-        stylizers = [Stylizer(args.model, args.dtype, args.weights_dir, max_memory=args.max_memory)
+        stylizers = [Stylizer(args.model, args.precision, args.weights_dir, max_memory=args.max_memory)
                      for _ in (names if controls.smoothing else "1")]
         for stylizer in stylizers if styles else ():
-            stylizer.set_styles(styles, args.weights)
+            stylizer.set_styles(styles, args.style_weights)
         painters = {topic: Painter(topic, stylizer, controls, mask, args.max_side)
                     for topic, stylizer in zip(names, itertools.cycle(stylizers))}
         _write(args, source, names, painters, repaint=controls.smoothing > 0)
@@ -187,7 +187,7 @@ class Painter:
             kind = re.sub(r"\d+", "", str(error))
             if kind not in self._told:
                 self._told.add(kind)
-                common.tell("a frame of %s cannot be painted and is copied: %s" % (self._topic, error))
+                common.print_message("a frame of %s cannot be painted and is copied: %s" % (self._topic, error))
             return None
         buffer = io.BytesIO()
         message.serialize(buffer)
@@ -207,7 +207,7 @@ def _write(args, source, names, painters, repaint):
     # Beside each original there is at most its painted frame.
     done = output.get_message_count() - (0 if args.replace else output.get_message_count(list(names.values())))
     if done:
-        common.tell("going on after the %d messages that are in %s%s" % (
+        common.print_message("going on after the %d messages that are in %s%s" % (
             done, partial, "; smoothing needs their frames painted again" if repaint else ""))
     outcomes = collections.Counter()
     worker = concurrent.futures.ThreadPoolExecutor(1)  # TensorFlow hears of no signal before its picture is done
@@ -231,13 +231,13 @@ def _write(args, source, names, painters, repaint):
         _refuse_existing(args.output)
         os.rename(partial, args.output)
     except KeyboardInterrupt:
-        common.tell("stopped; the same command goes on with %s" % partial)
+        common.print_message("stopped; the same command goes on with %s" % partial)
         sys.stderr.flush()
         os._exit(130)  # or Python would wait for the picture, and close a chunk in the middle of a message
     except OSError as error:
         raise BagError("cannot write %s: %s; once it can be, the same command goes on"
                        % (partial, error.strerror or error)) from None
-    common.tell("%s: %d frames painted, %d that could not be painted and %d other messages copied" % (
+    common.print_message("%s: %d frames painted, %d that could not be painted and %d other messages copied" % (
         args.output, outcomes["painted"], outcomes["failed"], outcomes["copied"]))
 
 

@@ -20,7 +20,7 @@ from ros_style_transfer.msg import StyleStatus
 
 from ..benchmark import measure as limits
 from ..benchmark.painting import STYLE, scene
-from ..cli.common import politely
+from ..cli.common import report_errors
 from ..errors import StyleTransferError
 from . import conversions
 
@@ -30,25 +30,26 @@ DRAIN = 1.0  # seconds that late frames are waited for
 START = 60.0  # seconds until the node must be there
 
 
-def measure(models, dtypes, sizes, rates, seconds, weights_dir=None, json_file=None):
+def measure(models, precisions, sizes, rates, seconds, weights_dir=None, json_file=None):
     """Rate, latency, drops and processor time of the node, for every model, precision, size and rate.
 
     Latency is from a frame's stamp, taken just before it is published, to the painted frame's arrival.
 
     What comes out is printed as it comes, and written to ``json_file``.
     """
-    result = {"peak_multiply_adds": {dtype: limits.peak(dtype) for dtype in ("float32", "bfloat16")}, "streams": []}
-    print("the machine's peak: " + ", ".join("%.0f G multiply-adds a second in %s" % (rate / 1e9, dtype)
-                                             for dtype, rate in result["peak_multiply_adds"].items()))
+    peaks = {precision: limits.peak(precision) for precision in ("float32", "bfloat16")}
+    result = {"peak_multiply_adds": peaks, "streams": []}
+    print("the machine's peak: " + ", ".join("%.0f G multiply-adds a second in %s" % (rate / 1e9, precision)
+                                             for precision, rate in result["peak_multiply_adds"].items()))
     with tempfile.TemporaryDirectory() as logs, _Master(logs) as environment:
         rospy.init_node("benchmark", disable_signals=True, anonymous=True)
         for model in models:
-            for dtype in dtypes:
-                parameters = dict(model=model, dtype=dtype, style=STYLE, weights_dir=weights_dir or "")
+            for precision in precisions:
+                parameters = dict(model=model, precision=precision, style=STYLE, weights_dir=weights_dir or "")
                 with _Node(environment, parameters) as node:
                     for width, height in sizes:
                         for rate in rates:
-                            row = dict(model=model, dtype=dtype, width=width, height=height,
+                            row = dict(model=model, precision=precision, width=width, height=height,
                                        **_stream(node, width, height, rate, seconds))
                             print(_told(row))
                             result["streams"].append(row)
@@ -59,7 +60,7 @@ def measure(models, dtypes, sizes, rates, seconds, weights_dir=None, json_file=N
 
 
 def _told(row):
-    return ("%(model)s %(dtype)s %(width)dx%(height)d: %(sent_rate).1f sent, %(painted_rate).1f painted a second "
+    return ("%(model)s %(precision)s %(width)dx%(height)d: %(sent_rate).1f sent, %(painted_rate).1f painted a second "
             "(%(dropped)d of %(sent)d left out); latency %(p50).1f ms, p95 %(p95).1f, p99 %(p99).1f; network "
             "%(network).1f ms, the rest of a frame %(rest).2f ms; %(cpu).2f cores" % row)
 
@@ -187,4 +188,4 @@ def _end(process):
 
 
 if __name__ == "__main__":
-    politely(lambda: measure(**json.loads(sys.argv[1])))
+    report_errors(lambda: measure(**json.loads(sys.argv[1])))

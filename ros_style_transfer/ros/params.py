@@ -1,12 +1,27 @@
-"""The node's private parameters, read once and checked, every wrong one named."""
+"""The node's private parameters: read once, checked, and reported all together if they are wrong."""
 import math
 import os
 import re
-from typing import List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import rospy
 
-from ..controls import DESCRIPTIONS, Controls, among, check, check_model, check_weights, controls_from, whole, within
+from ..controls import (
+    ALIASES,
+    CONTROLS,
+    SETTINGS,
+    Control,
+    Controls,
+    check,
+    check_choice,
+    check_integer,
+    check_model,
+    check_range,
+    check_value,
+    check_weights,
+    controls_from,
+    current_name,
+)
 from ..errors import OptionError, StyleTransferError
 from ..media import images
 from ..media.style_library import StyleLibrary
@@ -15,13 +30,13 @@ from ..render.queue import SHARES
 from .camera_stream import TRANSPORTS
 from .conversions import FORMATS
 
-CAMERA = "camera"  # the style that is the next frame itself
-TOPIC = "topic"  # the style, or the mask, that comes as a topic
-NO_PICTURES = ("random", CAMERA, TOPIC)  # styles that are no file's name
+CAMERA = "camera"  # the style that is the camera's next frame
+TOPIC = "topic"  # the style or the mask that is received on a topic
+NO_PICTURES = ("random", CAMERA, TOPIC)  # names of styles that are not files
 
 
 class Parameters(NamedTuple):
-    """What the node was configured with.  The README's table says what each is for."""
+    """The node's configuration.  The documentation's table of parameters describes each."""
 
     style: Tuple[str, ...]
     style_weights: Tuple[float, ...]
@@ -35,7 +50,7 @@ class Parameters(NamedTuple):
     expected_rate: float
     mask_tolerance: float
     model: str
-    dtype: str
+    precision: str
     max_memory: float
     gpu_memory_mb: int
     style_dirs: List[str]
@@ -45,24 +60,34 @@ class Parameters(NamedTuple):
     render_share: str
     controls: Controls
 
+    @property
+    def dtype(self) -> str:
+        """The old name of ``precision``."""
+        return self.precision
+
 
 DEFAULTS = Parameters(
     style=("flow_night",), style_weights=(), mask="", max_side=0, cameras=(), image_transport="raw",
     compressed_format="jpeg", jpeg_quality=80, always_subscribe=False, expected_rate=0.0, mask_tolerance=0.1,
-    model="live", dtype="auto", max_memory=0.0, gpu_memory_mb=0,
-    style_dirs=[], weights_dir="", output_dir="", frame_timeout=5.0, render_share="live_first", controls=Controls())
+    style_dirs=[], output_dir="", frame_timeout=5.0, render_share="live_first", controls=Controls(),
+    **{name: setting.default for name, setting in SETTINGS.items()})
 
 
-def read():
+def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     """The node's `Parameters`.
+
+    Args:
+        get_param: ``(name, default)`` to the value of a parameter.
 
     Raises:
         OptionError: lists every parameter that has a wrong value, with what is allowed.
     """
-    problems, values = [], {}
+    problems: List[str] = []
+    values: Dict[str, Any] = {}
 
-    def get(name, convert, check=lambda value: None, default=None):
-        given = rospy.get_param("~" + name, getattr(DEFAULTS, name, default))
+    def get(name: str, convert: Callable[[Any], Any], check: Callable[[Any], Any] = lambda value: None,
+            default: Any = None) -> None:
+        given = _lookup(get_param, name, getattr(DEFAULTS, name, default))
         try:
             values[name] = convert(given)
             check(values[name])
@@ -70,36 +95,37 @@ def read():
             values.pop(name, None)
             problems.append("~%s: %s" % (name, error))
 
-    get("model", _string, check_model)
-    get("dtype", _string, lambda value: check_model(values.get("model", DEFAULTS.model), value))
-    get("max_memory", _number, lambda value: within("max_memory", value, 0, 1e7))
-    get("gpu_memory_mb", _number, lambda value: whole("gpu_memory_mb", value, 0, 10**7))
+    get("model", _name, check_model)
+    get("precision", _name, lambda value: check_model(values.get("model", DEFAULTS.model), value))
+    for name in ("max_memory", "gpu_memory_mb"):
+        get(name, _number, lambda value, name=name: check_value(SETTINGS[name], value))
     get("max_side", _number, check_max_side)
     get("cameras", _cameras)
-    get("image_transport", _string, lambda value: among("image_transport", value, TRANSPORTS))
-    get("compressed_format", _string, lambda value: among("compressed_format", value, FORMATS))
-    get("jpeg_quality", _number, lambda value: whole("jpeg_quality", value, 1, 100))
-    get("always_subscribe", _truth)
-    get("expected_rate", _number, lambda value: within("expected_rate", value, 0.0, 1000.0))
-    get("mask_tolerance", _number, lambda value: within("mask_tolerance", value, 0.001, 10.0))
+    get("image_transport", _name, lambda value: check_choice("image_transport", value, TRANSPORTS))
+    get("compressed_format", _name, lambda value: check_choice("compressed_format", value, FORMATS))
+    get("jpeg_quality", _number, lambda value: check_integer("jpeg_quality", value, 1, 100))
+    get("always_subscribe", _boolean)
+    get("expected_rate", _number, lambda value: check_range("expected_rate", value, 0.0, 1000.0))
+    get("mask_tolerance", _number, lambda value: check_range("mask_tolerance", value, 0.001, 10.0))
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
-    get("frame_timeout", _number, lambda value: within("frame_timeout", value, 0.1, 3600.0))
-    get("render_share", _string, lambda value: among("render_share", value, SHARES))
+    get("frame_timeout", _number, lambda value: check_range("frame_timeout", value, 0.1, 3600.0))
+    get("render_share", _name, lambda value: check_choice("render_share", value, SHARES))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
-    get("style", names, lambda given: library and [library.read(name) for name in given if name not in NO_PICTURES])
+    get("style", parse_names,
+        lambda given: library and [library.read(name) for name in given if name not in NO_PICTURES])
     get("mask", str, lambda name: library and name not in ("", TOPIC) and images.read_mask(library.find(name)))
     if "style" in values:
-        get("style_weights", numbers, lambda weights: check_weights(weights, len(values["style"])))
+        get("style_weights", parse_numbers, lambda weights: check_weights(weights, len(values["style"])))
     model, controls = values.get("model", DEFAULTS.model), {}
-    for name in DESCRIPTIONS:
-        if "model" not in values and "level" in name:
-            continue  # levels are a model's own
-        get(name, _UNLIKE_YAML.get(name, lambda value: value),
-            lambda value, name=name: check(controls_from({name: value}), model), default="")
-        if name in values:
-            controls[name] = values.pop(name)
+    for control in CONTROLS.values():
+        if "model" not in values and "level" in control.name:
+            continue  # levels can only be checked for a known model
+        get(control.name, lambda value, control=control: _undo_yaml(control, value),
+            lambda value, name=control.name: check(controls_from({name: value}), model), default="")
+        if control.name in values:
+            controls[control.name] = values.pop(control.name)
     try:
         values["controls"] = controls_from(controls)
         check(values["controls"], model)
@@ -110,46 +136,76 @@ def read():
     return Parameters(**dict(values, max_side=int(values["max_side"])))
 
 
-def _string(value):
+def _lookup(get_param: Callable[[str, Any], Any], name: str, default: Any) -> Any:
+    """A parameter's value.  One that is set under an alias counts: launch files always set the current name, too."""
+    for alias, current in ALIASES.items():
+        if current.name == name:
+            value = get_param("~" + alias, None)
+            if value is not None:
+                current_name(alias, rospy.logwarn, "~{}".format)
+                return value
+    return get_param("~" + name, default)
+
+
+def _undo_yaml(control: Control, value: Any) -> Any:
+    """A control's value before YAML, which rosrun's ``_name:=value`` goes through, converted it.
+
+    YAML reads ``no`` as False and 5:0.2 as a number to the base of 60.  dynamic_reconfigure stores 0 for an
+    integer that is the model's own, and a restarted node finds that on the parameter server.
+    """
+    if control.name == "level_strength" and _is_number(value) and 60 <= value < math.inf:
+        return "%d:%g" % divmod(value, 60)
+    if value is False and isinstance(control.allowed, tuple) and "no" in control.allowed:
+        return "no"
+    if control.default is None and control.type is int and _is_number(value) and value == 0:
+        return ""
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _name(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise OptionError("must be a name, not %r" % (value,))
     return value
 
 
-def _number(value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def _number(value: Any) -> float:
+    if not _is_number(value):
         raise OptionError("must be a number, not %r" % (value,))
     return value
 
 
-def _truth(value):
+def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise OptionError("must be true or false, not %r" % (value,))
     return value
 
 
-def _cameras(value):
-    """A list of names, or one text with names joined by commas; none: the topic ``image`` alone."""
-    given = names(value) if value else ()
-    for name in given:
+def _cameras(value: Any) -> Tuple[str, ...]:
+    """A list of names, or names joined by commas; empty: the topic ``image`` alone."""
+    cameras = parse_names(value) if value else ()
+    for name in cameras:
         if not re.match(r"^[A-Za-z][\w/]*$", name) or name.endswith("/"):
-            raise OptionError("%r is no name for a topic; use letters, digits and _" % name)
-    if len(set(given)) < len(given):
-        raise OptionError("must name each camera once, not %s" % ",".join(given))
-    return given
+            raise OptionError("%r cannot be part of a topic's name; use letters, digits and _" % name)
+    if len(set(cameras)) < len(cameras):
+        raise OptionError("must name each camera once, not %s" % ",".join(cameras))
+    return cameras
 
 
-def names(value):
-    """A list of names, or one text with names joined by commas."""
-    given = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(given, (list, tuple)) or not given or not all(isinstance(n, str) and n for n in given):
+def parse_names(value: Any) -> Tuple[str, ...]:
+    """A list of names, or names joined by commas."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) and n for n in names):
         raise OptionError("must be a name, or several joined by commas, not %r" % (value,))
-    return tuple(given)
+    return tuple(names)
 
 
-def numbers(value):
-    """A list of numbers, or one text with numbers joined by commas."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+def parse_numbers(value: Any) -> Tuple[float, ...]:
+    """A number, a list of numbers, or numbers joined by commas."""
+    if _is_number(value):
         value = [value]
     try:
         if isinstance(value, str):
@@ -159,41 +215,33 @@ def numbers(value):
         raise OptionError("must be numbers joined by commas, not %r" % (value,)) from None
 
 
-def _level_strength(value):
-    """YAML, and with it rosrun's ``_name:=value``, reads 5:0.2 as a number to the base of 60."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 60 <= value < math.inf:
-        return "%d:%g" % divmod(value, 60)
-    return value
-
-
-# What YAML makes of a text, back into that text; it also reads `no` as False.  And what dynamic_reconfigure
-# leaves on the parameter server, where a node that is started again finds it: 0 for the model's own swap level.
-_UNLIKE_YAML = {"level_strength": _level_strength, "keep_colours": lambda value: "no" if value is False else value,
-                "swap_level": lambda value: "" if value == 0 else value}
-
-
-def _folders(value):
-    """A list, or one string with the folders separated by ``:`` as roslaunch arguments give it."""
+def _folders(value: Any) -> List[str]:
+    """A list of folders, or folders joined by ``:``."""
     if isinstance(value, str):
         value = [folder for folder in value.split(":") if folder]
     if not isinstance(value, list) or not all(isinstance(folder, str) for folder in value):
-        raise OptionError("must be a list of folders or a string of folders joined by ':', not %r" % (value,))
+        raise OptionError("must be a list of folders, or folders joined by ':', not %r" % (value,))
     return value
 
 
-def _check_output_dir(folder):
+def _check_output_dir(folder: str) -> None:
     if folder and not os.path.isdir(os.path.expanduser(folder)):
-        raise OptionError("%r is no folder; make it first" % folder)
+        raise OptionError("%r is not a folder; create it first" % folder)
 
 
-def check_max_side(value):
+def check_max_side(value: float) -> None:
+    """Raise `OptionError` unless ``value`` is allowed for ``~max_side``."""
     if not (value == 0 or 32 <= value <= 16384) or value != int(value):
         raise OptionError("must be 0 (the input's size) or a whole number from 32 to 16384, not %r" % (value,))
 
 
-def named(name, read, value):
-    """``read(value)``; what it refuses is named."""
+def prefixed(name: str, read: Callable[[Any], Any], value: Any) -> Any:
+    """``read(value)``; its error message begins with ``name``."""
     try:
         return read(value)
     except OptionError as error:
         raise OptionError("%s %s" % (name, error)) from None
+
+
+# The node uses these by their earlier names.
+named, names, numbers = prefixed, parse_names, parse_numbers

@@ -1,109 +1,84 @@
-"""What dynamic_reconfigure shows and changes of the node, in step with its services and parameters."""
+"""The node's server of dynamic_reconfigure, kept in step with its services and parameters."""
 import threading
+from typing import Any, Callable, Mapping
 
 import rospy
 from dynamic_reconfigure.server import Server
 
 from ros_style_transfer.cfg import StyleTransferConfig
 
-from ..controls import ALL_LEVELS, DESCRIPTIONS, controls_from
 from ..errors import StyleTransferError
+from .fields import controls_of, fields_of
 
-_LEVEL = "level_strength_"
-# Of the controls, what a field says in place of None.
-_OWN = {"levels": "", "method": "", "swap_level": 0}
+__all__ = ["Reconfigure", "controls_of", "fields_of"]
 
 
 class Reconfigure:
     """The server of dynamic_reconfigure.  The constructor touches no middleware; `setup` connects.
 
-    A request is answered when the node looks as it asks; one that it refuses, with a warning that
-    says why, changes nothing, and whoever asked is shown what is in force.
+    A request is answered when its changes are in force.  A request that is refused changes nothing: a warning
+    says why, and the client receives the values in force.
 
     Args:
-        now: () to what is in force, by the names of `cfg/StyleTransfer.cfg`.
-        change: (what is to be otherwise, by name), raises `StyleTransferError`.
-        lasting: () to those parameters that are to be otherwise for a node that is started again.
+        now: returns the values in force, by the names of `fields.FIELDS`.
+        change: called with the changed values, by name; raises `StyleTransferError` to refuse them.
+        lasting: returns the parameters whose values for a restarted node differ from those in force.
     """
 
-    def __init__(self, now, change, lasting):
+    def __init__(self, now: Callable[[], Mapping[str, Any]], change: Callable[[Mapping[str, Any]], Any],
+                 lasting: Callable[[], Mapping[str, Any]]) -> None:
         self._now, self._change, self._lasting = now, change, lasting
-        self._telling = threading.local()
-        self._news, self._stop = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._tell, name="reconfigure", daemon=True)
+        self._publishing = threading.local()  # .active while the server's callback comes from this class itself
+        self._changed, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._publish, name="reconfigure", daemon=True)
 
-    def setup(self):
-        # The server starts from the parameters, which may be lists, or names that were chosen at random.
-        known = rospy.get_param("~", {})
+    def setup(self) -> None:
+        """Start the server."""
+        # It starts from the parameters on the parameter server, which may be lists, or `random` for a style.
+        parameters = rospy.get_param("~", {})
         for name, value in self._now().items():
-            if name in known and known[name] != value:
+            if name in parameters and parameters[name] != value:
                 rospy.set_param("~" + name, value)
-        self._telling.active = True
+        self._publishing.active = True
         self._server = Server(StyleTransferConfig, self._on_request)
-        self._telling.active = False
+        self._publishing.active = False
         self._thread.start()
 
-    def shutdown(self):
+    def shutdown(self) -> None:
+        """Stop publishing changes."""
         self._stop.set()
-        self._news.set()
+        self._changed.set()
         if self._thread.is_alive():
             self._thread.join(0.5)
 
-    def tell(self):
-        """Say soon that something has changed."""
-        self._news.set()
+    def tell(self) -> None:
+        """Publish the values in force soon, because they have changed."""
+        self._changed.set()
 
-    def _tell(self):
-        # A thread of its own: the server's lock is held as long as a request waits for the node.
-        self._telling.active = True
+    def _publish(self) -> None:
+        # In a thread of its own, because a request holds the server's lock while it waits for the node.
+        self._publishing.active = True
         while True:
-            self._news.wait()
-            self._news.clear()
+            self._changed.wait()
+            self._changed.clear()
             if self._stop.is_set():
                 return
             try:
                 self._server.update_configuration(self._now())
                 for name, value in self._lasting().items():
                     rospy.set_param("~" + name, value)
-            except Exception as error:  # the master may be away for a moment
+            except Exception as error:  # the master may be unreachable for a moment
                 if not rospy.is_shutdown():
                     rospy.logwarn_throttle(10, "dynamic_reconfigure: %s" % error)
 
-    def _on_request(self, config, _level):
+    def _on_request(self, config: Any, _level: int) -> Any:
         now = self._now()
-        if not getattr(self._telling, "active", False):
-            wanted = {name: config[name] for name in now if config[name] != now[name]}
-            if wanted:
+        if not getattr(self._publishing, "active", False):
+            changes = {name: config[name] for name in now if config[name] != now[name]}
+            if changes:
                 try:
-                    self._change(wanted)
+                    self._change(changes)
                 except StyleTransferError as error:
                     rospy.logwarn("reconfigure: %s", error)
         config.update(self._now())
         return config
-
-
-def fields_of(controls):
-    """`controls.Controls` as the fields that show them."""
-    fields = dict(controls._asdict())
-    strengths = fields.pop("level_strength")
-    for level in ALL_LEVELS:
-        fields[_LEVEL + str(level)] = float(strengths.get(level, 1.0))
-    fields["levels"] = ",".join(map(str, controls.levels or ()))
-    return {name: _OWN[name] if value is None else value for name, value in fields.items()}
-
-
-def controls_of(fields, controls):
-    """The ``controls`` with what ``fields``, some of them, say otherwise.
-
-    Raises:
-        OptionError: a text does not parse.  Ranges are for `controls.check`.
-    """
-    strengths = dict(controls.level_strength)
-    values = {}
-    for name, value in fields.items():
-        if name.startswith(_LEVEL):
-            strengths[int(name[len(_LEVEL):])] = value
-        elif name in DESCRIPTIONS:
-            values[name] = None if value == _OWN.get(name) else value
-    values["level_strength"] = {level: value for level, value in strengths.items() if value != 1.0}
-    return controls_from(values, controls)

@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # see `environment`
 import numpy as np
 
-from ..controls import INTEGER_MODELS, Controls
+from ..controls import INT8_MODELS, Controls
 from ..errors import StyleTransferError
 from ..media import images
 from ..models import weights
@@ -24,7 +24,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m ros_style_transfer.training.ranges",
         description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
-    parser.add_argument("model", choices=INTEGER_MODELS)
+    parser.add_argument("model", choices=INT8_MODELS)
     parser.add_argument("--photos", required=True, help="folder of photographs")
     parser.add_argument("--paintings", required=True, help="folder of paintings, contents and styles")
     parser.add_argument("--exclude", help="CSV of content,style pairs kept for evaluation: not looked at")

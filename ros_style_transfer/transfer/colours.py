@@ -1,9 +1,11 @@
-"""Keeping the content's colours (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer")."""
+"""Colours of painted pictures: the content's colours (Gatys et al. 2016, "Preserving Color in Neural Artistic
+Style Transfer") and saturation."""
 import cv2
 import numpy as np
 
 # Variance added to every colour channel (0..1): a grey picture has none in two directions.
 TINY = 1e-5
+LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B, Rec. 601
 
 
 def keep_luminance(content, painted):
@@ -11,6 +13,16 @@ def keep_luminance(content, painted):
     result = cv2.cvtColor(content, cv2.COLOR_RGB2YCrCb)
     result[:, :, 0] = cv2.cvtColor(painted, cv2.COLOR_RGB2YCrCb)[:, :, 0]
     return cv2.cvtColor(result, cv2.COLOR_YCrCb2RGB)
+
+
+def saturate(rgb, saturation):
+    """uint8 ``rgb [h,w,3]`` with its chroma scaled around its luma: ``luma + saturation * (rgb - luma)``, clipped.
+
+    Args:
+        saturation: 0 (grey) or more; 1 changes nothing.
+    """
+    matrix = saturation * np.eye(3) + (1.0 - saturation) * np.tile(LUMA, (3, 1))
+    return cv2.transform(rgb, matrix)
 
 
 def colour_statistics(rgb):

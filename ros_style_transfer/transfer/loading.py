@@ -1,46 +1,40 @@
-"""A model from its weights, ready to paint in the precision that is asked for."""
-import functools
+"""Load a model with its weights, ready to stylize in the requested precision."""
+from typing import Optional
 
 import tensorflow as tf
 
-from ..controls import INTEGER_MODELS
 from ..errors import WeightsError
 from ..models import device, quantized, weights
-from ..models.cascade import Cascade
-from ..models.live import Live
+from ..models.registry import MODELS
 from .pipeline import Painter
 from .quantized_pipeline import IntegerPainter
 
-# How many times faster than in floats integers must be convolved for a model's frames to take less time, all in all.
-# Measured: at 2.5 times (bfloat16) `live` took 0.85 of the time and `lite` 1.05, at 3.7 (float32) 0.6 and 0.8.
-INTEGERS_PAY = {"live": 1.9, "lite": 3.0}
 
-
-def load_painter(model, dtype="float32", weights_dir=None, gpu=False):
-    """The `pipeline.Painter` of ``model`` with its weights.
+def load_painter(model: str, precision: str = "float32", weights_dir: Optional[str] = None,
+                 gpu: bool = False) -> Painter:
+    """The pipeline of ``model`` with its weights.
 
     Args:
-        dtype: what convolutions compute in; ``auto``: the fastest here, by measuring.
-        weights_dir: a folder with a manifest, as the training writes it; our own when None.
-        gpu: whether it paints on one.
+        model: one of `registry.MODELS`.
+        precision: of the convolutions; ``auto``: the fastest on this machine, by a benchmark.
+        weights_dir: a folder with weights and their manifest, as the training writes them; None: the shipped ones.
+        gpu: whether it runs on a GPU.
 
     Raises:
-        WeightsError: the weights are missing or damaged, or say nothing of integers.
+        WeightsError: the weights are missing or damaged, or lack the activation ranges that int8 needs.
     """
-    arrays, entry = weights.load(model, weights_dir)
-    lacking = {"widths", "backbone", "ridge"} - set(entry)
-    if lacking:
-        raise WeightsError("the manifest says nothing of %s of %r; train or export it anew"
-                           % (", ".join(sorted(lacking)), model))
-    floats = "float32" if dtype == "int8" else dtype
-    if dtype == "auto":
+    spec = MODELS[model]
+    arrays, facts = weights.load(model, weights_dir)
+    missing = [name for name in sorted(spec.facts) if name not in facts]
+    if missing:
+        raise WeightsError("the manifest's entry of %r lacks %s; train or export the model again"
+                           % (model, ", ".join(missing)))
+    floats = "float32" if precision == "int8" else precision
+    if precision == "auto":
         floats = device.fastest_dtype(gpu)
-        able = not gpu and model in INTEGER_MODELS and quantized.known(arrays)
-        dtype = "int8" if able and device.gain(floats) >= INTEGERS_PAY[model] else floats
-    floats = tf.as_dtype(floats)
-    if model == "cascade":
-        return Painter(Cascade(arrays, entry["widths"], entry["backbone"], floats), entry["ridge"])
-    live = functools.partial(Live, arrays, entry["widths"], entry["blocks"])
-    if dtype == "int8":
-        return IntegerPainter(live(floats), live(kind=quantized.Integers), entry["ridge"])
-    return Painter(live(floats), entry["ridge"])
+        quantizable = not gpu and spec.int8 and quantized.known(arrays)
+        precision = "int8" if quantizable and device.gain(floats) >= spec.int8.min_speedup else floats
+    network = spec.build(arrays, facts, tf.as_dtype(floats), False)
+    if precision == "int8":
+        return IntegerPainter(network, spec.build(arrays, facts, tf.float32, True), facts["ridge"])
+    return Painter(network, facts["ridge"])

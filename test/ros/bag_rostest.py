@@ -169,7 +169,7 @@ class BagTest(unittest.TestCase):
         self.assertLessEqual(np.abs(to_rgb(after).astype(int) - expected).max(), 1)
 
     def stylizer(self):
-        stylizer = Stylizer("live")
+        stylizer = Stylizer("live", "float32")
         stylizer.set_style(StyleLibrary().read("mosaic"))
         return stylizer
 
@@ -229,7 +229,7 @@ class BagTest(unittest.TestCase):
         changed = [n for n, (a, b) in enumerate(zip(before, after)) if a.data != b.data]
         self.assertEqual([message(before[n]).header.seq for n in changed], [70, 71])
         self.assertEqual({after[n].topic for n in changed}, {"/cam/image_raw"})
-        stylizer = Stylizer("live")
+        stylizer = Stylizer("live", "float32")
         stylizer.set_style(StyleLibrary().read("flow_night"))  # the node's
         for n in changed:
             self.assert_painted(before[n], after[n], stylizer)

@@ -41,7 +41,7 @@ class Cameras(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         rospy.init_node("cameras_test")
-        cls.stylizer = Stylizer("live")
+        cls.stylizer = Stylizer("live", "float32")
         cls.stylizer.set_style(LIBRARY.read("mosaic"))
         for name in ("plain", "packed", "several"):
             with Topic(name + "/status", StyleStatus) as status:
@@ -254,7 +254,7 @@ class Cameras(unittest.TestCase):
         second = rospy.Publisher("second_camera", Image, queue_size=1, latch=True)
         second.publish(to_message(LIBRARY.read("woodcut"), header(1)))
         self.ask(style="topic", mask="none")
-        stylizer = Stylizer("live")
+        stylizer = Stylizer("live", "float32")
         with Topic("several/front/image", Image) as painted:
             self.assertTrue(wait_until(front.get_num_connections))
             for number, name in enumerate(("woodcut", "cubism"), 1):

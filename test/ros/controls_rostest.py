@@ -14,7 +14,7 @@ import rostest
 from diagnostic_msgs.msg import KeyValue
 from sensor_msgs.msg import Image
 
-from ros_style_transfer.controls import DESCRIPTIONS, Controls
+from ros_style_transfer.controls import CONTROLS, Controls
 from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
@@ -109,13 +109,13 @@ class ControlsTest(unittest.TestCase):
     def setUpClass(cls):
         rospy.init_node("controls_test")
         cls.node, cls.configured = Node("changed"), Node("configured")
-        cls.stylizer = Stylizer("cascade")
+        cls.stylizer = Stylizer("cascade", "float32")
         cls.node.wait_until_ready()
         cls.configured.wait_until_ready()
 
     def setUp(self):
         """Every test starts from one style alone; that empty values reset everything is a test by itself."""
-        answer = self.node.ask(dict.fromkeys(DESCRIPTIONS, ""), style="mosaic", mask="none")
+        answer = self.node.ask(dict.fromkeys(CONTROLS, ""), style="mosaic", mask="none")
         self.assertTrue(answer.success, answer.message)
         self.node.status_with(controls="", style="mosaic", strength=1.0)
 
@@ -161,8 +161,9 @@ class ControlsTest(unittest.TestCase):
             ({"style_crop": "0.5", "strength": "0.7"}, {"style_crop": 0.5, "strength": 0.7}),
             ({"swap": "0.8", "swap_stride": "2", "swap_level": "4"}, {"swap": 0.8, "swap_stride": 2, "swap_level": 4}),
             ({"keep_colours": "coral"}, {"keep_colours": "coral"}),
+            ({"saturation": "0.2"}, {"saturation": 0.2}),
         ):
-            self.assert_asked(dict(dict.fromkeys(DESCRIPTIONS, ""), **texts))
+            self.assert_asked(dict(dict.fromkeys(CONTROLS, ""), **texts))
             painted = self.node.paint()
             self.assert_alike(painted, self.expected(["mosaic"], **controls))
             self.assertGreater(distance(painted, plain), 3, texts)

@@ -80,7 +80,7 @@ class Inputs(unittest.TestCase):
         self.assertFalse([m for m in self.outputs if m.header.stamp == stamp])
 
     def test_the_node_agrees_with_the_command_lines_painting(self):
-        stylizer = Stylizer("live")  # the node's model unless told otherwise
+        stylizer = Stylizer("live", "float32")  # the node's model unless told otherwise
         stylizer.set_style(StyleLibrary().read("mosaic"))
         expected = stylizer.stylize(scene())
         painted = self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
@@ -141,7 +141,7 @@ class Inputs(unittest.TestCase):
         width, height = 3264, 2448
         rgb = images.resize(StyleLibrary().read("pointillism"), width, height)
         painted = to_rgb(self.answer(self.send("rgb8", rgb.tobytes(), 3 * width, width, height), 60))
-        stylizer = Stylizer("live")
+        stylizer = Stylizer("live", "float32")
         stylizer.set_style(StyleLibrary().read("mosaic"))
         apart = np.float64(painted) - stylizer.stylize(rgb)
         self.assertGreater(10 * np.log10(255**2 / max(1e-9, np.mean(apart**2))), 50)

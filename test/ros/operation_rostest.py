@@ -24,7 +24,7 @@ from std_srvs.srv import SetBool, Trigger
 from topics import Topic, wait_until
 
 from ros_style_transfer.cfg import StyleTransferConfig
-from ros_style_transfer.controls import DESCRIPTIONS, RANGES
+from ros_style_transfer.controls import CONTROLS, Range
 from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import StyleStatus
@@ -90,9 +90,10 @@ class Operation(unittest.TestCase):
     def test_every_control_can_be_changed_live_within_its_own_range(self):
         fields = {field["name"]: field for group in [StyleTransferConfig.config_description]
                   + StyleTransferConfig.config_description["groups"] for field in group["parameters"]}
-        self.assertGreaterEqual(set(fields), set(DESCRIPTIONS) - {"level_strength"})
-        for name, (low, high) in RANGES.items():
-            self.assertEqual((fields[name]["min"], fields[name]["max"]), (low, high))
+        self.assertGreaterEqual(set(fields), set(CONTROLS) - {"level_strength"})
+        for name, control in CONTROLS.items():
+            if isinstance(control.allowed, Range):
+                self.assertEqual((fields[name]["min"], fields[name]["max"]), control.allowed)
         groups = {group["name"] for group in StyleTransferConfig.config_description["groups"]}
         self.assertEqual(groups, {"Style", "Painting", "Levels", "Swap", "Node"})
 
@@ -198,7 +199,7 @@ class Operation(unittest.TestCase):
         listed = self.call("list_styles", ListStyles)
         self.assertIn("window", listed.names)
         np.testing.assert_array_equal(images.read(dict(zip(listed.names, listed.paths))["window"]), picture)
-        stylizer = Stylizer("live")
+        stylizer = Stylizer("live", "float32")
         stylizer.set_style(picture)
         with Topic(NODE + "/image", Image) as painted, Topic("camera/image_raw", Image) as camera:
             message = painted.wait()

@@ -19,12 +19,13 @@ from diagnostic_msgs.msg import KeyValue
 from dynamic_reconfigure.msg import BoolParameter, Config, DoubleParameter, StrParameter
 from PIL import Image as Picture
 from python_qt_binding.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
-from python_qt_binding.QtGui import QImage, QMouseEvent
+from python_qt_binding.QtGui import QImage, QMouseEvent, QWheelEvent
 from python_qt_binding.QtTest import QTest
 from python_qt_binding.QtWidgets import QApplication, QDialogButtonBox, QFileDialog
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
+from ros_style_transfer.controls import CONTROLS
 from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import SHIPPED
 from ros_style_transfer.msg import StyleStatus
@@ -81,7 +82,7 @@ def drag(slider, share):
     """Drag a slider's handle to ``share`` of its length."""
     half = 7  # pixels of the handle on each side of its middle
     place = lambda value: QPoint(round(half + value * (slider.width() - 2 * half)), slider.height() // 2)
-    start = slider.share()
+    start = (slider.value() - slider.minimum()) / (slider.maximum() - slider.minimum())
     QTest.mousePress(slider, Qt.LeftButton, Qt.NoModifier, place(start))
     for step in range(1, 9):  # QTest.mouseMove holds no button down
         QApplication.sendEvent(slider, QMouseEvent(
@@ -261,47 +262,83 @@ class PanelTest(unittest.TestCase):
 
     def test_sliders_and_switches_change_the_painting(self):
         panel = self.panel
-        drag(panel.strength, 0.5)
-        self.wait_for_status(lambda status: abs(status.strength - panel.strength.share()) < 1e-6)
-        self.assertAlmostEqual(panel.strength.share(), 0.5, delta=0.05)
-        panel.strength.setFocus()
-        QTest.keyClick(panel.strength, Qt.Key_End)
+        drag(panel.controls["strength"], 0.5)
+        self.wait_for_status(lambda status: abs(status.strength - panel.controls["strength"].number()) < 1e-6)
+        self.assertAlmostEqual(panel.controls["strength"].number(), 0.5, delta=0.05)
+        panel.controls["strength"].setFocus()
+        QTest.keyClick(panel.controls["strength"], Qt.Key_End)
         self.wait_for_status(lambda status: status.strength == 1)
         # live has four levels, and so has the panel.
         self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [3, 2, 1, 0])
         drag(panel.levels[2], 0.3)
-        self.wait_for_status(lambda status: "level_strength 2:%g" % panel.levels[2].share() in status.controls)
+        self.wait_for_status(lambda status: "level_strength 2:%g" % panel.levels[2].number() in status.controls)
         panel.levels[2].setFocus()
         QTest.keyClick(panel.levels[2], Qt.Key_End)
         self.wait_for_status(lambda status: "level_strength" not in status.controls)
-        choose(panel.method, "adain")
+        choose(panel.controls["method"], "adain")
         self.wait_for_status(lambda status: "method adain" in status.controls)
-        choose(panel.keep_colours, "luminance")
+        choose(panel.controls["keep_colours"], "luminance")
         self.wait_for_status(lambda status: "keep_colours luminance" in status.controls)
-        choose(panel.keep_colours, "no")
-        choose(panel.method, "wct")
-        drag(panel.swap, 0.4)
-        choose(panel.swap_level, "2")
-        self.wait_for_status(lambda status: "swap %g, swap_level 2" % panel.swap.share() in status.controls)
+        choose(panel.controls["keep_colours"], "no")
+        choose(panel.controls["method"], "wct")
+        drag(panel.controls["swap"], 0.4)
+        choose(panel.controls["swap_level"], "2")
+        swapped = lambda: "swap %g, swap_level 2" % panel.controls["swap"].number()
+        self.wait_for_status(lambda status: swapped() in status.controls)
         # The node refuses, the panel says so in the node's words.
-        choose(panel.method, "ot")
+        choose(panel.controls["method"], "ot")
         self.wait(lambda: "it needs the method wct, not ot" in panel.message.text())
-        panel.swap.setFocus()
-        QTest.keyClick(panel.swap, Qt.Key_Home)
-        choose(panel.swap_level, "the model's own (3)")
-        choose(panel.method, "the model's own (ot)")
+        panel.controls["swap"].setFocus()
+        QTest.keyClick(panel.controls["swap"], Qt.Key_Home)
+        choose(panel.controls["swap_level"], "the model's own (3)")
+        choose(panel.controls["method"], "the model's own (ot)")
         self.wait_for_status(lambda status: status.controls == "")
         # What others change is followed.
         controls = dict(level_strength="3:0.4", method="wct", swap="0.2", swap_level="2", keep_colours="coral")
         self.call("/set_style", SetStyle, set_strength=True, strength=0.6,
                   controls=[KeyValue(*item) for item in controls.items()])
-        shown = lambda: (panel.strength.share(), panel.levels[3].share(), panel.levels[2].share(),
-                         panel.method.currentText(), panel.swap.share(), panel.swap_level.currentText(),
-                         panel.keep_colours.currentText())
+        editors = panel.controls
+        shown = lambda: (editors["strength"].number(), panel.levels[3].number(), panel.levels[2].number(),
+                         editors["method"].currentText(), editors["swap"].number(),
+                         editors["swap_level"].currentText(), editors["keep_colours"].currentText())
         self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "2", "coral"))
         self.call("/set_style", SetStyle, set_strength=True, strength=1.0,
                   controls=[KeyValue(name, "") for name in controls])
         self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (3)", "no"))
+
+    def test_every_control_has_an_editor_and_all_are_reset_at_once(self):
+        panel = self.panel
+        self.assertEqual({*panel.controls, "level_strength"}, set(CONTROLS))
+        for name, widget in {**panel.controls, **panel.levels}.items():
+            self.assertTrue(widget.label.text() and widget.toolTip(), name)
+        # The sliders' ranges are the table's; the wheel scrolls, and changes nothing on its way.
+        slider = panel.controls["saturation"]
+        self.assertEqual((slider.minimum(), slider.maximum()), (0, 200))
+        slider.clearFocus()
+        QApplication.sendEvent(slider, QWheelEvent(
+            QPointF(5, 5), QPointF(5, 5), QPoint(), QPoint(0, 240), Qt.NoButton, Qt.NoModifier, Qt.NoScrollPhase,
+            False))
+        self.assertEqual(slider.number(), 1)
+        drag(slider, 0.25)
+        self.wait_for_status(lambda status: "saturation %g" % slider.number() in status.controls)
+        self.assertAlmostEqual(slider.number(), 0.5, delta=0.1)
+        for name, key in (("smoothing", Qt.Key_PageUp), ("style_scale", Qt.Key_PageDown), ("passes", Qt.Key_Up),
+                          ("style_crop", Qt.Key_PageDown), ("feather", Qt.Key_Up), ("strength", Qt.Key_PageDown)):
+            panel.controls[name].setFocus()
+            QTest.keyClick(panel.controls[name], key)
+        drag(panel.levels[1], 0.5)
+        QTest.keyClicks(panel.controls["levels"], "2,1")
+        QTest.keyClick(panel.controls["levels"], Qt.Key_Return)
+        for text in ("smoothing 0.1", "style_scale 0.9", "style_crop 0.9", "passes 2", "feather 5", "strength 0.9",
+                     "level_strength 1:", "levels 2,1"):
+            self.wait_for_status(lambda status, text=text: text in status.controls)
+        click(panel.reset)
+        self.wait_for_status(lambda status: status.controls == "" and status.strength == 1)
+        defaults = {name: CONTROLS[name].default for name in panel.controls}
+        self.wait(lambda: {name: widget.wanted() for name, widget in panel.controls.items()} == {
+            name: "" if default is None else default for name, default in defaults.items()})
+        self.assertEqual([slider.number() for slider in panel.levels.values()], [1] * len(panel.levels))
+        self.assertEqual(panel.controls["levels"].text(), "")
 
     def test_a_render_shows_its_progress_and_its_picture(self):
         panel = self.panel
@@ -392,14 +429,14 @@ class PanelTest(unittest.TestCase):
             self.process.kill()
             self.process.wait()
             self.wait(lambda: "waiting for <b>%s</b>" % NODE in panel.state.text() and "silent" in panel.state.text())
-            self.assertFalse(panel.strength.isEnabled())
+            self.assertFalse(panel.controls["strength"].isEnabled())
             self.status.messages, self.painted.messages = [], []
             self.start_node()
             self.wait(lambda: "loading" in panel.state.text() or "ready" in panel.state.text(), 40)
             self.wait(lambda: self.status.newest() and self.status.newest().state == "ready", 60)
             self.wait(self.painted.newest)
         self.assertLess(heart.longest, STALL)
-        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[3].share() == 1)
+        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[3].number() == 1)
         self.click_style("woodcut")
         self.wait_for_status(lambda status: status.style == "woodcut")
         panel.render_size.setValue(64)
@@ -415,7 +452,7 @@ class PanelTest(unittest.TestCase):
         panel = StylePanel(PanelClient("fake", "nothing"))
         self.addCleanup(panel.shutdown)
         panel.show()
-        self.wait(lambda: panel.strength.isEnabled() and panel.strength.share() == 0.7)
+        self.wait(lambda: panel.controls["strength"].isEnabled() and panel.controls["strength"].number() == 0.7)
         self.wait(lambda: panel.styles.count() == 2 and not panel._unread)
         camera = rospy.Publisher("nothing/compressed", CompressedImage, queue_size=1, latch=True)
         with open(os.path.join(SHIPPED, "mosaic.jpg"), "rb") as file:
@@ -426,34 +463,34 @@ class PanelTest(unittest.TestCase):
         self.assertLess(blank.std(), 1, "a picture on the node's disk alone has no thumbnail")
         self.assertGreater(thumbnail.std(), 20)
         with Heartbeat() as heart:
-            drag(panel.strength, 0.2)
+            drag(panel.controls["strength"], 0.2)
             drag(panel.levels[5], 0.5)
             self.click_style("far", panel)
             self.wait(lambda: node.requests)
             pump(lambda: node.tell(strength=0.7), 1)  # statuses of before the request
-            self.assertAlmostEqual(panel.strength.share(), 0.2, delta=0.05)
+            self.assertAlmostEqual(panel.controls["strength"].number(), 0.2, delta=0.05)
             self.assertEqual(len(node.requests), 1, "one request at a time")
             node.let_go.set()
             self.wait(lambda: len(node.requests) == 2)
         self.assertLess(heart.longest, STALL)
         last = node.requests[-1]
-        self.assertEqual((last.styles, last.strength), (["far"], np.float32(panel.strength.share())))
+        self.assertEqual((last.styles, last.strength), (["far"], np.float32(panel.controls["strength"].number())))
         self.assertEqual([(item.key, item.value) for item in last.controls],
-                         [("level_strength", "5:%g" % panel.levels[5].share())])
+                         [("level_strength", "5:%g" % panel.levels[5].number())])
         # What others change is followed, and what is refused is taken back.
         node.parameters.publish(Config(
             bools=[BoolParameter("paused", True)], strs=[StrParameter("method", "adain")],
             doubles=[DoubleParameter("level_strength_5", 0.9), DoubleParameter("swap", 0.3)]))
         node.tell(strength=0.35, style="far,near", weights=[1, 3])
-        self.wait(lambda: panel.levels[5].share() == 0.9 and panel.strength.share() == 0.35)
-        self.assertEqual((panel.method.currentText(), panel.swap.share()), ("adain", 0.3))
+        self.wait(lambda: panel.levels[5].number() == 0.9 and panel.controls["strength"].number() == 0.35)
+        self.assertEqual((panel.controls["method"].currentText(), panel.controls["swap"].number()), ("adain", 0.3))
         self.assertTrue(panel.pause.isChecked())
-        self.assertEqual({name: slider.share() for name, slider in panel.weights.items()}, {"far": 0.33, "near": 1})
+        self.assertEqual({name: slider.number() for name, slider in panel.weights.items()}, {"far": 0.33, "near": 1})
         node.refuse = True
         panel.levels[5].setFocus()
         QTest.keyClick(panel.levels[5], Qt.Key_Home)
         self.wait(lambda: panel.message.text() == "no, for a reason")
-        self.wait(lambda: panel.levels[5].share() == 0.9)
+        self.wait(lambda: panel.levels[5].number() == 0.9)
 
     def test_it_ends_at_once(self):
         environment = dict(os.environ)

@@ -18,9 +18,11 @@ import rospy
 import rostest
 from sensor_msgs.msg import Image
 
-from ros_style_transfer.controls import DESCRIPTIONS, MODELS, Controls, controls_from
+from ros_style_transfer.controls import ALIASES, CONTROLS, SETTINGS, Controls, controls_from
 from ros_style_transfer.media.style_library import StyleLibrary
+from ros_style_transfer.models.registry import MODELS
 from ros_style_transfer.msg import StyleStatus
+from ros_style_transfer.ros import params
 from ros_style_transfer.ros.params import DEFAULTS, Parameters
 from ros_style_transfer.srv import SetStyle
 
@@ -49,6 +51,13 @@ def start_impatient(seconds, *arguments):
     return start(*arguments, command=(sys.executable, "-c", code))
 
 
+def start_and_wait(*arguments):
+    """A node that has read its parameters."""
+    process = start(*arguments)
+    rospy.wait_for_message("/probe/status", StyleStatus, 20)
+    return process
+
+
 def first_status(*arguments):
     """What a node says of itself before it has loaded anything."""
     process = start(*arguments)
@@ -66,13 +75,15 @@ class ParametersTest(unittest.TestCase):
     def test_the_launch_file_offers_every_parameter(self):
         share = rospkg.RosPack().get_path("ros_style_transfer")
         root = xml.etree.ElementTree.parse(os.path.join(share, "launch", "stylize.launch")).getroot()
-        wanted = {*Parameters._fields, *DESCRIPTIONS} - {"controls"}
-        self.assertEqual({param.get("name") for param in root.iter("param")}, wanted)
+        wanted = {*Parameters._fields, *CONTROLS} - {"controls"}
+        self.assertEqual({param.get("name") for param in root.iter("param")} - {*ALIASES}, wanted)
         arguments = {arg.get("name"): arg for arg in root.iter("arg")}
-        for name, (_, description) in DESCRIPTIONS.items():
-            self.assertEqual(arguments[name].get("doc"), description)
-        defaults = {name: arguments[name].get("default") for name in DESCRIPTIONS}
+        for name, control in {**CONTROLS, **SETTINGS}.items():
+            self.assertEqual(arguments[name].get("doc"), control.help)
+        defaults = {name: arguments[name].get("default") for name in CONTROLS}
         self.assertEqual(controls_from(defaults), Controls())
+        for name, setting in SETTINGS.items():
+            self.assertEqual(setting.type(arguments[name].get("default")), setting.default)
 
     def test_the_readme_tells_every_parameter_with_its_default(self):
         with open(README) as file:
@@ -95,11 +106,11 @@ class ParametersTest(unittest.TestCase):
 
     def test_every_wrong_parameter_is_named_with_what_is_allowed(self):
         self.assert_refused(
-            ("_model:=picasso", "_strength:=2", "_max_side:=7", "_dtype:=int4", "_style:=nope", "_mask:=nowhere",
+            ("_model:=picasso", "_strength:=2", "_max_side:=7", "_precision:=int4", "_style:=nope", "_mask:=nowhere",
              "_weights_dir:=/no/such"),
-            "~model: model must be one of cascade, live, lite, not 'picasso'",
+            "~model: model must be one of live, lite, cascade, not 'picasso'",
             "~strength: strength must be a number from 0 to 1, not 2", "~max_side: must be 0",
-            "~dtype: dtype must be one of", "~style: unknown style 'nope'; known: chalk, ",
+            "~precision: precision must be one of", "~style: unknown style 'nope'; known: chalk, ",
             "~mask: unknown style 'nowhere'", "~weights_dir: cannot read /no/such/manifest.json")
 
     def test_every_wrong_control_is_named_with_what_is_allowed(self):
@@ -123,7 +134,7 @@ class ParametersTest(unittest.TestCase):
 
     def test_parameters_that_do_not_go_together_are_named(self):
         for arguments, words in (
-            (("_swap:=0.5", "_method:=adain"), "swap looks for patches among whitened features"),
+            (("_swap:=0.5", "_method:=adain"), "swap compares whitened patches, so it needs the method wct, not adain"),
             (("_style_dirs:=" + MASKS, "_mask:=thirds"), "the mask holds the label 2, but there are 1 styles"),
             (("_style_dirs:=" + MASKS, "_mask:=left", "_method:=whiten"), "nothing for a mask to say"),
         ):
@@ -138,6 +149,15 @@ class ParametersTest(unittest.TestCase):
     def test_what_yaml_reads_otherwise_is_taken_as_it_was_meant(self):
         status = first_status("_model:=cascade", "_level_strength:=5:0.2", "_keep_colours:=no", "_levels:=5,4")
         self.assertEqual(status.controls, "level_strength 5:0.2, levels 5,4")  # not 300.2 and not False
+
+    def test_old_names_of_parameters_are_taken_with_a_warning(self):
+        output = end(start_and_wait("_dtype:=float16", "_precision:=auto", "_keep_colors:=coral"))
+        self.assertEqual(output.count("~dtype is deprecated; use ~precision"), 1, output)
+        self.assertNotIn("keep_colors", output)
+        read = lambda values: params.read(lambda name, default: values.get(name, default))
+        found = read({"~dtype": "float16", "~precision": "auto", "~keep_colors": "coral"})
+        self.assertEqual((found.precision, found.dtype), ("float16", "float16"))
+        self.assertEqual(found.controls, Controls(keep_colours="coral"))
 
     def test_a_random_style_is_one_of_the_known(self):
         self.assertIn(first_status("_style:=random").style, StyleLibrary().paths())

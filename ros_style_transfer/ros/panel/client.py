@@ -1,16 +1,17 @@
-"""What the panel knows of the node and asks of it, with nothing that could hold up the thread of the GUI.
+"""The panel's connection to the node.  Nothing here blocks the GUI thread.
 
 Data flow::
 
-    topics --callbacks--> the newest message of each --take, at the GUI's own pace--> GUI
-    GUI --run--> a thread that may wait (the master, a service, the action server, a file) --signal--> GUI
+    topics --callbacks--> the newest message of each --`take`, at the GUI's own pace--> GUI
+    GUI --`run`--> a thread that may wait (for the master, a service, the action server, a file) --signal--> GUI
 
-Everything here is to be called from the thread of the GUI, and answers come back to it there.
+All methods must be called from the GUI thread, and their callbacks are called in it.
 """
 import os
 import re
 import threading
 import time
+from typing import Any, Callable, Mapping
 
 import actionlib
 import rospy
@@ -23,13 +24,13 @@ from std_srvs.srv import SetBool, Trigger
 from ros_style_transfer.msg import RenderAction, RenderGoal, RenderProgress, StyleStatus
 from ros_style_transfer.srv import AddStyle, ListStyles, SetStyle, SetStyleRequest
 
-from ...controls import among
+from ...controls import check_choice
 from ...media import images
 from .. import conversions
 from ..camera_stream import TRANSPORTS, subscribe
 
 SERVER_TIMEOUT = 5.0  # seconds that a render waits for the action server
-LARGEST_STYLE = 1024  # pixels a side of an added style; more is more than any model looks at
+MAX_STYLE_SIDE = 1024  # pixels of an added style; no model uses more
 THUMBNAIL = 96  # pixels
 
 
@@ -41,12 +42,12 @@ class PanelClient(QObject):
         image: the camera's topic, which may be remapped.
 
     Attributes:
-        node, image: the resolved names; None until there is a master.
+        node, image: the resolved names; None until the master is reached.
     """
 
     _answered = Signal(object, object)
 
-    def __init__(self, node="style_transfer", image="image"):
+    def __init__(self, node: str = "style_transfer", image: str = "image") -> None:
         super().__init__()
         self._names = node, image
         self.node = self.image = None
@@ -57,33 +58,33 @@ class PanelClient(QObject):
         self._cancelled = False
         self._answered.connect(self._deliver)
 
-    def setup(self, then):
-        """Connect, as soon as there is a master; ``then`` gets None, or the exception that kept it."""
+    def setup(self, then: Callable[[Any], Any]) -> None:
+        """Connect as soon as the master is reached, then call ``then`` with None or the exception."""
         self.run(self._connect, then)
 
-    def shutdown(self):
-        """Let go of all topics; what still waits for an answer gives it to nobody."""
+    def shutdown(self) -> None:
+        """Unsubscribe; callbacks of pending requests are not called any more."""
         self._answered.disconnect()
         for subscriber in self._subscribers:
             subscriber.unregister()
         if self._actions is not None:
             self._actions.stop()
 
-    # --- what comes -------------------------------------------------------------------------
+    # --- messages from the node -------------------------------------------------------------
 
-    def take(self, name):
-        """The newest message that nobody has taken yet, or None."""
+    def take(self, name: str) -> Any:
+        """The newest message on a topic that was not taken yet, or None."""
         return self._newest.pop(name, None)
 
-    def connected(self):
-        """Whether a node that publishes a status is there."""
+    def connected(self) -> bool:
+        """Whether a node publishes its status."""
         return self._status is not None and self._status.get_num_connections() > 0
 
     def _connect(self):
-        if not rospy.core.is_initialized():  # under rqt it is
+        if not rospy.core.is_initialized():  # rqt has its own node
             rospy.init_node("style_panel", anonymous=True, disable_signals=True)
         transport = rospy.get_param("~image_transport", TRANSPORTS[0])
-        among("~image_transport", transport, TRANSPORTS)
+        check_choice("~image_transport", transport, TRANSPORTS)
         node, image = (rospy.resolve_name(name) for name in self._names)
         for name, topic, kind in (("status", "status", StyleStatus), ("parameters", "parameter_updates", Config),
                                   ("progress", "render/progress", RenderProgress)):
@@ -101,14 +102,14 @@ class PanelClient(QObject):
         if not conversions.is_empty(message):
             self._newest[name] = message
 
-    # --- what is asked ----------------------------------------------------------------------
+    # --- requests to the node ---------------------------------------------------------------
 
-    def run(self, work, then=lambda answer: None):
-        """Do ``work()`` in a thread of its own, then ``then(answer)`` here; an exception is an answer, too."""
+    def run(self, work: Callable[[], Any], then: Callable[[Any], Any] = lambda answer: None) -> None:
+        """Call ``work()`` in a thread of its own, then ``then`` with its result or its exception in this thread."""
         def target():
             try:
                 answer = work()
-            except Exception as problem:  # whatever it is, the panel must say it
+            except Exception as problem:  # the panel shows any
                 answer = problem
             self._answer(then, answer)
 
@@ -118,17 +119,17 @@ class PanelClient(QObject):
         try:
             self._answered.emit(then, answer)
         except RuntimeError:
-            pass  # the window is gone
+            pass  # the window is closed
 
     def _deliver(self, then, answer):
         then(answer)
 
-    def call(self, service, kind, then, *args):
-        """Call the node's ``service``, then ``then(its response or the exception)``."""
+    def call(self, service: str, kind: Any, then: Callable[[Any], Any], *args: Any) -> None:
+        """Call the node's ``service``, then ``then`` with its response or the exception."""
         self.run(lambda: rospy.ServiceProxy("%s/%s" % (self.node, service), kind)(*args), then)
 
-    def change(self, wanted, then):
-        """`SetStyle`: ``wanted`` has controls by name and ``styles`` with their ``weights``."""
+    def change(self, wanted: Mapping[str, Any], then: Callable[[Any], Any]) -> None:
+        """Call `SetStyle` with the controls in ``wanted``, and with ``styles`` and ``weights`` if it has them."""
         controls = dict(wanted)
         request = SetStyleRequest(styles=controls.pop("styles", []), weights=controls.pop("weights", []))
         if "strength" in controls:
@@ -136,19 +137,25 @@ class PanelClient(QObject):
         request.controls = [KeyValue(name, str(value)) for name, value in controls.items()]
         self.call("set_style", SetStyle, then, request)
 
-    def list_styles(self, then):
+    def list_styles(self, then: Callable[[Any], Any]) -> None:
+        """Call `ListStyles`."""
         self.call("list_styles", ListStyles, then)
 
-    def save(self, then):
+    def save(self, then: Callable[[Any], Any]) -> None:
+        """Have the node save its newest frame."""
         self.call("save", Trigger, then)
 
-    def pause(self, paused, then):
+    def pause(self, paused: bool, then: Callable[[Any], Any]) -> None:
+        """Pause the node or let it continue."""
         self.call("pause", SetBool, then, paused)
 
-    def add_style(self, path, use, then):
-        """Give the node the picture at ``path`` as a style; ``then`` gets its response, name and thumbnail."""
+    def add_style(self, path: str, use: bool, then: Callable[[Any], Any]) -> None:
+        """Send the picture at ``path`` to the node as a style.
+
+        ``then`` is called with (response, name of the style, thumbnail) or the exception.
+        """
         def work():
-            rgb = images.limit(images.read(path), LARGEST_STYLE)
+            rgb = images.limit(images.read(path), MAX_STYLE_SIDE)
             stem = os.path.splitext(os.path.basename(path))[0]
             name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:64]
             add = rospy.ServiceProxy(self.node + "/add_style", AddStyle)
@@ -156,8 +163,8 @@ class PanelClient(QObject):
 
         self.run(work, then)
 
-    def thumbnail(self, path, then):
-        """The picture at ``path``, small and square, RGB; FileNotFoundError where the node's disk is not ours."""
+    def thumbnail(self, path: str, then: Callable[[Any], Any]) -> None:
+        """Read the picture at ``path``, square and small, RGB; `FileNotFoundError` if it is on another computer."""
         def work():
             if not os.path.isfile(path):
                 raise FileNotFoundError(path)
@@ -165,33 +172,33 @@ class PanelClient(QObject):
 
         self.run(work, then)
 
-    def render(self, goal, then):
-        """Send a `RenderGoal`; ``then`` gets its result when it has ended, one way or another."""
+    def render(self, goal: Mapping[str, Any], then: Callable[[Any], Any]) -> None:
+        """Send a `RenderGoal` with these fields; ``then`` is called with the result or the exception at its end."""
         self._goal, self._cancelled = None, False
 
         def ended(handle):
             if handle.get_comm_state() == actionlib.CommState.DONE:
                 result = handle.get_result()
                 self._answer(then, result if result and result.message else rospy.ROSException(
-                    "the render was lost, the node may have been restarted"))
+                    "the render was lost; the node may have been restarted"))
 
         def work():
             if self._actions is None:
                 self._actions = actionlib.ActionClient(self.node + "/render_action", RenderAction)
             until = time.monotonic() + SERVER_TIMEOUT
-            # A negative time only looks: with simulated time standing still a positive one never ends.
+            # A negative time only looks; a positive one would wait for ever while simulated time stands still.
             while not self._actions.wait_for_server(rospy.Duration(-1)):
                 if time.monotonic() > until:
                     raise rospy.ROSException("no action server answers as %s/render_action" % self.node)
                 time.sleep(0.05)
             self._goal = self._actions.send_goal(RenderGoal(**goal), ended)
-            if self._cancelled:  # meanwhile
+            if self._cancelled:  # in the meantime
                 self._goal.cancel()
 
         self.run(work, lambda answer: then(answer) if answer is not None else None)
 
-    def cancel(self, own, then):
-        """End the render: that of `render` if it is our ``own``, else whichever the node works on."""
+    def cancel(self, own: bool, then: Callable[[Any], Any]) -> None:
+        """Cancel the render that `render` sent (``own``), or whichever the node is working on."""
         if not own:
             self.call("render/cancel", Trigger, then)
             return

@@ -1,8 +1,8 @@
-"""The panel: a window that shows what the node sees and paints, and changes how it paints.
+"""The panel: a window that shows the node's input and output, and changes how it stylizes.
 
-It only draws and asks; whatever may take its time is `client`'s.  A timer looks for what came
-and draws the newest.  Changes are joined while an earlier one is on its way, so that a slider's drag
-never queues up.
+The window only draws and sends requests; everything that may block is done by `client`.  A timer collects the
+newest messages.  Changes are merged while an earlier request is pending, so that dragging a slider never
+builds a queue.
 """
 import html
 import os
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import rospy
 from python_qt_binding.QtCore import QSignalBlocker, QSize, Qt, QTimer
 from python_qt_binding.QtGui import QIcon, QImage, QPainter, QPixmap
@@ -18,7 +19,6 @@ from python_qt_binding.QtWidgets import (
     QAbstractItemView,
     QApplication,
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QGridLayout,
@@ -32,22 +32,24 @@ from python_qt_binding.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QSlider,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from ...controls import ALL_LEVELS, DESCRIPTIONS, KEEP_COLOURS, METHODS, MODELS
+from ...controls import CONTROLS, in_groups
 from ...errors import ImageError
 from ...media import images
 from ...media.images import MAX_SIDE, MIN_SIDE
+from ...models.registry import ALL_LEVELS, MODELS
 from .. import conversions
+from ..fields import LEVEL_PREFIX
 from .client import THUMBNAIL, PanelClient
+from .editors import Slider, WheelGuard, editor, label_for
 
-PERIOD = 66  # milliseconds between looks for what came
-SILENCE = 5.0  # seconds without a status after which the node is taken for gone
-LISTING = 10.0  # seconds between looks for new styles
+PERIOD = 66  # milliseconds between two checks for new messages
+SILENCE = 5.0  # seconds without a status until the node counts as gone
+LISTING_PERIOD = 10.0  # seconds between two requests for the list of styles
 PREVIEW_EVERY = 2  # iterations
 COLOURS = {"ready": "#2e9e44", "loading": "#d08a00", "paused": "#d08a00", "error": "#c62828"}
 
@@ -56,29 +58,35 @@ class StylePanel(QWidget):
     """The panel.
 
     Args:
-        client: `client.PanelClient`; the panel sets it up and shuts it down.
+        client: the connection to the node; the panel sets it up and shuts it down.
+
+    Attributes:
+        controls: the editor of each control but ``level_strength``, by name.
+        levels: the slider of each level's strength.
+        weights: the slider of each style in a mixture, by name.
     """
 
-    def __init__(self, client):
+    def __init__(self, client: PanelClient) -> None:
         super().__init__()
         self.client = client
         self._status, self._heard = None, 0.0
         self._connected = False
         self._parameters = {}
-        self._due = set()  # of "status" and "parameters", what the widgets do not show yet
+        self._due = set()  # of "status" and "parameters": received, but not shown yet
         self._wanted, self._asking = {}, False
         self._paths, self._thumbnails, self._unread = {}, {}, []
         self._listed, self._listing = 0.0, False
         self._progress, self._progressed = None, 0.0
-        self._render = None  # a mark for our own render, as long as it runs
+        self._shown_model = None
+        self._render = None  # identifies this panel's render while it runs
         self._build()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self._timer.start(PERIOD)
         client.setup(lambda problem: self._tell(problem) if problem else None)
 
-    def shutdown(self):
-        """Stop asking and drawing."""
+    def shutdown(self) -> None:
+        """Stop drawing, and disconnect."""
         self._timer.stop()
         self.client.shutdown()
 
@@ -86,17 +94,17 @@ class StylePanel(QWidget):
 
     def _build(self):
         self.setWindowTitle("Style transfer")
-        self.resize(1100, 720)
+        self.resize(1100, 820)
         self.state = QLabel()
         self.state.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
         self.camera, self.painted = Picture(), Picture()
-        self.pause = QPushButton("Pause", checkable=True, toolTip="let the node rest")
+        self.pause = QPushButton("Pause", checkable=True, toolTip="pause the node")
         self.pause.clicked.connect(self._pause)
-        self.save = QPushButton("Save", toolTip="write the newest frame and its painting below ~output_dir")
+        self.save = QPushButton("Save", toolTip="save the newest frame and its stylized version in ~output_dir")
         self.save.clicked.connect(self._save)
         self.message = QLineEdit(readOnly=True, frame=False)
         self._say("")
-        self._live = []  # what works only with a node
+        self._live = []  # widgets that are disabled without a node
 
         pictures = QHBoxLayout()
         for title, picture in (("Camera", self.camera), ("Painted", self.painted)):
@@ -105,7 +113,7 @@ class StylePanel(QWidget):
         left.addLayout(pictures, 1)
         left.addWidget(self._build_render(), 1)
         right.addWidget(self._build_styles(), 1)
-        right.addWidget(self._build_controls())
+        right.addWidget(self._build_controls(), 1)
         side = QWidget()
         side.setLayout(_margins(right))
         side.setFixedWidth(380)
@@ -128,15 +136,15 @@ class StylePanel(QWidget):
         self.styles.setStyleSheet(
             "QListWidget::item:selected { background: palette(highlight); color: palette(highlighted-text) }")
         self.styles.itemSelectionChanged.connect(self._choose)
-        self.mix = QCheckBox("Mix", toolTip="click every style that takes part, then weigh them")
+        self.mix = QCheckBox("Mix", toolTip="click each style of the mixture, then set the weights")
         self.mix.toggled.connect(self._mix)
-        self.random = QPushButton("Random", toolTip="any style")
+        self.random = QPushButton("Random", toolTip="a random style")
         self.random.clicked.connect(lambda: self._change(styles=["random"], weights=[]))
-        self.frame = QPushButton("From camera", toolTip="the camera's next frame becomes the style")
+        self.frame = QPushButton("From camera", toolTip="use the camera's next frame as the style")
         self.frame.clicked.connect(lambda: self._change(styles=["camera"], weights=[]))
-        self.add = QPushButton("Add file...", toolTip="a picture of this computer, for as long as the node runs")
+        self.add = QPushButton("Add file...", toolTip="add a picture from this computer until the node ends")
         self.add.clicked.connect(self._choose_file)
-        self.weights = {}  # sliders by style
+        self.weights = {}
         self._weights = QGridLayout()
         self._weights.setAlignment(Qt.AlignTop)
         self._weights_area = QScrollArea(widgetResizable=True, maximumHeight=110, frameShape=QScrollArea.NoFrame)
@@ -155,50 +163,57 @@ class StylePanel(QWidget):
         return self._when_live(_group("Style", column))
 
     def _build_controls(self):
-        self.strength, self.swap = Share(100), Share()
-        self.levels = {level: Share(100) for level in ALL_LEVELS}
-        self.method, self.keep_colours, self.swap_level = QComboBox(), QComboBox(), QComboBox()
-        for method in METHODS:
-            self.method.addItem(method, method)
-        self.method.insertItem(0, "the model's own", "")
-        self.method.setCurrentIndex(0)
-        for kept in KEEP_COLOURS:
-            self.keep_colours.addItem(kept, kept)
-        self._rows = QGridLayout()
-        self._row("Strength", self.strength, "strength")
-        for level, slider in self.levels.items():
-            self._row("Level %d" % level, slider, "level_strength", self._level_strength)
-        self._row("Method", self.method, "method")
-        self._row("Keep colours", self.keep_colours, "keep_colours")
-        self._row("Swap", self.swap, "swap")
-        self._row("Swap level", self.swap_level, "swap_level")
-        self._rows.setColumnStretch(1, 1)
-        return self._when_live(_group("Painting", self._rows))
+        self.controls = {control.name: editor(control) for control in CONTROLS.values()
+                         if control.live and control.name != "level_strength"}
+        self.levels = {level: Slider((0.0, 1.0), 1.0) for level in ALL_LEVELS}
+        self._guard = WheelGuard(self)
+        column = QVBoxLayout()
+        for group, controls in in_groups([control for control in CONTROLS.values() if control.live]):
+            rows = QGridLayout()
+            rows.setColumnStretch(1, 1)
+            for control in controls:
+                if control.name == "level_strength":
+                    for level, slider in self.levels.items():
+                        self._add_row(rows, "Level %d" % level, slider, control, self._level_strength)
+                else:
+                    widget = self.controls[control.name]
+                    self._add_row(rows, label_for(control.name), widget, control, widget.wanted)
+            column.addWidget(_group(group, rows))
+        scrolled = QWidget()
+        scrolled.setLayout(_margins(column))
+        area = QScrollArea(widgetResizable=True, frameShape=QScrollArea.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
+        area.setWidget(scrolled)
+        self.reset = QPushButton("Reset", toolTip="set all controls to their defaults")
+        self.reset.clicked.connect(self._reset)
+        return self._when_live(_group("Controls", _margins(QVBoxLayout(), area, self.reset)))
 
-    def _row(self, title, widget, control, value=None):
-        """A row of the controls: its name, its widget, and for a slider its figure."""
-        label, row = QLabel(title), self._rows.rowCount()
+    def _add_row(self, rows, text, widget, control, wanted):
+        """A row in the grid ``rows``: label, editor, and a slider's number; ``wanted`` returns what to ask for."""
+        label, row = QLabel(text), rows.rowCount()
         for part in (label, widget):
-            part.setToolTip(DESCRIPTIONS[control][1])
-        self._rows.addWidget(label, row, 0)
-        if isinstance(widget, Share):
-            self._rows.addWidget(widget, row, 1)
-            self._rows.addWidget(widget.figure, row, 2)
-            widget.valueChanged.connect(lambda: self._change(**{control: value() if value else widget.share()}))
+            part.setToolTip(control.help)
+        widget.setFocusPolicy(Qt.StrongFocus)  # not by the wheel
+        widget.installEventFilter(self._guard)
+        rows.addWidget(label, row, 0)
+        if isinstance(widget, Slider):
+            rows.addWidget(widget, row, 1)
+            rows.addWidget(widget.figure, row, 2)
         else:
-            self._rows.addWidget(widget, row, 1, 1, 2)
-            widget.activated.connect(lambda: self._change(**{control: widget.currentData()}))
+            rows.addWidget(widget, row, 1, 1, 2)
+        widget.edited.connect(lambda: self._change(**{control.name: wanted()}))
         widget.label = label
 
     def _build_render(self):
         self.render_size = QSpinBox(minimum=MIN_SIDE, maximum=MAX_SIDE, singleStep=64, value=512, suffix=" pixels",
                                     toolTip="the longer side")
-        self.iterations = QSpinBox(maximum=100000, singleStep=5, specialValueText="as usual",
-                                   toolTip="at every size")
+        self.iterations = QSpinBox(maximum=100000, singleStep=5, specialValueText="default",
+                                   toolTip="at each size")
         self.time_budget = QSpinBox(maximum=86400, singleStep=10, value=60, suffix=" s",
-                                    specialValueText="unlimited", toolTip="it ends with what is done by then")
-        self.save_as = QLineEdit(placeholderText="not saved", toolTip="a new file below ~output_dir, such as night.png")
-        self.render_button = QPushButton("Render", toolTip="the camera's next frame, in the style in force")
+                                    specialValueText="unlimited", toolTip="the render ends after this time")
+        self.save_as = QLineEdit(placeholderText="not saved",
+                                 toolTip="name of a new file in ~output_dir, such as night.png")
+        self.render_button = QPushButton("Render", toolTip="render the camera's next frame in the current style")
         self.render_button.clicked.connect(self._begin_render)
         self.cancel = QPushButton("Cancel", enabled=False)
         self.cancel.clicked.connect(self._cancel)
@@ -225,7 +240,7 @@ class StylePanel(QWidget):
         self._live.append(part or group)
         return group
 
-    # --- what comes -------------------------------------------------------------------------
+    # --- messages from the node ---------------------------------------------------------------
 
     def _tick(self):
         for name, picture in (("camera", self.camera), ("painted", self.painted), ("render", self.rendered)):
@@ -247,11 +262,11 @@ class StylePanel(QWidget):
             self._show_progress(progress)
         self._connect(self.client.connected() and time.monotonic() - self._heard < SILENCE)
         self._show_state()
-        if self._connected and time.monotonic() - self._listed > LISTING and not self._listing:
+        if self._connected and time.monotonic() - self._listed > LISTING_PERIOD and not self._listing:
             self._listing = True
             self.client.list_styles(self._list)
-        sliders = [self.strength, self.swap, *self.levels.values(), *self.weights.values()]
-        if self._due and self._status and not self._asking and not any(slider.isSliderDown() for slider in sliders):
+        editors = [*self.controls.values(), *self.levels.values(), *self.weights.values()]
+        if self._due and self._status and not self._asking and not any(widget.is_busy() for widget in editors):
             self._follow(self._parameters if "parameters" in self._due else {})
             self._due = set()
         others = time.monotonic() - self._progressed < SILENCE
@@ -259,7 +274,7 @@ class StylePanel(QWidget):
         self.cancel.setEnabled(self._render is not None or others)
 
     def _connect(self, connected):
-        """Note that the node came or went."""
+        """Enable or disable the widgets, because the node came or went."""
         for widget in self._live:
             widget.setEnabled(connected)
         if connected and not self._connected:
@@ -267,7 +282,7 @@ class StylePanel(QWidget):
         if self._connected and not connected:
             self._wanted = {}
             if self._render is not None:
-                self._end_render(rospy.ROSException("the render ended with the node"))
+                self._end_render(rospy.ROSException("the render ended because the node ended"))
         self._connected = connected
 
     def _show_state(self):
@@ -277,7 +292,7 @@ class StylePanel(QWidget):
             shown = " &nbsp; ".join(html.escape(part) for part in (
                 "%s: %s" % (status.model, style), status.controls, "%.1f of %.1f frames/s" % (
                     status.output_rate, status.input_rate), "%.0f ms" % (1e3 * status.latency),
-                "" if status.message.startswith("style ") else status.message) if part)  # the look stands there already
+                "" if status.message.startswith("style ") else status.message) if part)  # which repeats the style
             state = "<b>%s</b> &nbsp; %s" % (status.state, shown)
         elif self.client.node is None:
             state = "waiting for the ROS master"
@@ -290,39 +305,37 @@ class StylePanel(QWidget):
         self.painted.setText(status.message if self._connected else "no painted frame yet")
 
     def _follow(self, values):
-        """Let the widgets show what the node has, whoever changed it: the status, and these of its parameters."""
+        """Show the state of the node, whoever changed it: the last status, and ``values``, its parameters."""
         status = self._status
-        own = MODELS.get(status.model)
-        if own:
-            for level, slider in self.levels.items():
-                for part in (slider, slider.label, slider.figure):
-                    part.setVisible(level in own.levels)
-            self.method.setItemText(0, "the model's own (%s)" % own.method)
-            if [self.swap_level.itemData(i) for i in range(1, self.swap_level.count())] != list(own.swap_levels):
-                self.swap_level.clear()
-                self.swap_level.addItem("the model's own (%d)" % own.swap_levels[0], "")
-                for level in own.swap_levels:
-                    self.swap_level.addItem(str(level), level)
-        self.strength.show_share(status.strength)
-        for level, slider in self.levels.items():
-            slider.show_share(values.get("level_strength_%d" % level, slider.share()))
-        self.swap.show_share(values.get("swap", self.swap.share()))
-        for box, name in ((self.method, "method"), (self.keep_colours, "keep_colours"),
-                          (self.swap_level, "swap_level")):
+        if status.model != self._shown_model and status.model in MODELS:
+            self._show_model(status.model)
+        for name, widget in self.controls.items():
             if name in values:
-                box.setCurrentIndex(max(0, box.findData(values[name] or "")))
+                widget.show_value(values[name])
+        self.controls["strength"].show_value(status.strength)
+        for level, slider in self.levels.items():
+            slider.show_value(values.get(LEVEL_PREFIX + str(level), slider.number()))
         if "paused" in values:
             self.pause.setChecked(values["paused"])
         names = status.style.split(",")
         self._show_chosen(dict(zip(names, status.weights or [1.0] * len(names))))
 
+    def _show_model(self, name):
+        """Show the levels and the defaults of this model."""
+        self._shown_model, spec = name, MODELS[name]
+        for level, slider in self.levels.items():
+            for part in (slider, slider.label, slider.figure):
+                part.setVisible(level in spec.levels)
+        self.controls["method"].show_choices(CONTROLS["method"].allowed, spec.method)
+        self.controls["swap_level"].show_choices(spec.swap_levels, spec.swap_levels[0])
+
     # --- styles -----------------------------------------------------------------------------
 
     def _list(self, answer):
-        """`list_styles` has answered."""
+        """Show the answer of `list_styles`."""
         self._listing, self._listed = False, time.monotonic()
-        if isinstance(answer, Exception):  # the node is just starting or ending
-            self._listed -= LISTING - 1
+        if isinstance(answer, Exception):  # the node is just starting or ending: try again in a second
+            self._listed -= LISTING_PERIOD - 1
             return
         paths = dict(zip(answer.names, answer.paths))
         if paths == self._paths:
@@ -341,13 +354,13 @@ class StylePanel(QWidget):
             self._read_next()
 
     def _read_next(self):
-        """One thumbnail after the other, so that a large folder takes no more than one core."""
+        """Read one thumbnail after another, so that a large folder occupies only one core."""
         if self._unread:
             name, path = self._unread[0]
-            self.client.thumbnail(path, lambda rgb: self._has_read(name, path, rgb))
+            self.client.thumbnail(path, lambda rgb: self._on_thumbnail(name, path, rgb))
 
-    def _has_read(self, name, path, rgb):
-        if not isinstance(rgb, Exception):  # a path on the node's disk need not be on ours
+    def _on_thumbnail(self, name, path, rgb):
+        if not isinstance(rgb, Exception):  # the node may run on another computer
             self._set_thumbnail(name, path, rgb)
         self._unread = [pair for pair in self._unread if pair != (name, path)]
         self._read_next()
@@ -369,15 +382,15 @@ class StylePanel(QWidget):
         return [item.text() for item in map(self.styles.item, range(self.styles.count())) if item.isSelected()]
 
     def _choose(self):
-        """Styles were clicked."""
+        """Ask for the styles that were clicked."""
         names = self._chosen()
-        self._show_weights({name: self.weights[name].share() if name in self.weights else 1.0 for name in names})
+        self._show_weights({name: self.weights[name].number() if name in self.weights else 1.0 for name in names})
         if names:
             self._weigh()
 
     def _weigh(self):
         names = self._chosen()
-        weights = [self.weights[name].share() for name in names] if len(names) > 1 else []
+        weights = [self.weights[name].number() for name in names] if len(names) > 1 else []
         self._change(styles=names, weights=weights)
 
     def _mix(self, mixed):
@@ -390,7 +403,7 @@ class StylePanel(QWidget):
             self._choose()
 
     def _show_chosen(self, weights):
-        """Select these styles, with these weights of any sum."""
+        """Select the styles in ``weights``, and show their weights relative to the largest."""
         largest = max(weights.values()) or 1.0
         weights = {name: weight / largest for name, weight in weights.items()}
         if len(weights) > 1:
@@ -401,7 +414,7 @@ class StylePanel(QWidget):
         self._show_weights(weights)
 
     def _show_weights(self, weights):
-        """A slider for each style of a mixture."""
+        """Show a slider for each style of a mixture."""
         if list(weights) != list(self.weights):
             while self._weights.count():
                 part = self._weights.takeAt(0).widget()
@@ -409,13 +422,13 @@ class StylePanel(QWidget):
                 part.deleteLater()
             self.weights = {}
             for row, name in enumerate(weights):
-                slider = self.weights[name] = Share()
-                slider.valueChanged.connect(self._weigh)
+                slider = self.weights[name] = Slider()
+                slider.edited.connect(self._weigh)
                 for column, part in enumerate((QLabel(name), slider, slider.figure)):
                     self._weights.addWidget(part, row, column)
             self._weights.setColumnStretch(1, 1)
         for name, weight in weights.items():
-            self.weights[name].show_share(weight)
+            self.weights[name].show_value(weight)
         self._weights_area.setVisible(len(weights) > 1)
 
     def _choose_file(self):
@@ -442,12 +455,17 @@ class StylePanel(QWidget):
     # --- requests ---------------------------------------------------------------------------
 
     def _level_strength(self):
-        """Of those levels that the model has and that are not at their full strength."""
-        return ",".join("%d:%g" % (level, slider.share()) for level, slider in self.levels.items()
-                        if not slider.isHidden() and slider.share() < 1)
+        """The levels of the model that are below their full strength, as the control's text."""
+        return ",".join("%d:%g" % (level, slider.number()) for level, slider in self.levels.items()
+                        if not slider.isHidden() and slider.number() < 1)
+
+    def _reset(self):
+        """Ask for the default of every control."""
+        self._change(**dict(dict.fromkeys(self.controls, ""), level_strength="",
+                            strength=CONTROLS["strength"].default))
 
     def _change(self, **wanted):
-        """Ask for another look; what is wanted while a request is on its way is joined and asked after it."""
+        """Ask for these controls; changes while a request is pending are merged and sent after it."""
         self._wanted.update(wanted)
         if not self._asking:
             self._ask()
@@ -458,7 +476,7 @@ class StylePanel(QWidget):
 
     def _changed(self, answer):
         self._asking = False
-        # What came before a success tells of a time before it; after a refusal that still holds.
+        # Messages from before a successful request are outdated; after a refusal they are shown again.
         self._due = set() if self._tell(answer) else {"status", "parameters"}
         if self._wanted:
             self._ask()
@@ -474,7 +492,7 @@ class StylePanel(QWidget):
         self.client.save(self._tell)
 
     def _tell(self, answer):
-        """Show a response's message or an exception in the line at the bottom; whether it is a success."""
+        """Show a response's message or an exception in the bottom line; returns whether it is a success."""
         success = not isinstance(answer, Exception) and answer.success
         self._say(str(answer) if isinstance(answer, Exception) else answer.message, not success)
         return success
@@ -496,7 +514,7 @@ class StylePanel(QWidget):
             preview_every=PREVIEW_EVERY, save_as=self.save_as.text().strip(), styles=status.style.split(","),
             weights=status.weights)
         self.progress.setValue(0)
-        self.progress_text.setText("waits for its turn")
+        self.progress_text.setText("waiting for its turn")
         self.client.render(goal, lambda answer: self._end_render(answer) if self._render is mark else None)
 
     def _cancel(self):
@@ -504,8 +522,8 @@ class StylePanel(QWidget):
 
     def _show_progress(self, progress):
         self._progressed = time.monotonic()
-        whole = progress.seconds + progress.remaining
-        self.progress.setValue(round(1000 * progress.seconds / whole) if whole else 0)
+        total = progress.seconds + progress.remaining
+        self.progress.setValue(round(1000 * progress.seconds / total) if total else 0)
         self.progress_text.setText("size %d of %d, %dx%d\niteration %d of %d\n%.0f s to go%s" % (
             progress.scale, progress.scales, progress.width, progress.height, progress.iteration,
             progress.iterations, progress.remaining, "\n" + progress.note if progress.note else ""))
@@ -517,7 +535,7 @@ class StylePanel(QWidget):
 
 
 class Picture(QLabel):
-    """A picture as large as there is room for, in its proportions; the label's text until there is one."""
+    """A picture that fills its place and keeps its proportions; before the first one, the label's text."""
 
     def __init__(self):
         super().__init__(alignment=Qt.AlignCenter, wordWrap=True)
@@ -525,8 +543,9 @@ class Picture(QLabel):
         self.setMinimumSize(160, 120)
         self._rgb = self.shown = None  # the picture, and the QPixmap of it
 
-    def show_rgb(self, rgb):
-        # Never larger than its place: a large camera's frames would cost the GUI its time.
+    def show_rgb(self, rgb: np.ndarray) -> None:
+        """Show a picture, uint8 RGB ``[h,w,3]``."""
+        # Scaled down first: the frames of a large camera would slow the window down.
         side = round(max(self.width(), self.height()) * self.devicePixelRatioF())
         self._rgb, self.shown = rgb, _pixmap(images.limit(rgb, side))
         self.update()
@@ -548,25 +567,6 @@ class Picture(QLabel):
         painter.end()
 
 
-class Share(QSlider):
-    """A slider from 0 to 1 in hundredths, with its figure."""
-
-    def __init__(self, value=0):
-        super().__init__(Qt.Horizontal, maximum=100, pageStep=10)
-        self.figure = QLabel("0.00")
-        self.valueChanged.connect(lambda: self.figure.setText("%.2f" % self.share()))
-        self.setValue(value)
-
-    def share(self):
-        return self.value() / 100
-
-    def show_share(self, share):
-        """Show a value without asking for it."""
-        with QSignalBlocker(self):
-            self.setValue(round(100 * share))
-        self.figure.setText("%.2f" % self.share())
-
-
 def _pixmap(rgb):
     height, width = rgb.shape[:2]
     return QPixmap.fromImage(QImage(rgb.tobytes(), width, height, 3 * width, QImage.Format_RGB888))
@@ -579,22 +579,25 @@ def _group(title, layout):
 
 
 def _margins(layout, *parts):
-    """``layout`` without margins, with these widgets and layouts in it."""
+    """``layout`` without margins, containing these widgets and layouts."""
     layout.setContentsMargins(0, 0, 0, 0)
     for part in parts:
         (layout.addWidget if isinstance(part, QWidget) else layout.addLayout)(part)
     return layout
 
 
-def forget_opencvs_plugins():
-    """Take back what OpenCV's wheels say to Qt: their plugins fit another Qt than the binding's.  Before Qt starts."""
+def forget_opencvs_plugins() -> None:
+    """Unset the paths of Qt plugins that OpenCV's wheels set, since they are for another version of Qt.
+
+    Call this before Qt starts.
+    """
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
         if "cv2" in os.environ.get(name, ""):
             del os.environ[name]
 
 
-def main():
-    """Show the panel until its window is closed, Ctrl-C, or the end of the ROS node."""
+def main() -> None:
+    """Show the panel until its window is closed, Ctrl-C is pressed, or ROS shuts down."""
     forget_opencvs_plugins()
     application = QApplication(rospy.myargv(sys.argv)[:1])
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -603,10 +606,10 @@ def main():
     panel.show()
     watch = QTimer()
     watch.timeout.connect(lambda: application.quit() if rospy.is_shutdown() else None)
-    watch.start(200)  # it also lets Python see the signals
+    watch.start(200)  # it also lets Python handle signals
     application.exec_()
     panel.hide()
     ending = threading.Thread(target=rospy.signal_shutdown, args=("the panel was closed",), daemon=True)
     ending.start()
-    ending.join(1.0)  # a master that does not answer must not keep us
-    os._exit(0)  # nothing is left to be tidied, and Python would take its time over that
+    ending.join(1.0)  # do not wait for a master that does not answer
+    os._exit(0)  # nothing is left to clean up, and Python's own clean-up takes long
