@@ -276,7 +276,7 @@ def test_an_interrupted_render_is_resumed(photo, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     err = process.stderr.read()
-    assert "`--resume` goes on" in err
+    assert "`--resume` continues" in err
     assert not out.exists()
     process = command(*args, "--resume", stdin=subprocess.PIPE)
     assert json.loads(process.stdout.readline())["iteration"] > 5

@@ -11,13 +11,10 @@ from ..errors import OptionError, StyleTransferError
 from ..media import images
 from ..media.style_library import StyleLibrary
 from ..models import weights
-from ..render.queue import SHARES
+from ..render.queue import NICENESS
+from ..streaming.appearance import RESERVED_STYLES, TOPIC
 from .camera_stream import TRANSPORTS
 from .conversions import FORMATS
-
-CAMERA = "camera"  # the style that is the next frame itself
-TOPIC = "topic"  # the style, or the mask, that comes as a topic
-NO_PICTURES = ("random", CAMERA, TOPIC)  # styles that are no file's name
 
 
 class Parameters(NamedTuple):
@@ -86,9 +83,9 @@ def read():
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
     get("frame_timeout", _number, lambda value: within("frame_timeout", value, 0.1, 3600.0))
-    get("render_share", _string, lambda value: among("render_share", value, SHARES))
+    get("render_share", _string, lambda value: among("render_share", value, NICENESS))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
-    get("style", names, lambda given: library and [library.read(name) for name in given if name not in NO_PICTURES])
+    get("style", names, lambda given: library and [library.read(name) for name in given if name not in RESERVED_STYLES])
     get("mask", str, lambda name: library and name not in ("", TOPIC) and images.read_mask(library.find(name)))
     if "style" in values:
         get("style_weights", numbers, lambda weights: check_weights(weights, len(values["style"])))
