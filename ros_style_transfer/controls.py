@@ -417,7 +417,3 @@ def check_choice(name: str, value: Any, allowed: Any) -> None:
     """Raise `OptionError` unless ``value`` is one of the texts ``allowed``."""
     if not isinstance(value, str) or value not in allowed:
         raise OptionError("%s must be one of %s, not %r" % (name, ", ".join(allowed), value))
-
-
-# The node and its render server use `check_range` by its earlier name.
-within = check_range

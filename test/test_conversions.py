@@ -1,4 +1,5 @@
 """Messages of any kind, also such as no honest camera sends, to pictures and back."""
+import struct
 import tracemalloc
 
 import cv2
@@ -16,8 +17,9 @@ from std_msgs.msg import Header  # noqa: E402
 from ros_style_transfer.errors import ImageError  # noqa: E402
 from ros_style_transfer.ros import conversions  # noqa: E402
 
-ENCODINGS = sorted(conversions._BYTES) + ["", "8UC2", "16UC1", "32FC1", "64FC4", "8SC3", "yuv422_yuy2", "nv21", "jpeg",
-                                          "mono8; x", "RGB8", "8UC", "8UC99", "\0", "bayer_", "bgr8 "]
+ENCODINGS = sorted(conversions._BYTES_PER_PIXEL) + [
+    "", "8UC2", "16UC1", "32FC1", "64FC4", "8SC3", "yuv422_yuy2", "nv21", "jpeg", "mono8; x", "RGB8", "8UC", "8UC99",
+    "\0", "bayer_", "bgr8 "]
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
 FILES = [cv2.imencode(ending, PICTURE)[1].tobytes() for ending in (".png", ".jpg", ".bmp", ".tiff", ".webp")]
 
@@ -38,7 +40,7 @@ def converted(message):
 def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
     encoding = data.draw(st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=12)))
     width, height = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
-    row = width * conversions._BYTES.get(encoding, 1)
+    row = width * conversions._BYTES_PER_PIXEL.get(encoding, 1)
     step = data.draw(st.one_of(st.just(row), st.integers(0, 200), st.just(2**32 - 1)))
     size = data.draw(st.one_of(st.just(min(step * height, 10000)), st.integers(0, 400)))
     message = Image(Header(), height, width, encoding, data.draw(st.integers(0, 255)), step,
@@ -107,6 +109,17 @@ def test_there_and_back_is_the_same_picture(width, height, seed):
 
 
 def test_an_uncalibrated_cameras_info_stays_so():
-    info = conversions.scaled_info(CameraInfo(), Header(frame_id="lens"), 0.5, 0.25)
+    info = conversions.scale_info(CameraInfo(), Header(frame_id="lens"), 0.5, 0.25)
     assert (info.width, info.height, info.header.frame_id) == (0, 0, "lens")
     assert not any(info.K) and not any(info.P)
+
+
+def test_texts_and_numbers_are_bounded_to_what_messages_hold():
+    """Such as the name of a file that is not UTF-8, or weights of 1e39: publishing must not raise."""
+    name = b"film\xe9".decode("utf-8", "surrogateescape")
+    assert conversions.to_text(name) == "film?" and conversions.to_text("M\u00fcnch") == "M\u00fcnch"
+    for number in (1e39, -1e39, float("inf"), float("nan"), 0.25):
+        np.float32(conversions.to_float32(number))
+        struct.pack("<f", conversions.to_float32(number))
+    assert conversions.to_float32(0.25) == 0.25
+    assert (conversions.to_uint32(-1), conversions.to_uint32(2**40), conversions.to_uint32(7)) == (0, 2**32 - 1, 7)

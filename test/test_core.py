@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from ros_style_transfer.streaming.frame_slots import Frame, LatestSlots
-from ros_style_transfer.streaming.stream_stats import Meter, together
+from ros_style_transfer.streaming.frame_slots import Frame, FrameSlots
+from ros_style_transfer.streaming.stream_stats import FrameTiming, StreamStats, combine
 
 ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "diagnostic_msgs", "dynamic_reconfigure"}
 
@@ -186,14 +186,14 @@ def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
                         "from ros_style_transfer.media import images, memory, style_library, video\n"
                         "from ros_style_transfer.models import canvas, network, registry, shapes, weights\n"
                         "from ros_style_transfer.render import options, queue\n"
-                        "from ros_style_transfer.streaming import frame_slots, stream_stats\n"
+                        "from ros_style_transfer.streaming import frame_slots, session, stream, stream_stats, worker\n"
                         "from ros_style_transfer.transfer import colours, masks\n"
                         "print('tensorflow' in sys.modules)")
     assert process.stdout.strip() == "False", process.stderr
 
 
 def test_slot_gives_the_newest_item_once():
-    slots = LatestSlots()
+    slots = FrameSlots()
     assert slots.put("camera", "a") is False
     assert slots.put("camera", "b") is True
     assert slots.take(0) == ("camera", "b")
@@ -203,7 +203,7 @@ def test_slot_gives_the_newest_item_once():
 
 
 def test_a_fast_source_does_not_keep_slow_ones_waiting():
-    slots, taken = LatestSlots(), []
+    slots, taken = FrameSlots(), []
     for turn in range(6):
         slots.put("fast", turn)
         if turn in (0, 3):
@@ -215,7 +215,7 @@ def test_a_fast_source_does_not_keep_slow_ones_waiting():
 
 
 def test_what_a_source_has_put_can_be_dropped():
-    slots = LatestSlots()
+    slots = FrameSlots()
     slots.put("front", 1)
     slots.put("rear", 2)
     slots.drop("front")
@@ -225,15 +225,15 @@ def test_what_a_source_has_put_can_be_dropped():
 
 
 def test_slot_waits_no_longer_than_its_timeout():
-    slots, start = LatestSlots(), time.monotonic()
+    slots, start = FrameSlots(), time.monotonic()
     assert slots.take(0.05) is None
     assert 0.04 < time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("action, expected", [(lambda slots: slots.put("s", "item"), ("s", "item")),
-                                              (LatestSlots.wake, None)], ids=["put", "wake"])
+                                              (FrameSlots.wake, None)], ids=["put", "wake"])
 def test_slot_ends_a_wait_at_once(action, expected):
-    slots, taken = LatestSlots(), []
+    slots, taken = FrameSlots(), []
     thread = threading.Thread(target=lambda: taken.append(slots.take(30)), daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -246,7 +246,7 @@ def test_slot_ends_a_wait_at_once(action, expected):
 
 
 def test_slots_between_threads_drop_but_never_reorder():
-    slots, taken = LatestSlots(), {"even": [], "odd": []}
+    slots, taken = FrameSlots(), {"even": [], "odd": []}
 
     def work():
         while not all(numbers and numbers[-1] >= 1999 for numbers in taken.values()):
@@ -274,66 +274,66 @@ class Clock:
         return self.now
 
 
-def test_meter_gives_rates_over_its_window():
+def test_stats_give_rates_over_its_window():
     clock = Clock()
-    meter = Meter(window=2.0, clock=clock)
+    stats = StreamStats(window=2.0, clock=clock)
     for n in range(1, 51):  # five seconds at 10 received and 5 published a second
         clock.now = 100 + n / 10
-        meter.received()
+        stats.count_received()
         if n % 2:
-            meter.published(0.1 if n < 40 else 0.3)
-    counts = meter.read()
+            stats.count_published(0.1 if n < 40 else 0.3)
+    counts = stats.read()
     assert counts.input_rate == pytest.approx(10, abs=0.5)
     assert counts.output_rate == pytest.approx(5, abs=0.5)
     assert 0.1 < counts.latency < 0.3
     clock.now += 10
-    assert meter.read()[:3] == (0, 0, 0)
+    assert stats.read()[:3] == (0, 0, 0)
 
 
-def test_young_meter_does_not_count_time_before_its_start():
+def test_young_stats_do_not_count_time_before_its_start():
     clock = Clock()
-    meter = Meter(window=10.0, clock=clock)
+    stats = StreamStats(window=10.0, clock=clock)
     for n in range(1, 6):
         clock.now = 100 + n / 5
-        meter.received()
-        meter.published(0.25)
-    counts = meter.read()
+        stats.count_received()
+        stats.count_published(0.25)
+    counts = stats.read()
     assert (counts.input_rate, counts.output_rate, counts.latency) == pytest.approx((5, 5, 0.25))
 
 
-def test_new_meter_reads_zero():
-    assert Meter(clock=Clock()).read() == (0, 0, 0, (0, 0, 0, 0), 0, 0)
+def test_new_stats_read_zero():
+    assert StreamStats(clock=Clock()).read() == (0, 0, 0, (0, 0, 0, 0), 0, 0)
 
 
-def test_meter_counts_losses_since_the_start():
+def test_stats_count_losses_since_the_start():
     clock = Clock()
-    meter = Meter(window=1.0, clock=clock)
+    stats = StreamStats(window=1.0, clock=clock)
     for _ in range(3):
-        meter.dropped()
-    meter.failed()
+        stats.count_dropped()
+    stats.count_failed()
     clock.now += 100
-    counts = meter.read()
+    counts = stats.read()
     assert (counts.dropped, counts.failed) == (3, 1)
 
 
-def test_meter_tells_where_a_frames_time_went():
-    meter = Meter(clock=Clock())
-    meter.published(0.5, (0.1, 0.2, 0.05, 0.0))
-    meter.published(0.7, (0.1, 0.4, 0.15, 0.0))
-    assert meter.read().steps == pytest.approx((0.1, 0.3, 0.1, 0.0))
+def test_stats_tell_where_a_frames_time_went():
+    stats = StreamStats(clock=Clock())
+    stats.count_published(0.5, FrameTiming(0.1, 0.2, 0.05, 0.0))
+    stats.count_published(0.7, FrameTiming(0.1, 0.4, 0.15, 0.0))
+    assert stats.read().timing == pytest.approx((0.1, 0.3, 0.1, 0.0))
 
 
-def test_streams_together_weigh_as_much_as_they_publish():
+def test_combined_streams_weigh_as_much_as_they_publish():
     clock = Clock()
-    meters = Meter(window=1.0, clock=clock), Meter(window=1.0, clock=clock), Meter(window=1.0, clock=clock)
+    all_stats = [StreamStats(window=1.0, clock=clock) for _ in range(3)]
     clock.now += 1
-    for meter, times, latency in ((meters[0], 3, 0.1), (meters[1], 1, 0.5)):
+    for stats, times, latency in ((all_stats[0], 3, 0.1), (all_stats[1], 1, 0.5)):
         for _ in range(times):
-            meter.received()
-            meter.published(latency, (latency, 0, 0, 0))
-        meter.dropped()
-    counts = together(meter.read() for meter in meters)
+            stats.count_received()
+            stats.count_published(latency, FrameTiming(latency, 0, 0, 0))
+        stats.count_dropped()
+    counts = combine(stats.read() for stats in all_stats)
     assert (counts.input_rate, counts.output_rate, counts.latency) == pytest.approx((4, 4, 0.2))
-    assert counts.steps == pytest.approx((0.2, 0, 0, 0))
+    assert counts.timing == pytest.approx((0.2, 0, 0, 0))
     assert (counts.dropped, counts.failed) == (2, 0)
-    assert together([Meter(clock=clock).read()]).latency == 0
+    assert combine([StreamStats(clock=clock).read()]).latency == 0

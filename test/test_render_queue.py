@@ -17,9 +17,9 @@ from ros_style_transfer.render.queue import Cancelled, RenderQueue, RenderReques
 STYLES = StyleLibrary().paths()
 
 
-def request(iterations=2, told=lambda progress, preview: None, style="mosaic", **changes):
+def request(iterations=2, on_progress=lambda progress, preview: None, style="mosaic", **changes):
     return RenderRequest(draw_scene(96, 64), [STYLES[style]], options={"iterations": iterations, "scales": 1},
-                         told=told)._replace(**changes)
+                         on_progress=on_progress)._replace(**changes)
 
 
 def children():
@@ -108,10 +108,41 @@ def test_what_is_wrong_is_said_and_the_next_is_rendered(queue, changes, said):
     assert queue.add(request(1)).result(60)
 
 
+STUB = """
+import json, shutil, sys
+print("a library's greeting")
+print(json.dumps({"iteration": 1, "preview": False}))
+print(%s)
+arguments = sys.argv[1:]
+print(" ".join(arguments), file=sys.stderr)
+shutil.copy(arguments[0], arguments[arguments.index("-o") + 1])
+raise SystemExit(%d)
+"""
+
+
+@pytest.mark.parametrize("line, code, outcome", [
+    ("json.dumps({'error': 'it broke: no, 5:3'})", 1, "it broke: no, 5:3"),
+    ("'no object'", 3, "the render process ended with code 3: .*--json --no-checkpoint"),
+    ("'no object'", 0, None)])
+def test_a_process_tells_its_error_in_a_line_of_json(line, code, outcome):
+    stubbed = RenderQueue(command=[sys.executable, "-c", STUB % (line, code)])
+    try:
+        progress = []
+        future = stubbed.add(request(on_progress=lambda values, preview: progress.append(values)))
+        if outcome is None:
+            assert (future.result(60).picture == draw_scene(96, 64)).all()
+        else:
+            with pytest.raises(StyleTransferError, match=outcome):
+                future.result(60)
+        assert progress == [{"iteration": 1, "preview": False}]
+    finally:
+        stubbed.shutdown()
+
+
 def test_a_killed_render_is_explained(queue):
     future = begun(queue)
     os.kill(children()[0], signal.SIGKILL)
-    with pytest.raises(StyleTransferError, match="want of memory"):
+    with pytest.raises(StyleTransferError, match="probably out of memory"):
         future.result(5)
 
 

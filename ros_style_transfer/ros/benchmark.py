@@ -1,6 +1,6 @@
-"""The node from end to end: a ROS graph of its own, a camera that sends, a program that listens.
+"""The node end to end: a ROS graph of its own, a camera that sends frames, a program that receives them.
 
-``python -m ros_style_transfer benchmark ros`` starts this as a program; its argument is `measure`'s, in JSON.
+``python -m ros_style_transfer benchmark ros`` starts this as a program; its argument holds those of `measure` in JSON.
 """
 import json
 import os
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import rosgraph
@@ -25,22 +26,23 @@ from ..errors import StyleTransferError
 from . import conversions
 
 NODE = "/style_transfer"
-SETTLE = 3.0  # seconds before anything counts
-DRAIN = 1.0  # seconds that late frames are waited for
-START = 60.0  # seconds until the node must be there
+WARM_UP = 3.0  # seconds of each stream that do not count
+DRAIN_TIME = 1.0  # seconds to wait for late frames
+START_TIMEOUT = 60.0  # seconds until the node must be up
 
 
-def measure(models, precisions, sizes, rates, seconds, weights_dir=None, json_file=None):
-    """Rate, latency, drops and processor time of the node, for every model, precision, size and rate.
+def measure(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tuple[int, int]],
+            rates: Sequence[float], seconds: float, weights_dir: Optional[str] = None,
+            json_file: Optional[str] = None) -> None:
+    """Measure rate, latency, drops and processor time of the node, for every model, precision, size and rate.
 
-    Latency is from a frame's stamp, taken just before it is published, to the painted frame's arrival.
-
-    What comes out is printed as it comes, and written to ``json_file``.
+    Latency is the time from a frame's stamp, just before it is published, to the arrival of the painted frame.
+    Each result is printed when it is known; all are written to ``json_file``.
     """
     peaks = {precision: limits.peak(precision) for precision in ("float32", "bfloat16")}
-    result = {"peak_multiply_adds": peaks, "streams": []}
-    print("the machine's peak: " + ", ".join("%.0f G multiply-adds a second in %s" % (rate / 1e9, precision)
-                                             for precision, rate in result["peak_multiply_adds"].items()))
+    streams: List[Mapping[str, Any]] = []
+    print("peak of this machine: " + ", ".join("%.0f G multiply-adds per second in %s" % (rate / 1e9, precision)
+                                               for precision, rate in peaks.items()))
     with tempfile.TemporaryDirectory() as logs, _Master(logs) as environment:
         rospy.init_node("benchmark", disable_signals=True, anonymous=True)
         for model in models:
@@ -51,71 +53,79 @@ def measure(models, precisions, sizes, rates, seconds, weights_dir=None, json_fi
                         for rate in rates:
                             row = dict(model=model, precision=precision, width=width, height=height,
                                        **_stream(node, width, height, rate, seconds))
-                            print(_told(row))
-                            result["streams"].append(row)
+                            print(_format(row))
+                            streams.append(row)
         rospy.signal_shutdown("measured")
     if json_file:
         with open(json_file, "w") as file:
-            json.dump(result, file, indent=1)
+            json.dump({"peak_multiply_adds": peaks, "streams": streams}, file, indent=1)
 
 
-def _told(row):
-    return ("%(model)s %(precision)s %(width)dx%(height)d: %(sent_rate).1f sent, %(painted_rate).1f painted a second "
-            "(%(dropped)d of %(sent)d left out); latency %(p50).1f ms, p95 %(p95).1f, p99 %(p99).1f; network "
+def _format(row: Mapping[str, Any]) -> str:
+    return ("%(model)s %(precision)s %(width)dx%(height)d: %(sent_rate).1f sent, %(painted_rate).1f painted per second "
+            "(%(dropped)d of %(sent)d dropped); latency %(p50).1f ms, p95 %(p95).1f, p99 %(p99).1f; network "
             "%(network).1f ms, the rest of a frame %(rest).2f ms; %(cpu).2f cores" % row)
 
 
-def _stream(node, width, height, rate, seconds):
-    """Send frames at this rate for so long."""
+def _stream(node: "_Node", width: int, height: int, rate: float, seconds: float) -> Dict[str, Any]:
+    """Send frames to ``node`` and measure what returns."""
     still = scene(width, height)
     frames = [conversions.to_message(np.roll(still, shift, 1), Header(frame_id="camera")) for shift in range(0, 64, 8)]
-    sent, arrived, statuses = [], {}, []
+    sent: List[Tuple[int, bool]] = []  # (stamp, whether it counts)
+    arrived: Dict[int, float] = {}  # times by stamp
+    statuses: List[StyleStatus] = []
 
-    def listen(message):
+    def receive(message: Image) -> None:
         arrived[message.header.stamp.to_nsec()] = time.time()
 
     camera = rospy.Publisher("image", Image, queue_size=2)
-    listeners = [rospy.Subscriber(NODE + "/image", Image, listen, queue_size=10, buff_size=2**26, tcp_nodelay=True),
-                 rospy.Subscriber(NODE + "/status", StyleStatus, statuses.append)]
+    subscribers = [rospy.Subscriber(NODE + "/image", Image, receive, queue_size=10, buff_size=2**26, tcp_nodelay=True),
+                   rospy.Subscriber(NODE + "/status", StyleStatus, statuses.append)]
     try:
-        deadline = time.monotonic() + START
+        deadline = time.monotonic() + START_TIMEOUT
         while not camera.get_num_connections():
             if time.monotonic() > deadline:
-                raise StyleTransferError("the node does not listen to the camera")
+                raise StyleTransferError("the node did not subscribe to the camera within %g s" % START_TIMEOUT)
             time.sleep(0.02)
         started = due = time.monotonic()
-        counting = None
-        while time.monotonic() < started + SETTLE + seconds:
-            if counting is None and time.monotonic() > started + SETTLE:
-                counting, used = time.monotonic(), node.cpu_seconds()
+        counting_since, cpu_before = 0.0, 0.0
+        while time.monotonic() < started + WARM_UP + seconds:
+            if not counting_since and time.monotonic() > started + WARM_UP:
+                counting_since, cpu_before = time.monotonic(), node.cpu_seconds()
             message = frames[len(sent) % len(frames)]
             message.header.stamp = rospy.Time.from_sec(time.time())
-            sent.append((message.header.stamp.to_nsec(), counting is not None))
+            sent.append((message.header.stamp.to_nsec(), bool(counting_since)))
             camera.publish(message)
             due += 1 / rate
             time.sleep(max(0.0, due - time.monotonic()))
-        lasted, used = time.monotonic() - counting, node.cpu_seconds() - used
-        time.sleep(DRAIN)
+        duration = time.monotonic() - counting_since
+        cpu_seconds = node.cpu_seconds() - cpu_before
+        time.sleep(DRAIN_TIME)
     finally:
-        for listener in listeners:
-            listener.unregister()
+        for subscriber in subscribers:
+            subscriber.unregister()
         camera.unregister()
     counted = [stamp for stamp, counts in sent if counts]
     latencies = [1e3 * (arrived[stamp] - stamp / 1e9) for stamp in counted if stamp in arrived]
     if not latencies:
-        raise StyleTransferError("no painted frame came back")
+        reason = statuses[-1].message if statuses else "it sent no status either"
+        raise StyleTransferError("the node sent no painted frame: %s" % reason)
     status = statuses[-1]
     rest = status.decode_time + status.encode_time + status.publish_time
-    return dict(zip(("p50", "p95", "p99"), np.percentile(latencies, (50, 95, 99))), rate=rate, seconds=lasted,
-                sent=len(counted), sent_rate=len(counted) / lasted, painted_rate=len(latencies) / lasted,
+    return dict(zip(("p50", "p95", "p99"), np.percentile(latencies, (50, 95, 99))), rate=rate, seconds=duration,
+                sent=len(counted), sent_rate=len(counted) / duration, painted_rate=len(latencies) / duration,
                 dropped=len(counted) - len(latencies), network=1e3 * status.network_time, rest=1e3 * rest,
-                cpu=used / lasted, message=status.message)
+                cpu=cpu_seconds / duration, message=status.message)
 
 
 class _Master:
-    """A ROS master on a free port, for this process and its children."""
+    """A ROS master on a free port, for this process and its children.
 
-    def __init__(self, logs):
+    Args:
+        logs: folder of its log files.
+    """
+
+    def __init__(self, logs: str) -> None:
         with socket.socket() as free:
             free.bind(("", 0))
             port = free.getsockname()[1]
@@ -123,62 +133,70 @@ class _Master:
         self._environment = {"ROS_MASTER_URI": "http://localhost:%d" % port, "ROS_HOSTNAME": "localhost",
                              "ROS_LOG_DIR": logs}
 
-    def __enter__(self):
+    def __enter__(self) -> Dict[str, str]:
         os.environ.update(self._environment)
         try:
             self._process = subprocess.Popen(["roscore", "-p", self._port], stdout=subprocess.DEVNULL,
                                              stderr=subprocess.DEVNULL)
         except FileNotFoundError:
-            raise StyleTransferError("there is no roscore; source ROS first, or use ./bootstrap.sh run") from None
-        deadline = time.monotonic() + START
+            raise StyleTransferError("roscore was not found; source ROS first, or use ./bootstrap.sh run") from None
+        deadline = time.monotonic() + START_TIMEOUT
         while not rosgraph.is_master_online():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise StyleTransferError("roscore did not start")
             time.sleep(0.05)
         return dict(os.environ)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         _end(self._process)
 
 
 class _Node:
-    """The node as a process."""
+    """The node as a process.
 
-    def __init__(self, environment, parameters):
-        self._environment, self._parameters = environment, parameters
+    Args:
+        environment: its environment variables.
+        parameters: its private parameters.
+    """
 
-    def __enter__(self):
+    def __init__(self, environment: Mapping[str, str], parameters: Mapping[str, Any]) -> None:
+        self._environment = environment
+        self._parameters = parameters
+
+    def __enter__(self) -> "_Node":
         arguments = ["_%s:=%s" % pair for pair in self._parameters.items() if pair[1] != ""]
         path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nodes", "style_transfer_node")
-        # In the source tree the node lies beside this; installed, ROS knows where.
+        # In the source tree the node is in a known place; installed, ROS finds it.
         command = ([sys.executable, path] if os.path.exists(path)
                    else ["rosrun", "ros_style_transfer", os.path.basename(path)])
         self._process = subprocess.Popen(command + arguments, env=self._environment, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + START
+        deadline = time.monotonic() + START_TIMEOUT
         while True:
-            left = deadline - time.monotonic()
+            seconds_left = deadline - time.monotonic()
             try:
-                status = rospy.wait_for_message(NODE + "/status", StyleStatus, max(0.01, min(2.0, left)))
+                status = rospy.wait_for_message(NODE + "/status", StyleStatus, max(0.01, min(2.0, seconds_left)))
             except rospy.ROSException:
                 status = None
-            if self._process.poll() is not None or left < 0 or (status and status.state == StyleStatus.ERROR):
+            failed = status is not None and status.state == StyleStatus.ERROR
+            if self._process.poll() is not None or seconds_left < 0 or failed:
                 _end(self._process)
-                raise StyleTransferError("the node did not start: %s" % (status.message if status else "see above"))
+                reason = status.message if status else "see its log above"
+                raise StyleTransferError("the node did not start: %s" % reason)
             if status and status.state != StyleStatus.LOADING:
                 print(status.message)
                 return self
 
-    def cpu_seconds(self):
-        """Processor time that the node has used."""
+    def cpu_seconds(self) -> float:
+        """The processor time that the node has used."""
         with open("/proc/%d/stat" % self._process.pid) as file:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         _end(self._process)
 
 
-def _end(process):
+def _end(process: "subprocess.Popen[Any]") -> None:
     process.terminate()
     try:
         process.wait(5)

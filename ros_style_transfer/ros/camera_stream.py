@@ -1,156 +1,187 @@
-"""A camera of the node: what comes in, what goes out, and what is known of the stream between.
+"""The topics of one camera: its frames, masks and camera_info in, painted frames out.
 
 Data flow::
 
-    image[/compressed] --+-----------------------------> slot -> (the worker paints) -> ~image[/compressed]
-    mask ----------------+ paired by their stamps                                       ~camera_info
-    camera_info, beside the image ---------------------------------------- scaled ------+
+    image[/compressed] --+------------------------------> Stream -> (the worker paints) -> ~image[/compressed]
+    mask ----------------+ paired by their stamps                                          ~camera_info
+    camera_info, next to the image ----------------------------------------- scaled -------+
 """
 import threading
 import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import message_filters
+import numpy as np
+import rosgraph
 import rospy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ..streaming.frame_slots import Frame
-from ..streaming.stream_stats import Meter
-from . import conversions
+from ..streaming.session import StreamSession
+from ..streaming.stream import StreamCallbacks, StreamClosed
+from . import conversions, topic_hints
 
-TRANSPORTS = ("raw", "compressed")
-BUFFER = 2**26  # bytes for a subscriber; a smaller one than a frame makes rospy lag behind (ros_comm#536)
-WAITING = 10  # images and masks that wait for their counterparts
-MASK_PATIENCE = 1.0  # seconds without a mask after which frames are painted whole
+TRANSPORTS = (topic_hints.RAW, topic_hints.COMPRESSED)
+RECEIVE_BUFFER = 2**26  # bytes; with less than a frame rospy lags behind (ros_comm#536)
+SYNC_QUEUE_SIZE = 10  # images and masks that wait for their counterparts
+MASK_TIMEOUT = 1.0  # seconds without a matching mask after which frames are painted whole
 
-
-def subscribe(topic, callback, transport="raw", subscriber=rospy.Subscriber):
-    """Subscribe to the images of ``topic``, where they are `resolved` to come."""
-    return subscriber(resolved(topic, transport), CompressedImage if transport == "compressed" else Image, callback,
-                      queue_size=1, buff_size=BUFFER, tcp_nodelay=True)
+_Message = Any  # sensor_msgs.msg.Image or CompressedImage
+_Encoded = List[Tuple[rospy.Publisher, _Message]]
 
 
-def resolved(topic, transport="raw"):
-    """The full name of the topic that images of ``topic`` come on: compressed ones below its own."""
-    return rospy.resolve_name(topic) + ("/compressed" if transport == "compressed" else "")
+def subscribe(topic: str, callback: Optional[Callable[[_Message], None]], transport: str = topic_hints.RAW,
+              subscriber: Callable[..., Any] = rospy.Subscriber) -> Any:
+    """Subscribe to the images of ``topic`` as ``transport`` delivers them."""
+    return subscriber(resolve(topic, transport), CompressedImage if transport == topic_hints.COMPRESSED else Image,
+                      callback, queue_size=1, buff_size=RECEIVE_BUFFER, tcp_nodelay=True)
 
 
-class Camera:
-    """The topics of one camera.  The constructor touches no middleware; `advertise` connects.
+def resolve(topic: str, transport: str = topic_hints.RAW) -> str:
+    """The full name of the topic on which images of ``topic`` arrive."""
+    return topic_hints.with_transport(rospy.resolve_name(topic), transport)
+
+
+def explain_silence(topic: str, transport: str, argument: Optional[str] = None) -> str:
+    """Why no image of ``topic`` arrives, by what the master knows; "" if it does not answer."""
+    name = rospy.get_name()
+    try:
+        master = rosgraph.Master(name)
+        published, types = master.getSystemState()[0], dict(master.getTopicTypes())
+    except (OSError, rosgraph.MasterException):
+        return ""
+    publishers: Dict[str, List[str]] = {other: [node for node in nodes if node != name] for other, nodes in published}
+    return topic_hints.explain_silence(rospy.resolve_name(topic), transport, publishers, types, argument or topic)
+
+
+class CameraStream:
+    """A camera and its stream in a session.  The constructor touches no middleware; `advertise` connects.
 
     Args:
-        name: none for a node's only camera (``image`` to ``~image``), else ``NAME/image`` to ``~NAME/image``.
+        name: empty for a node's only camera (``image`` to ``~image``), else ``NAME/image`` to ``~NAME/image``.
         parameters: `params.Parameters`.
-        slots: `frame_slots.LatestSlots`, for `Frame` objects with this camera as their source.
+        session: where the frames are painted.
+
+    Attributes:
+        name, topic: of the camera.
+        stream: `Stream` of the session.
     """
 
-    def __init__(self, name, parameters, slots):
-        self.name, self._parameters, self._slots = name, parameters, slots
+    def __init__(self, name: str, parameters: Any, session: StreamSession) -> None:
+        self.name = name
+        self._parameters = parameters
         self._prefix = name + "/" if name else ""
         self.topic = self._prefix + "image"
-        self.meter = Meter()
-        self.newest = None  # (content, painted), for ~save
-        self._info = None
-        self._subscribers = []
-        self._synchronizer = None
-        self._changing = threading.Lock()
+        self._info: Optional[CameraInfo] = None
+        self._subscribers: List[Any] = []
+        self._synchronizer: Optional[message_filters.ApproximateTimeSynchronizer] = None
+        self._lock = threading.Lock()
         self._masked = False
-        self._paired = 0.0  # when a frame came with its mask
-        self._stamp = rospy.Time()
+        self._last_pair = 0.0  # time of the last frame that came with its mask
+        self._last_stamp = rospy.Time()
+        self.stream = session.add_stream(
+            name, StreamCallbacks(self._publish, conversions.to_rgb, conversions.to_labels, self._encode,
+                                  self._explain_silence),
+            resolve(self.topic, parameters.image_transport), rospy.resolve_name("~" + self._prefix + "image"))
 
-    def advertise(self, listener):
-        """Publish from now on; ``listener`` (`rospy.SubscribeListener`) is told of who comes and goes."""
-        out = "~" + self._prefix
-        self._image = rospy.Publisher(out + "image", Image, listener, queue_size=1, tcp_nodelay=True)
+    def advertise(self, listener: rospy.SubscribeListener) -> None:
+        """Publish from now on; ``listener`` is told which subscribers come and go."""
+        output = "~" + self._prefix
+        self._image = rospy.Publisher(output + "image", Image, listener, queue_size=1, tcp_nodelay=True)
         self._compressed = rospy.Publisher(
             self._image.resolved_name + "/compressed", CompressedImage, listener, queue_size=1, tcp_nodelay=True)
-        self._camera_info = rospy.Publisher(out + "camera_info", CameraInfo, queue_size=1)
+        self._camera_info = rospy.Publisher(output + "camera_info", CameraInfo, queue_size=1)
 
-    def has_listeners(self):
+    def has_listeners(self) -> bool:
+        """Whether anything subscribes to the painted frames."""
         return self._image.get_num_connections() + self._compressed.get_num_connections() > 0
 
-    # --- what comes in ----------------------------------------------------------------------
+    # --- input ----------------------------------------------------------------------------------
 
-    @property
-    def subscribed(self):
-        return bool(self._subscribers)
-
-    def subscribe(self, masked):
-        """Take frames from now on, ``masked`` with the masks of the topic ``mask`` beside ``image``."""
-        with self._changing:
-            if self._subscribers and masked != self._masked:
-                self._end()
-            if self._subscribers:
+    def subscribe(self, masked: bool) -> None:
+        """Take frames from now on; if ``masked``, with the masks of the topic ``mask`` next to ``image``."""
+        with self._lock:
+            if self.stream.is_open and masked != self._masked:
+                self._unsubscribe()
+            if self.stream.is_open:
                 return
-            self._masked, self._paired = masked, time.monotonic()
-            transport = self._parameters.image_transport
+            self._masked = masked
+            self._last_pair = time.monotonic()
+            self.stream.open()
             self._subscribers = [rospy.Subscriber(
-                resolved(self.topic).rsplit("/", 1)[0] + "/camera_info", CameraInfo, self._on_info, queue_size=1)]
-            if not masked:
-                self._subscribers.append(subscribe(self.topic, self._on_image, transport))
-                return
-            make = lambda topic, kind, _callback, **rest: message_filters.Subscriber(topic, kind, **rest)
-            image = subscribe(self.topic, None, transport, make)
-            mask = subscribe(self._prefix + "mask", None, "raw", make)
-            image.registerCallback(self._on_image_apart)  # before the synchronizer's own
-            self._synchronizer = message_filters.ApproximateTimeSynchronizer(
-                [image, mask], WAITING, self._parameters.mask_tolerance)
-            self._synchronizer.registerCallback(self._on_image)
-            self._subscribers += [image.sub, mask.sub]
+                resolve(self.topic).rsplit("/", 1)[0] + "/camera_info", CameraInfo, self._on_info, queue_size=1)]
+            if masked:
+                self._subscribe_to_pairs()
+            else:
+                self._subscribers.append(subscribe(self.topic, self._on_image, self._parameters.image_transport))
 
-    def unsubscribe(self):
-        with self._changing:
-            self._end()
+    def _subscribe_to_pairs(self) -> None:
+        def filter_for(topic: str, kind: Any, _callback: Any, **rest: Any) -> message_filters.Subscriber:
+            return message_filters.Subscriber(topic, kind, **rest)
 
-    def _end(self):
+        image = subscribe(self.topic, None, self._parameters.image_transport, filter_for)
+        mask = subscribe(self._prefix + "mask", None, topic_hints.RAW, filter_for)
+        image.registerCallback(self._on_image_without_mask)  # before the synchronizer's own
+        self._synchronizer = message_filters.ApproximateTimeSynchronizer(
+            [image, mask], SYNC_QUEUE_SIZE, self._parameters.mask_tolerance)
+        self._synchronizer.registerCallback(self._on_image)
+        self._subscribers += [image.sub, mask.sub]
+
+    def unsubscribe(self) -> None:
+        """Take no more frames."""
+        with self._lock:
+            self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
         for subscriber in self._subscribers:
             subscriber.unregister()
-        self._subscribers, self._synchronizer = [], None
-        self._slots.drop(self)
+        self._subscribers = []
+        self._synchronizer = None
+        self.stream.close()
 
-    def _on_info(self, info):
+    def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _on_image(self, message, mask=None):
+    def _on_image(self, message: _Message, mask: Optional[Image] = None) -> None:
         if conversions.is_empty(message):
-            return  # image_publisher's mark of a rewound clip
+            return  # image_publisher sends one whenever its clip rewinds
         if mask is not None:
-            self._paired = time.monotonic()
-        self.meter.received()
-        if self._slots.put(self, Frame(message, time.monotonic(), mask)):
-            self.meter.dropped()
+            self._last_pair = time.monotonic()
+        self.stream.put(message, mask)
 
-    def _on_image_apart(self, message):
-        """Each image as it comes, whether or not its mask does: when masks stop, the stream goes on."""
-        if message.header.stamp < self._stamp:  # a clip began again: what waits would never find its counterpart
+    def _on_image_without_mask(self, message: _Message) -> None:
+        """Every image, before it is paired with its mask: if masks stop, the stream goes on."""
+        if message.header.stamp < self._last_stamp:  # a clip has restarted: waiting messages will never be paired
             synchronizer = self._synchronizer
             if synchronizer is not None:
                 with synchronizer.lock:
                     for waiting in synchronizer.queues:
                         waiting.clear()
-        self._stamp = message.header.stamp
-        if self.is_bare():
+        self._last_stamp = message.header.stamp
+        if time.monotonic() - self._last_pair > MASK_TIMEOUT:
             self._on_image(message)
 
-    def is_bare(self):
-        """Whether masks are wanted and have stopped coming."""
-        return self._masked and time.monotonic() - self._paired > MASK_PATIENCE
+    def _explain_silence(self) -> str:
+        return explain_silence(self.topic, self._parameters.image_transport)
 
-    # --- what goes out ----------------------------------------------------------------------
+    # --- output ---------------------------------------------------------------------------------
 
-    def encode(self, painted, header):
-        """The messages of a painted frame, uint8 ``[h,w,3]``, for `publish`: only those that somebody wants."""
-        messages = []
+    def _encode(self, painted: np.ndarray, message: _Message) -> _Encoded:
+        """The messages of a painted frame that something subscribes to, each with its publisher."""
+        encoded = []
         if self._image.get_num_connections():
-            messages.append((self._image, conversions.to_message(painted, header)))
+            encoded.append((self._image, conversions.to_message(painted, message.header)))
         if self._compressed.get_num_connections():
             p = self._parameters
-            messages.append((self._compressed, conversions.to_compressed(
-                painted, header, p.compressed_format, p.jpeg_quality)))
-        return messages
+            encoded.append((self._compressed, conversions.to_compressed(
+                painted, message.header, p.compressed_format, p.jpeg_quality)))
+        return encoded
 
-    def publish(self, messages, header, across, down):
-        """Publish what `encode` made, and the camera_info, if one has come, scaled by these factors."""
-        for publisher, message in messages:
-            publisher.publish(message)
-        if self._info is not None and self._camera_info.get_num_connections():
-            self._camera_info.publish(conversions.scaled_info(self._info, header, across, down))
+    def _publish(self, encoded: _Encoded, message: _Message, scale: Tuple[float, float]) -> None:
+        """Publish what `_encode` made, and the camera_info, if one has arrived, at the painted frame's size."""
+        try:
+            for publisher, part in encoded:
+                publisher.publish(part)
+            if self._info is not None and self._camera_info.get_num_connections():
+                self._camera_info.publish(conversions.scale_info(self._info, message.header, *scale))
+        except rospy.ROSException as error:
+            raise StreamClosed from error

@@ -26,13 +26,10 @@ from ..errors import OptionError, StyleTransferError
 from ..media import images
 from ..media.style_library import StyleLibrary
 from ..models import weights
-from ..render.queue import SHARES
+from ..render.queue import NICENESS
+from ..streaming.appearance import RESERVED_STYLES, TOPIC
 from .camera_stream import TRANSPORTS
 from .conversions import FORMATS
-
-CAMERA = "camera"  # the style that is the camera's next frame
-TOPIC = "topic"  # the style or the mask that is received on a topic
-NO_PICTURES = ("random", CAMERA, TOPIC)  # names of styles that are not files
 
 
 class Parameters(NamedTuple):
@@ -111,10 +108,10 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     get("weights_dir", str, lambda path: path and weights.manifest(path))
     get("output_dir", str, _check_output_dir)
     get("frame_timeout", _number, lambda value: check_range("frame_timeout", value, 0.1, 3600.0))
-    get("render_share", _name, lambda value: check_choice("render_share", value, SHARES))
+    get("render_share", _name, lambda value: check_choice("render_share", value, NICENESS))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
     get("style", parse_names,
-        lambda given: library and [library.read(name) for name in given if name not in NO_PICTURES])
+        lambda given: library and [library.read(name) for name in given if name not in RESERVED_STYLES])
     get("mask", str, lambda name: library and name not in ("", TOPIC) and images.read_mask(library.find(name)))
     if "style" in values:
         get("style_weights", parse_numbers, lambda weights: check_weights(weights, len(values["style"])))
@@ -241,7 +238,3 @@ def prefixed(name: str, read: Callable[[Any], Any], value: Any) -> Any:
         return read(value)
     except OptionError as error:
         raise OptionError("%s %s" % (name, error)) from None
-
-
-# The node uses these by their earlier names.
-named, names, numbers = prefixed, parse_names, parse_numbers

@@ -8,9 +8,6 @@ from dynamic_reconfigure.server import Server
 from ros_style_transfer.cfg import StyleTransferConfig
 
 from ..errors import StyleTransferError
-from .fields import controls_of, fields_of
-
-__all__ = ["Reconfigure", "controls_of", "fields_of"]
 
 
 class Reconfigure:

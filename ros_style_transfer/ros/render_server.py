@@ -6,229 +6,252 @@ Data flow::
                      +-> content, RenderRequest -> RenderQueue -+-> ~render/image, a file below ~output_dir
     ~render_action --+   (or the next frame)                    +-> ~render/progress, ~render/preview, feedback
 
-Each request has a thread that waits for it (the service's own, or one for each goal); what costs
-time runs in the queue's processes.
+Each request has a thread that waits for it, the service's own or one per goal; the work itself runs in the processes
+of the queue.
 """
 import queue
 import threading
 import time
 import traceback
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
 
 import actionlib
+import numpy as np
 import rospy
+from actionlib.server_goal_handle import ServerGoalHandle
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger, TriggerResponse
 
-from ros_style_transfer.msg import RenderAction, RenderFeedback, RenderProgress, RenderResult
-from ros_style_transfer.srv import Render, RenderResponse
+from ros_style_transfer.msg import RenderAction, RenderFeedback, RenderGoal, RenderProgress, RenderResult
+from ros_style_transfer.srv import Render, RenderRequest, RenderResponse
 
-from ..controls import check_weights, within
+from ..controls import check_range, check_weights
 from ..errors import ImageError, OptionError, StyleError, StyleTransferError
 from ..media import images
 from ..media.images import MAX_SIDE, MIN_SIDE
 from ..render import options as render_options
-from ..render.queue import Cancelled, RenderQueue, RenderRequest
+from ..render import queue as render_queue
+from ..render.queue import Cancelled, RenderQueue
+from ..streaming.appearance import CAMERA, TOPIC
+from ..streaming.session import StreamSession
+from ..streaming.stream import no_frame_message
 from ..transfer import masks
 from . import conversions
-from .camera_stream import resolved, subscribe
-from .params import CAMERA, TOPIC
+from .camera_stream import explain_silence, resolve, subscribe
+from .conversions import to_text
 
-# What the requests' own fields say; 0 is "not given".
-_NUMBERS = ("content_weight", "style_weight", "tv_weight", "iterations", "time_budget")
+# Options that are fields of a request, where 0 means "not given".
+_NUMBER_FIELDS = ("content_weight", "style_weight", "tv_weight", "iterations", "time_budget")
+
+_Request = Union[RenderRequest, RenderGoal]  # of the service, or the action
+_Response = Union[RenderResponse, RenderResult]
 
 
-class Renders:
+class RenderServer:
     """The rendering half of the node.  The constructor touches no middleware; `setup` connects.
 
     Args:
         parameters: `params.Parameters`.
-        library: `style_library.StyleLibrary`.
-        named: (names) to names, where ``random`` is some style's.
-        styles_in_force: () to the names of the styles that the camera is painted in.
-        camera_topic: where the camera's next frame comes.
+        session: whose styles are used.
+        camera_topic: where the next frame of the camera arrives.
     """
 
-    def __init__(self, parameters, library, named, styles_in_force, camera_topic):
-        self._parameters, self._library, self._camera_topic = parameters, library, camera_topic
-        self._named, self._styles_in_force = named, styles_in_force
+    def __init__(self, parameters: Any, session: StreamSession, camera_topic: str) -> None:
+        self._parameters = parameters
+        self._session = session
+        self._camera_topic = camera_topic
         self._stop = threading.Event()
-        self._goals, self._threads = {}, []
-        self._newest = None  # goal's hooks
-        self._saving, self._promised = threading.Lock(), set()  # where renders that are not done yet are to be saved
-        self._queue = None
+        self._handles: Dict[str, RenderHandle] = {}  # by the goal's name
+        self._newest_goal: Optional[RenderHandle] = None
+        self._threads: List[threading.Thread] = []
+        self._path_lock = threading.Lock()
+        self._reserved_paths: Set[str] = set()  # of results that are still being rendered
+        self._queue: Optional[RenderQueue] = None
 
-    def setup(self):
+    def setup(self) -> None:
         """Advertise everything."""
-        self._queue = RenderQueue(share=self._parameters.render_share)
+        self._queue = RenderQueue(priority=self._parameters.render_share)
         self._progress = rospy.Publisher("~render/progress", RenderProgress, queue_size=10)
         self._preview = rospy.Publisher("~render/preview", Image, queue_size=1)
         self._image = rospy.Publisher("~render/image", Image, queue_size=1, latch=True)
         rospy.Service("~render", Render, self._on_render)
         rospy.Service("~render/cancel", Trigger, self._on_cancel)
         self._server = actionlib.ActionServer(
-            "~render_action", RenderAction, self._on_goal, self._on_cancelled_goal, auto_start=False)
+            "~render_action", RenderAction, self._on_goal, self._on_cancel_goal, auto_start=False)
         self._server.start()
 
-    def shutdown(self):
-        """End the renders and the threads that wait for them; returns when they have ended, 3 s at most."""
+    def shutdown(self) -> None:
+        """End the renders and the threads that wait for them; returns when they have ended, after 3 s at most."""
         self._stop.set()
         if self._queue is not None:
             self._queue.shutdown()
         for thread in list(self._threads):
             thread.join(0.5)
 
-    # --- requests ---------------------------------------------------------------------------
+    # --- the service and the action -----------------------------------------------------------------
 
-    def _on_render(self, request):
+    def _on_render(self, request: RenderRequest) -> RenderResponse:
         response = RenderResponse()
-        self._serve(request, response, _Hooks())
+        self._answer(request, response, RenderHandle())
         if not response.success:
             rospy.logwarn("render: %s", response.message)
         return response
 
-    def _on_cancel(self, _request):
-        if self._queue.cancel():
+    def _on_cancel(self, _request: Any) -> TriggerResponse:
+        if self._queue is not None and self._queue.cancel():
             return TriggerResponse(True, "cancelled the current render")
         return TriggerResponse(False, "nothing is being rendered")
 
-    def _on_goal(self, goal):
-        hooks = _Hooks(goal.set_accepted, lambda progress, preview: goal.publish_feedback(
+    def _on_goal(self, goal: ServerGoalHandle) -> None:
+        handle = RenderHandle(goal.set_accepted, lambda progress, preview: goal.publish_feedback(
             RenderFeedback(progress, preview)))
-        self._goals[goal.get_goal_id().id] = hooks
-        before, self._newest = self._newest, hooks
+        self._handles[goal.get_goal_id().id] = handle
+        previous, self._newest_goal = self._newest_goal, handle
         thread = threading.Thread(
-            target=self._work_on_goal, args=(goal, hooks, before), name="render goal", daemon=True)
+            target=self._work_on_goal, args=(goal, handle, previous), name="render goal", daemon=True)
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
 
-    def _on_cancelled_goal(self, goal):
-        hooks = self._goals.get(goal.get_goal_id().id)
-        if hooks is not None:
-            hooks.cancelled.set()
-            if hooks.future is not None:
-                self._queue.cancel(hooks.future)
+    def _on_cancel_goal(self, goal: ServerGoalHandle) -> None:
+        handle = self._handles.get(goal.get_goal_id().id)
+        if handle is not None:
+            handle.cancelled.set()
+            if handle.future is not None and self._queue is not None:
+                self._queue.cancel(handle.future)
 
-    def _work_on_goal(self, goal, hooks, before):
-        if before is not None:
-            before.entered.wait()  # goals queue in the order in which they came
+    def _work_on_goal(self, goal: ServerGoalHandle, handle: "RenderHandle", previous: "Optional[RenderHandle]") -> None:
+        if previous is not None:
+            previous.queued.wait()  # goals are queued in the order in which they arrived
         result = RenderResult()
-        problem = self._serve(goal.get_goal(), result, hooks)
-        begun = hooks.begun.is_set()
-        if problem is None:
+        error = self._answer(goal.get_goal(), result, handle)
+        if error is None:
             goal.set_succeeded(result, result.message)
-        elif isinstance(problem, Cancelled):
+        elif isinstance(error, Cancelled):
             goal.set_canceled(result, result.message)
-        elif begun:
+        elif handle.started.is_set():
             goal.set_aborted(result, result.message)
         else:
             goal.set_rejected(result, result.message)
-        if problem is not None:
+        if error is not None:
             rospy.logwarn("render_action: %s", result.message)
-        self._goals.pop(goal.get_goal_id().id, None)
+        self._handles.pop(goal.get_goal_id().id, None)
 
-    # --- one request, service or goal -------------------------------------------------------
+    # --- one request --------------------------------------------------------------------------------
 
-    def _serve(self, request, result, hooks):
-        """Fill in ``result``; returns the error that kept it from success, or None."""
+    def _answer(self, request: _Request, response: _Response, handle: "RenderHandle") -> Optional[Exception]:
+        """Fill in ``response``; returns the error that prevented success, or None."""
         try:
-            self._render(request, result, hooks)
-            result.success = True
+            self._reserve_output_and_run(request, response, handle)
+            response.success = True
             return None
-        except StyleTransferError as problem:
-            result.message = str(problem)
-            return problem
-        except Exception as problem:  # a mistake of ours; whoever asks must not wait for ever
+        except StyleTransferError as error:
+            response.message = to_text(str(error))
+            return error
+        except Exception as error:  # a mistake in the node; the caller must not wait forever
             rospy.logerr("%s", traceback.format_exc())
-            result.message = "the render failed: %r" % problem
-            return problem
+            response.message = to_text("the render failed: %r" % error)
+            return error
         finally:
-            hooks.entered.set()
+            handle.queued.set()
 
-    def _render(self, request, result, hooks):
-        names, wanted = self._wanted(request)  # everything that can be wrong is found first
-        path = self._promise(request.save_as) if request.save_as else ""
+    def _reserve_output_and_run(self, request: _Request, response: _Response, handle: "RenderHandle") -> None:
+        """Check the request, and keep others from its output file until it is written."""
+        names, parsed = self._parse_request(request)
+        path = self._reserve_path(request.save_as) if request.save_as else ""
         try:
-            self._rendered(request, result, hooks, names, wanted, path)
+            self._run(request, response, handle, names, parsed, path)
         finally:
-            self._promised.discard(path)
+            self._reserved_paths.discard(path)
 
-    def _promise(self, name):
-        """The path that ``name`` will be saved at and nothing else until it is."""
-        with self._saving:
+    def _reserve_path(self, name: str) -> str:
+        """The path at which ``name`` will be saved, and no other render until then."""
+        with self._path_lock:
             path = images.path_below(self._parameters.output_dir, name, "~output_dir")
-            if path in self._promised:
+            if path in self._reserved_paths:
                 raise ImageError("%s will be written by another render; choose another name" % path)
-            self._promised.add(path)
+            self._reserved_paths.add(path)
         return path
 
-    def _rendered(self, request, result, hooks, names, wanted, path):
+    def _run(self, request: _Request, response: _Response, handle: "RenderHandle", names: Tuple[str, ...],
+             parsed: render_queue.RenderRequest, path: str) -> None:
+        """Get the content, have it rendered, and publish, save and return the result."""
+        if self._queue is None:
+            raise StyleTransferError("the node is still starting; try again")
         self._queue.check_room()
         message = request.content
         if conversions.is_empty(message):
-            hooks.entered.set()  # who comes later need not wait for this one's frame
-            message = self._next_frame(hooks)
+            handle.queued.set()  # later goals need not wait for this one's frame
+            message = self._next_frame(handle)
         header = message.header
-        told = self._teller(header, names, result, hooks)
-        hooks.future = self._queue.add(wanted._replace(
-            content=conversions.to_rgb(message), told=told, begun=hooks.has_begun))
-        hooks.entered.set()
-        if hooks.cancelled.is_set():  # meanwhile
-            self._queue.cancel(hooks.future)
-        done = hooks.future.result()
-        picture = conversions.to_message(done.picture, header)
+        handle.future = self._queue.add(parsed._replace(
+            content=conversions.to_rgb(message), on_start=handle.start,
+            on_progress=self._progress_callback(header, names, response, handle)))
+        handle.queued.set()
+        if handle.cancelled.is_set():  # meanwhile
+            self._queue.cancel(handle.future)
+        rendered = handle.future.result()
+        picture = conversions.to_message(rendered.picture, header)
         self._image.publish(picture)
         if path:
-            images.write(path, done.picture)
-            result.path = path
+            images.write(path, rendered.picture)
+            response.path = path
         if request.return_image:
-            result.image = picture
-        result.message = "rendered %dx%d in %.1f s%s" % (
-            picture.width, picture.height, result.seconds, ", saved as %s" % path if path else "")
-        rospy.loginfo("%s", result.message)
+            response.image = picture
+        response.message = "rendered %dx%d in %.1f s%s" % (
+            picture.width, picture.height, response.seconds, ", saved as %s" % path if path else "")
+        rospy.loginfo("%s", response.message)
 
-    def _wanted(self, request):
-        """The styles' names and the `RenderRequest` without its content."""
-        names = self._named(request.styles or self._styles_in_force())
+    def _parse_request(self, request: _Request) -> Tuple[Tuple[str, ...], render_queue.RenderRequest]:
+        """The names of the styles, and the queue's request without its content; anything wrong is found here."""
+        library = self._session.library
+        names = self._session.resolve_styles(request.styles)
         for name in (CAMERA, TOPIC):
             if name in names:
-                raise StyleError("a render's style cannot be `%s`; name others in styles" % name)
+                raise StyleError("a render cannot use the style `%s`; name others in styles" % name)
         check_weights(request.weights, len(names))
         if request.size:
-            within("size (0: the content's own)", request.size, MIN_SIDE, MAX_SIDE)
-        values = {item.key: item.value for item in request.options}
-        for name in _NUMBERS:
+            check_range("size (0: the content's own)", request.size, MIN_SIDE, MAX_SIDE)
+        values = self._option_values(request)
+        if values.get("init") and values["init"] not in render_options.INITS:
+            values["init"] = library.find(values["init"])
+        preset = request.preset or "default"
+        render_options.check(render_options.options_from(values, preset))
+        mask = None
+        if request.mask:
+            labels = library.read_mask(request.mask)
+            height, width = labels.shape
+            masks.check(labels, height, width, len(names))
+            mask = library.find(request.mask)
+            if len(request.weights):
+                raise OptionError("weights mix styles, but with a mask each style has its own region: choose one")
+        for name in names:
+            library.read(name)
+        return names, render_queue.RenderRequest(
+            None, [library.find(name) for name in names], tuple(request.weights), request.size, preset, values, mask,
+            request.preview_every)
+
+    def _option_values(self, request: _Request) -> Dict[str, Any]:
+        """The render options of ``request`` by name."""
+        values: Dict[str, Any] = {item.key: item.value for item in request.options}
+        for name in _NUMBER_FIELDS:
             number = getattr(request, name)
             if number:
                 if values.get(name):
                     raise OptionError("%s is given twice: as a field (%g) and as an option (%s)"
                                       % (name, number, values[name]))
                 values[name] = number
-        if values.get("init") and values["init"] not in render_options.INITS:
-            values["init"] = self._library.find(values["init"])
-        preset = request.preset or "default"
-        render_options.check(render_options.options_from(values, preset))
-        mask = None
-        if request.mask:
-            labels = self._library.read_mask(request.mask)
-            masks.check(labels, *labels.shape, len(names))
-            mask = self._library.find(request.mask)
-            if len(request.weights):
-                raise OptionError("weights mix styles, while with a mask each has its own region: choose one")
-        for name in names:
-            self._library.read(name)
-        paths = [self._library.find(name) for name in names]
-        return names, RenderRequest(
-            None, paths, tuple(request.weights), request.size, preset, values, mask, request.preview_every)
+        return values
 
-    def _next_frame(self, hooks):
-        """The next picture of the camera."""
-        frames, timeout = queue.Queue(), self._parameters.frame_timeout
-        topic = resolved(self._camera_topic, self._parameters.image_transport)
-        subscriber = subscribe(self._camera_topic, frames.put, self._parameters.image_transport)
+    def _next_frame(self, handle: "RenderHandle") -> Image:
+        """The next message of the camera."""
+        frames: queue.Queue[Image] = queue.Queue()
+        timeout, transport = self._parameters.frame_timeout, self._parameters.image_transport
+        subscriber = subscribe(self._camera_topic, frames.put, transport)
         try:
-            until = time.monotonic() + timeout
-            while time.monotonic() < until:
-                if self._stop.is_set() or hooks.cancelled.is_set():
+            deadline = time.monotonic() + timeout
+            while time.monotonic() < deadline:
+                if self._stop.is_set() or handle.cancelled.is_set():
                     raise Cancelled("the render was cancelled")
                 try:
                     message = frames.get(timeout=0.1)
@@ -238,19 +261,23 @@ class Renders:
                     return message
         finally:
             subscriber.unregister()
-        raise ImageError("no frame came on %s within %g s to be rendered; is its camera running?" % (topic, timeout))
+        raise ImageError("nothing to render: " + no_frame_message(
+            resolve(self._camera_topic, transport), explain_silence(self._camera_topic, transport), timeout))
 
-    def _teller(self, header, names, result, hooks):
-        """What the queue tells of its progress, told to ROS and kept in ``result``."""
-        def told(progress, shown):
-            result.iterations += 1
-            result.seconds, result.loss = progress["seconds"], progress["loss"]
+    def _progress_callback(self, header: Header, names: Tuple[str, ...], response: _Response, handle: "RenderHandle"
+                           ) -> Callable[[Mapping[str, Any], Optional[np.ndarray]], None]:
+        """A callback for the queue that publishes progress and keeps it in ``response``."""
+        def on_progress(progress: Mapping[str, Any], shown: Optional[np.ndarray]) -> None:
+            assert self._queue is not None
+            response.iterations += 1
+            response.seconds = progress["seconds"]
+            response.loss = progress["loss"]
             for name, value in progress["losses"].items():
-                setattr(result, name + "_loss", value)
+                setattr(response, name + "_loss", value)
             message = RenderProgress(
-                header=header, style=",".join(names), waiting=self._queue.waiting(), scale=progress["scale"] + 1,
-                loss=result.loss, content_loss=result.content_loss, style_loss=result.style_loss,
-                tv_loss=result.tv_loss,
+                header=header, style=to_text(",".join(names)), waiting=self._queue.waiting(),
+                scale=progress["scale"] + 1, loss=response.loss, content_loss=response.content_loss,
+                style_loss=response.style_loss, tv_loss=response.tv_loss,
                 **{name: progress[name] for name in ("scales", "width", "height", "iteration", "iterations",
                                                      "seconds", "remaining", "note")})
             preview = Image()
@@ -258,28 +285,37 @@ class Renders:
                 preview = conversions.to_message(shown, header)
                 self._preview.publish(preview)
             if progress["note"]:
-                rospy.loginfo("render: %s", progress["note"])  # it has seen to it itself
+                rospy.loginfo("render: %s", progress["note"])
             self._progress.publish(message)
-            hooks.tell(message, preview)
+            handle.on_progress(message, preview)
 
-        return told
+        return on_progress
 
 
-class _Hooks:
-    """What is known of a request while it is worked on.
+class RenderHandle:
+    """The state of a request that is being worked on.
 
     Args:
-        accept: (), called when its turn comes.
-        tell: (RenderProgress, preview) after every iteration.
+        on_start: called when its turn comes.
+        on_progress: called with a RenderProgress and a preview after every iteration.
+
+    Attributes:
+        started: set when its turn has come.
+        cancelled: set when it was cancelled.
+        queued: set when it is in the queue, refused, or waits for a frame.
+        future: of the queue, once it is there.
     """
 
-    def __init__(self, accept=lambda: None, tell=lambda progress, preview: None):
-        self._accept, self.tell = accept, tell
-        self.begun, self.cancelled = threading.Event(), threading.Event()
-        self.entered = threading.Event()  # it is in the queue, refused, or waits for a frame
-        self.future = None
+    def __init__(self, on_start: Callable[[], Any] = lambda: None,
+                 on_progress: Callable[[RenderProgress, Image], Any] = lambda progress, preview: None) -> None:
+        self._on_start = on_start
+        self.on_progress = on_progress
+        self.started = threading.Event()
+        self.cancelled = threading.Event()
+        self.queued = threading.Event()
+        self.future: Optional[render_queue.RenderFuture] = None
 
-    def has_begun(self):
-        """Its turn has come."""
-        self.begun.set()
-        self._accept()
+    def start(self) -> None:
+        """The turn of the request has come."""
+        self.started.set()
+        self._on_start()

@@ -1,30 +1,30 @@
-"""The newest frames only: what stands between the cameras' callbacks and the worker."""
+"""The newest frame of each source, between the callbacks that receive frames and the worker that paints them."""
 import threading
-from typing import Any, NamedTuple
+from typing import Any, Dict, Hashable, List, NamedTuple, Optional, Tuple
 
 
 class Frame(NamedTuple):
-    """A frame, what came with it, and when it came (`time.monotonic` seconds)."""
+    """A received message, its arrival (`time.monotonic` seconds) and the message of its mask, if any."""
 
     message: Any
     arrival: float
     mask: Any = None
 
 
-class LatestSlots:
-    """A slot for one item of each source.  Putting replaces what was not taken yet; taking empties it.
+class FrameSlots:
+    """A slot for one item of each source.  `put` replaces an item that was not taken yet; `take` empties the slot.
 
-    A queue of any length would show the past: what is painted must be what the camera sees now.
-    Sources take turns: a fast camera does not keep a slow one waiting.
+    A longer queue would add latency: the painted frame must show what the camera sees now.
+    Sources take turns, so a fast camera cannot starve a slow one.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._items = {}  # by source; the one that was taken longest ago first
-        self._turns = []
+        self._items: Dict[Hashable, Any] = {}
+        self._turns: List[Hashable] = []  # the source that was served longest ago comes first
 
-    def put(self, source, item):
-        """Store ``item``; True if it replaced one that nobody had taken."""
+    def put(self, source: Hashable, item: Any) -> bool:
+        """Store ``item``; returns whether it replaced an item that was not taken yet."""
         with self._condition:
             if source not in self._turns:
                 self._turns.append(source)
@@ -33,9 +33,8 @@ class LatestSlots:
             self._condition.notify()
         return replaced
 
-    def take(self, timeout):
-        """``(source, item)``, the newest of the source whose turn it is, waiting up to ``timeout`` seconds for one;
-        None if none came."""
+    def take(self, timeout: float) -> Optional[Tuple[Any, Any]]:
+        """``(source, item)`` of the source whose turn it is; None if no item arrives within ``timeout`` seconds."""
         with self._condition:
             if not self._items:
                 self._condition.wait(timeout)
@@ -46,12 +45,12 @@ class LatestSlots:
                     return source, self._items.pop(source)
         return None
 
-    def drop(self, source):
-        """Forget what ``source`` has put."""
+    def drop(self, source: Hashable) -> None:
+        """Discard the item of ``source``."""
         with self._condition:
             self._items.pop(source, None)
 
-    def wake(self):
-        """Let a waiting `take` return at once."""
+    def wake(self) -> None:
+        """Make a waiting `take` return at once."""
         with self._condition:
             self._condition.notify_all()

@@ -1,74 +1,105 @@
-"""Rates, latency and counts of a stream."""
+"""Rates, latency, step times and losses of a stream."""
 import threading
 import time
-from typing import NamedTuple
-
-STEPS = ("decode", "network", "encode", "publish")  # what a frame goes through
-NO_TIME = (0.0,) * len(STEPS)
+from typing import Callable, Iterable, List, NamedTuple, Sequence, Tuple
 
 
-class Counts(NamedTuple):
-    """What a stream did: frames a second, mean seconds of a frame, whole and of each of the `STEPS`, over
-    the meter's window; and totals since the start."""
+class FrameTiming(NamedTuple):
+    """Seconds that each step of a frame took."""
+
+    decode: float = 0.0
+    network: float = 0.0
+    encode: float = 0.0
+    publish: float = 0.0
+
+
+NO_TIMING = FrameTiming()
+
+
+class StreamSummary(NamedTuple):
+    """A stream at a moment.
+
+    Attributes:
+        input_rate: received frames per second, over the window of the `StreamStats`.
+        output_rate: published frames per second, over the same window.
+        latency: mean seconds from a frame's arrival to its publication.
+        timing: mean seconds of each step.
+        dropped: frames replaced by a newer one before their turn, since the start.
+        failed: frames that could not be painted, since the start.
+    """
 
     input_rate: float
     output_rate: float
     latency: float
-    steps: tuple
+    timing: FrameTiming
     dropped: int
     failed: int
 
 
-class Meter:
-    """Counts frames; every method may be called from any thread.
+class StreamStats:
+    """Counts the frames of a stream.  Thread-safe.
 
     Args:
-        window: seconds over which rates are taken.
-        clock: seconds, monotonic.
+        window: seconds over which rates and means are computed.
+        clock: returns monotonic seconds.
     """
 
-    def __init__(self, window=2.0, clock=time.monotonic):
-        self._window, self._clock, self._start = window, clock, clock()
+    def __init__(self, window: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window
+        self._clock = clock
+        self._start = clock()
         self._lock = threading.Lock()
-        self._received, self._published = [], []  # times; (time, latency, seconds of each step)
-        self._dropped = self._failed = 0
+        self._received: List[float] = []  # times
+        self._published: List[Tuple[float, float, FrameTiming]] = []  # (time, latency, timing)
+        self._dropped = 0
+        self._failed = 0
 
-    def received(self):
+    def count_received(self) -> None:
         with self._lock:
             self._received.append(self._clock())
 
-    def published(self, latency, steps=NO_TIME):
+    def count_published(self, latency: float, timing: FrameTiming = NO_TIMING) -> None:
         with self._lock:
-            self._published.append((self._clock(), latency, *steps))
+            self._published.append((self._clock(), latency, timing))
 
-    def dropped(self):
+    def count_dropped(self) -> None:
         with self._lock:
             self._dropped += 1
 
-    def failed(self):
+    def count_failed(self) -> None:
         with self._lock:
             self._failed += 1
 
-    def read(self):
-        """The present `Counts`."""
+    def read(self) -> StreamSummary:
+        """The stream's present `StreamSummary`."""
         with self._lock:
             now = self._clock()
             oldest = now - self._window
-            self._received = [t for t in self._received if t > oldest]
-            self._published = [p for p in self._published if p[0] > oldest]
+            self._received = [received for received in self._received if received > oldest]
+            self._published = [entry for entry in self._published if entry[0] > oldest]
             # A young stream has not filled its window yet.
             span = max(min(self._window, now - self._start), 1e-3)
             count = len(self._published)
-            means = [sum(column) / count for column in zip(*self._published)][1:] or (0.0, *NO_TIME)
-            return Counts(len(self._received) / span, count / span, means[0], tuple(means[1:]),
-                          self._dropped, self._failed)
+            latency = sum(entry[1] for entry in self._published) / count if count else 0.0
+            timing = _mean_timing([entry[2] for entry in self._published], [1.0] * count)
+            return StreamSummary(len(self._received) / span, count / span, latency, timing,
+                                 self._dropped, self._failed)
 
 
-def together(counts):
-    """The `Counts` of several streams as those of one."""
-    counts = list(counts)
-    published = sum(c.output_rate for c in counts)
-    mean = lambda values: sum(c.output_rate * v for c, v in zip(counts, values)) / published if published else 0.0
-    return Counts(sum(c.input_rate for c in counts), published, mean([c.latency for c in counts]),
-                  tuple(mean(step) for step in zip(*(c.steps for c in counts))),
-                  sum(c.dropped for c in counts), sum(c.failed for c in counts))
+def combine(summaries: Iterable[StreamSummary]) -> StreamSummary:
+    """Several streams as one: rates and losses add up, times are means over all published frames."""
+    summaries = list(summaries)
+    rates = [summary.output_rate for summary in summaries]
+    published = sum(rates)
+    latency = sum(rate * summary.latency for rate, summary in zip(rates, summaries)) / published if published else 0.0
+    return StreamSummary(sum(summary.input_rate for summary in summaries), published, latency,
+                         _mean_timing([summary.timing for summary in summaries], rates),
+                         sum(summary.dropped for summary in summaries), sum(summary.failed for summary in summaries))
+
+
+def _mean_timing(timings: Sequence[FrameTiming], weights: Sequence[float]) -> FrameTiming:
+    total = sum(weights)
+    if not total:
+        return NO_TIMING
+    return FrameTiming(*(sum(weight * seconds for weight, seconds in zip(weights, column)) / total
+                         for column in zip(*timings)))

@@ -254,10 +254,10 @@ class BagTest(unittest.TestCase):
         code, _, _ = self.interrupt(output, signal.SIGKILL)
         self.assertEqual(code, -signal.SIGKILL)
         self.assert_refused([self.recorded, "-o", output, *RECORDED, "--strength", "0.5"],
-                            output + ".partial was begun with another strength;", "remove it")
+                            output + ".partial was started with another strength;", "remove it")
         self.assert_refused([self.small, "-o", output, "--topic", "/cam/image_raw"], "another ", "input", "topic")
         said = self.run_it(self.recorded, output, *RECORDED)
-        self.assertIn("going on after the ", said)
+        self.assertIn("continuing after the ", said)
         self.assertEqual(entries(output), entries(self.painted))
         self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("killed.bag.")], [])
         subprocess.run(["rosbag", "check", output], check=True, stdout=subprocess.DEVNULL)
@@ -268,7 +268,7 @@ class BagTest(unittest.TestCase):
             code, said, seconds = self.interrupt(output, number)
             self.assertEqual(code, 130)
             self.assertLess(seconds, 2)
-            self.assertIn("stopped; the same command goes on with %s.partial" % output, said)
+            self.assertIn("stopped; the same command continues with %s.partial" % output, said)
             self.assertNotIn("Traceback", said)
         code, said = self.call(self.recorded, "-o", output, *RECORDED)
         self.assertEqual(code, 0, said)
@@ -308,7 +308,7 @@ class BagTest(unittest.TestCase):
             self.assertGreater(counts[-1], len(originals) // 2)
 
     def add(self, output, entry):
-        kind = {CameraInfo._type: CameraInfo, **bags.KINDS}[entry.type]
+        kind = {CameraInfo._type: CameraInfo, **bags.IMAGE_TYPES}[entry.type]
         output.add(entry.topic, (entry.type, entry.data, entry.md5sum, kind), entry.stamp, dict(entry.header))
         output.end_message()
 
@@ -321,7 +321,7 @@ class BagTest(unittest.TestCase):
             with mock.patch.object(bags.Output, "close", side_effect=OSError(28, "No space left on device")):
                 code, said = self.call(self.small, "-o", output, *smooth)
             self.assertEqual(code, 1)
-            self.assertIn("No space left on device; once it can be, the same command goes on", said)
+            self.assertIn("No space left on device; the same command continues once that is solved", said)
             code, said = self.call(self.small, "-o", output, *smooth)
         self.assertEqual(code, 0, said)
         self.assertIn("smoothing needs their frames painted again", said)

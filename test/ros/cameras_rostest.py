@@ -238,7 +238,7 @@ class Cameras(unittest.TestCase):
             front.publish(to_message(SCENE, header(2020.0)))
             whole = to_rgb(painted.wait(lambda m: m.header.stamp.secs == 2020, seen=0))
             self.assert_alike(whole, self.stylizer.stylize(SCENE))
-            self.assertIn("no mask came beside the frames of /front/image",
+            self.assertIn("no mask matched the frames of /front/image",
                           status.wait(lambda s: "mask" in s.message).message)
             # The clip begins anew: stamps go backwards, and masks come again.
             for stamp in range(5, 15):
@@ -273,8 +273,12 @@ class Cameras(unittest.TestCase):
     def test_a_style_topic_that_is_silent_is_refused_and_named(self):
         answer = rospy.ServiceProxy("packed/set_style", SetStyle)(style="topic")
         self.assertFalse(answer.success)
-        self.assertIn("no frame came on /packed/style_image within 5 s", answer.message)
+        self.assertIn("no frame on /packed/style_image/compressed for 5 s (it is not published; ", answer.message)
         self.assertEqual(answer.style, "mosaic")
+        raw = rospy.Publisher("packed/style_image", Image, queue_size=1)
+        answer = rospy.ServiceProxy("packed/set_style", SetStyle)(style="topic")
+        self.assertIn("only /packed/style_image is published; use image_transport:=raw", answer.message)
+        raw.unregister()
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ class ControlsTest(unittest.TestCase):
             ("method must be one of", {"method": "oil"}, {}),
             ("swap works at level 5", {"swap": "0.5"}, {}),  # beside the levels 4,3
             ("needs the method wct", {"swap": "0.5", "swap_level": "4", "method": "adain"}, {}),
-            ("nothing for a mask to say", {"method": "whiten"}, {"mask": "left"}),
+            ("a mask has no effect with method whiten", {"method": "whiten"}, {"mask": "left"}),
             ("strength must be a number from 0 to 1", {"strength": "2"}, {}),
             ("keep_colours must be one of", {"keep_colours": "some"}, {"style": "chalk"}),  # a right half is not done
             ("give either style or styles", {}, {"style": "chalk", "styles": ["mosaic"]}),
@@ -327,12 +327,20 @@ class ControlsTest(unittest.TestCase):
         self.assertFalse(answer.success, "one style is too few for this mask")
         self.assertIn("the label 2", answer.message)
 
-    def test_a_mask_that_does_not_fit_the_frames_is_named_and_the_next_frame_comes(self):
-        failed = self.node.status.failed
-        self.assert_asked(mask="left")
-        self.node.send(np.ascontiguousarray(SCENE[:, :40]))
-        self.assertIn("their proportions must agree", self.node.status_with(failed=failed + 1).message)
+    def test_a_mask_that_does_not_fit_the_frames_is_refused_and_later_ones_are_painted_whole(self):
+        failed, narrow = self.node.status.failed, np.ascontiguousarray(SCENE[:, :40])
+        self.node.paint(narrow)
+        answer = self.node.ask(mask="left")
+        self.assertFalse(answer.success)
+        self.assertIn("the mask does not fit the frames of /changed_camera", answer.message)
+        self.assertIn("their proportions must agree", answer.message)
         self.node.paint()
+        self.assert_asked(mask="left")
+        self.assert_alike(self.node.paint(narrow), self.expected(["mosaic"], rgb=narrow))
+        status = self.node.next_status()
+        self.assertIn("their proportions must agree", status.message)
+        self.assertEqual(status.failed, failed)
+        self.assert_alike(self.node.paint(), self.expected(["mosaic"], mask="left"))
 
     # --- at the same time ------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ class Inputs(unittest.TestCase):
             self.assertTrue(self.came.wait_for(lambda: self.status.failed > failed, 10), "no failure was counted")
             for word in words:
                 self.assertIn(word, self.status.message)
+            self.assertEqual(self.status.state, StyleStatus.ERROR)
         good = self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
         self.assertEqual(good.width, WIDTH)
         self.assertFalse([m for m in self.outputs if m.header.stamp == stamp])

@@ -137,6 +137,16 @@ class Operation(unittest.TestCase):
                                                 "level_strength_5": 1.0, "paused": False}.get(name, ""))
         self.assert_status(style="mosaic", controls="")
 
+    def test_values_that_no_message_can_hold_stop_nothing(self):
+        """A float32 ends at 3.4e38; a status that could not be sent once ended the worker."""
+        self.client.update_configuration({"style": "mosaic,woodcut", "style_weights": "1e39,1"})
+        status = self.status.wait(lambda s: s.style == "mosaic,woodcut" and len(s.weights) == 2)
+        self.assertGreater(status.weights[0], 3.4e38)
+        with Topic(NODE + "/image", Image) as painted:
+            painted.wait()
+            self.ask(style="mosaic")
+            painted.wait()
+
     def test_the_dynparam_command_changes_the_node(self):
         subprocess.run(["rosrun", "dynamic_reconfigure", "dynparam", "set", NODE, "smoothing", "0.25"], check=True,
                        timeout=30)
@@ -265,14 +275,17 @@ class Operation(unittest.TestCase):
             with Topic("/diagnostics", DiagnosticArray) as topic, Topic("blind/status", StyleStatus) as status:
                 warned = lambda m: [s for s in m.status if s.name == "blind: stream"
                                     and s.level == DiagnosticStatus.WARN]
-                self.assertIn("no frame comes on /silent/image", warned(topic.wait(warned))[0].message)
-                message = status.wait(lambda s: "5 s" in s.message).message
-                self.assertIn("no frame came on /silent/image for 5 s (published by /operation)", message)
+                self.assertIn("no frame on /silent/image", warned(topic.wait(warned))[0].message)
+                message = status.wait(lambda s: "for 5 s" in s.message).message
+                self.assertIn("no frame on /silent/image for 5 s (publishers: /operation)", message)
+                # It stays true, whatever else happens.
+                rospy.ServiceProxy("blind/set_style", SetStyle)(style="woodcut")
+                self.assertIn("no frame on /silent/image", status.wait(lambda s: s.style == "woodcut").message)
         finally:
             node.send_signal(signal.SIGINT)
             output = node.communicate(timeout=20)[0]
             publisher.unregister()
-        self.assertEqual(output.count("no frame came on"), 1, output)
+        self.assertEqual(output.count("no frame on"), 1, output)
 
     # --- the camera and the master -----------------------------------------------------------------------
 

@@ -47,7 +47,8 @@ def end(process):
 
 def start_impatient(seconds, *arguments):
     """A node whose requests wait so long where the real one's wait a minute."""
-    code = "from ros_style_transfer.ros import node; node.STYLE_TIMEOUT = %g; node.main()" % seconds
+    code = "from ros_style_transfer.ros import node; from ros_style_transfer.streaming import session; " \
+           "session.REQUEST_TIMEOUT = %g; node.main()" % seconds
     return start(*arguments, command=(sys.executable, "-c", code))
 
 
@@ -136,7 +137,7 @@ class ParametersTest(unittest.TestCase):
         for arguments, words in (
             (("_swap:=0.5", "_method:=adain"), "swap compares whitened patches, so it needs the method wct, not adain"),
             (("_style_dirs:=" + MASKS, "_mask:=thirds"), "the mask holds the label 2, but there are 1 styles"),
-            (("_style_dirs:=" + MASKS, "_mask:=left", "_method:=whiten"), "nothing for a mask to say"),
+            (("_style_dirs:=" + MASKS, "_mask:=left", "_method:=whiten"), "a mask has no effect with method whiten"),
         ):
             self.assert_refused(arguments, words)
 
@@ -263,7 +264,7 @@ class ParametersTest(unittest.TestCase):
                 timer.shutdown()
             end(process)
         self.assertFalse(blind.success)
-        self.assertIn("no frame came on /lens within 5 s", blind.message)
+        self.assertIn("no frame on /lens for 5 s", blind.message)
         self.assertLess(waited, 8, "it waited for a camera that shows nothing")
         self.assertEqual((blind.style, late.style), ("flow_night", "flow_night"), "what was refused came true")
         self.assertTrue(seeing.success, seeing.message)

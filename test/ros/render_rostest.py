@@ -111,7 +111,7 @@ class RenderTest(unittest.TestCase):
     def test_without_a_camera_it_gives_up(self):
         answer = self.blind(size=96)
         self.assertFalse(answer.success)
-        self.assertIn("/no_camera within 1 s", answer.message)
+        self.assertIn("/no_camera for 1 s", answer.message)
 
     def test_a_picture_is_saved_below_the_folder_alone(self):
         answer = self.render(**dict(BRIEF, save_as="today/night.png", return_image=True))

@@ -121,7 +121,8 @@ class Stream(unittest.TestCase):
     def test_it_subscribes_only_while_someone_listens(self):
         self.assertTrue(wait_until(lambda: not node_listens(), 10), "subscribed with no listener")
         with Topic(NODE + "/status", StyleStatus) as status:
-            status.wait(lambda message: message.state == StyleStatus.PAUSED)
+            resting = status.wait(lambda message: message.state == StyleStatus.PAUSED)
+            self.assertIn("nothing subscribes to /style_transfer/image", resting.message)
             with Topic(NODE + "/image", Image) as first:
                 first.wait()
                 self.assertTrue(node_listens())
