@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import xml.etree.ElementTree
 import zipfile
 
@@ -108,6 +109,22 @@ def test_the_wheel_holds_the_core_its_weights_and_styles(wheel, repository):
               for name in os.listdir(os.path.join(repository, "ros_style_transfer", "styles"))}
     assert {*weights, *styles, "ros_style_transfer/py.typed", "ros_style_transfer/cli/main.py"} <= names
     assert not [name for name in names if name.startswith(("ros_style_transfer/ros/", "ros_style_transfer/nodes/"))]
+
+
+def test_the_source_distribution_holds_what_catkin_and_pip_build_from(repository, tmp_path):
+    pytest.importorskip("hatchling", reason="hatchling is not installed")
+    done = subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+                          cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(str(path)) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    for part in ("action", "cfg", "launch", "msg", "ros_style_transfer", "srv", "test", "weights"):
+        for folder, folders, files in os.walk(os.path.join(repository, part)):
+            folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+            assert names >= {os.path.relpath(os.path.join(folder, name), repository) for name in files}
+    assert names >= {"CMakeLists.txt", "package.xml", "plugin.xml", "pyproject.toml", "setup.py", "bootstrap.sh"}
+    assert not [name for name in names if name.startswith((".git/", ".venv", ".ws"))]
 
 
 def test_the_installed_command_prints_its_help(installed):
