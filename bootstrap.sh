@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Set up, build and run ros_style_transfer on a bare machine.  `./bootstrap.sh` alone tells how.
+# Set up, build and run ros_style_transfer on a bare machine.  `./bootstrap.sh` alone prints the usage.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-readonly ROOT=$PWD CALLER=$OLDPWD
+unset CDPATH
+readonly CALLER=$PWD
+ROOT=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")  # also if the script is called through a symbolic link
+readonly ROOT
+cd "$ROOT"
 readonly MEDIA=$ROOT/.ws/demo  # vtest.avi and starry_night.jpg, from the package opencv-doc
 WORKSPACE=$ROOT/.ws VENV=$ROOT/.venv TENSORFLOW=""
 
@@ -10,19 +13,22 @@ usage() {
   cat <<END
 usage: ./bootstrap.sh COMMAND
   install                set up: system packages, Python packages in .venv, catkin workspace in .ws
-  demo [name:=value ...] set up, then repaint a clip live; in rviz where there is a display
+  demo [name:=value ...] set up, then stylize a clip live, in rviz if a display is available
                          style:=NAME_OR_PICTURE video:=FILE camera:=NUMBER max_side:=PIXELS rviz:=false ...
-  test                   set up, then run every test
-  test --tensorflow 2.13.1   the same with another TensorFlow and NumPy 1.24 in a .venv-tf and a .ws-tf of its own;
-                         what needs Keras 3, the training, is skipped
-  run COMMAND ...        set up, then run a command with ROS and Python ready (rostopic, roslaunch, python, ...)
+  test                   set up, then run all tests
+  test --fast            set up, then run lint, type checks and the unit tests that start no processes
+  test --tensorflow 2.13.1   run all tests with another TensorFlow and NumPy 1.24, in .venv-tf and .ws-tf;
+                         skips the training, which needs Keras 3
+  run COMMAND ...        set up, then run a command in the ready environment (rostopic, roslaunch, python, ...)
 END
 }
 
-say() { printf '\033[1m[bootstrap]\033[0m %s\n' "$*"; }
+BOLD="" PLAIN=""
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then BOLD=$'\033[1m' PLAIN=$'\033[0m'; fi
+say() { printf '%s[bootstrap]%s %s\n' "$BOLD" "$PLAIN" "$*"; }
 die() { printf '[bootstrap] %s\n' "$*" >&2; exit 1; }
 
-case $ROOT in *[[:space:]]*) die "catkin cannot build in a folder with a space in its path: $ROOT" ;; esac
+case $ROOT in *[[:space:]]*) die "catkin cannot build in a folder whose path contains a space: $ROOT" ;; esac
 
 # --- system packages ---------------------------------------------------------------------------
 
@@ -46,7 +52,7 @@ choose_packages() {
         dynamic-reconfigure diagnostic-updater message-filters python-qt-binding rosbag image-view image-transport; do
         PACKAGES="$PACKAGES ros-noetic-$p"
       done ;;
-    *) die "unsupported system ${PRETTY_NAME:-unknown}: this knows Debian 12 and Ubuntu 20.04 with ROS Noetic." ;;
+    *) die "unsupported system ${PRETTY_NAME:-unknown}: supported are Debian 12 and Ubuntu 20.04 with ROS Noetic" ;;
   esac
 }
 
@@ -57,18 +63,18 @@ install_packages() {
   done
   [ ${#missing[@]} -eq 0 ] && return
   local line="apt-get install -y --no-install-recommends ${missing[*]}"
-  [ "$(id -u)" -eq 0 ] || die "system packages are missing; run this, then start again:  sudo sh -c 'apt-get update && $line'"
+  [ "$(id -u)" -eq 0 ] || die "system packages are missing; run this command, then start again:  sudo sh -c 'apt-get update && $line'"
   say "installing ${#missing[@]} system packages (about a minute)"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $line -qq >"$WORKSPACE/apt.log" 2>&1 || { tail -20 "$WORKSPACE/apt.log" >&2; die "apt-get failed; the whole log is $WORKSPACE/apt.log"; }
+  DEBIAN_FRONTEND=noninteractive $line -qq >"$WORKSPACE/apt.log" 2>&1 || { tail -20 "$WORKSPACE/apt.log" >&2; die "apt-get failed; full log: $WORKSPACE/apt.log"; }
 }
 
-# The demo's clip and picture; images for containers often leave /usr/share/doc out.
+# The demo's clip and picture.  Container images often lack /usr/share/doc.
 find_media() {
   [ -e "$MEDIA/vtest.avi" ] && [ -e "$MEDIA/starry_night.jpg" ] && return
   local data=/usr/share/doc/opencv-doc/examples/data
   if [ ! -e $data/vtest.avi ] || [ ! -e $data/starry_night.jpg ]; then
-    say "taking the demo's clip and picture out of the package opencv-doc"
+    say "extracting the demo's clip and picture from the package opencv-doc"
     [ "$(id -u)" -ne 0 ] || apt-get update -qq
     rm -rf "$WORKSPACE/deb" && mkdir -p "$WORKSPACE/deb"
     (cd "$WORKSPACE/deb" && apt-get download -qq opencv-doc && dpkg-deb -x opencv-doc_*.deb .) \
@@ -84,19 +90,36 @@ find_media() {
 install_python() {
   local wanted; wanted="$VENV $TENSORFLOW $(sha256sum requirements.txt)"
   [ -f "$VENV/.installed" ] && [ "$(cat "$VENV/.installed")" = "$wanted" ] && return
-  say "installing the Python packages of requirements.txt${TENSORFLOW:+, TensorFlow $TENSORFLOW} into ${VENV##*/}"
-  # ROS's Python packages are the system's, so the environment is the system Python's and sees them.
-  # Its scripts hold its path: in a folder that was moved it is made anew.
-  grep -qsF "$VENV" "$VENV/bin/activate" || /usr/bin/python3 -m venv --clear --system-site-packages "$VENV"
-  local packages=requirements.txt
+  make_venv
+  local packages=requirements.txt log=$WORKSPACE/pip.log
   if [ -n "$TENSORFLOW" ]; then
     packages=$VENV/requirements.txt
     { grep -vE "^(tensorflow|numpy|keras)" requirements.txt; echo "numpy<1.25"; echo "tensorflow-cpu==$TENSORFLOW"; } >"$packages"
   fi
-  "$VENV/bin/python3" -m pip install -q --disable-pip-version-check -r "$packages"
+  say "installing the Python packages of requirements.txt${TENSORFLOW:+, TensorFlow $TENSORFLOW} into ${VENV##*/} (some minutes)"
+  # PIP_USER overrides a pip.conf that says `user = true`, which would install into ~/.local.
+  PIP_USER=0 "$VENV/bin/python3" -m pip install --disable-pip-version-check --no-input -r "$packages" >"$log" 2>&1 \
+    || { grep -v '^WARNING' "$log" | tail -20 >&2; die "pip failed; full log: $log"; }
+  "$VENV/bin/python3" -c "import cv2, numpy, PIL, pytest, tqdm" 2>/dev/null \
+    || die "pip installed its packages outside $VENV: see \`pip config list\`"
   "$VENV/bin/python3" -c "import tensorflow" 2>/dev/null \
-    || die "no TensorFlow: on a Jetson install NVIDIA's build for the system's Python first (README, Jetson)"
+    || die "no TensorFlow: on a Jetson, install NVIDIA's build for the system's Python first (doc/jetson.md)"
   echo "$wanted" >"$VENV/.installed"
+}
+
+# ROS's Python packages belong to the system, so the environment uses the system's Python and sees them.
+make_venv() {
+  local old="" file
+  [ ! -f "$VENV/bin/activate" ] || old=$(sed -n 's/^ *VIRTUAL_ENV="\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "$VENV/bin/activate" | head -1)
+  if [ -z "$old" ] || ! "$VENV/bin/python3" -m pip --version >/dev/null 2>&1; then
+    /usr/bin/python3 -m venv --clear --system-site-packages "$VENV"
+  elif [ "$old" != "$VENV" ]; then
+    say "the folder was moved from ${old%/*}: correcting the paths in ${VENV##*/}"
+    /usr/bin/python3 -m venv --without-pip --system-site-packages "$VENV"
+    for file in "$VENV"/bin/*; do
+      [ -L "$file" ] || sed -i "1s|^#!$old/|#!$VENV/|" "$file"
+    done
+  fi
 }
 
 # --- the catkin workspace ----------------------------------------------------------------------
@@ -109,15 +132,16 @@ source_ros() {
 }
 
 build() {
-  # Python files are used where they lie; only these, and what cfg/ is made from, make a build necessary.
+  # Python files are used in place.  Only these files, and those that cfg/ reads, require a new build.
   local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* ros_style_transfer/{controls,models/registry,ros/fields}.py | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
   say "building the catkin workspace ${WORKSPACE##*/}"
-  # Links to the parts, not to the whole: rosrun searches all of a package, and would find .ws in it.
+  # Links to the parts, not to the whole folder: rosrun searches a package recursively and would find .ws.
   rm -rf "$WORKSPACE"/{build,devel} "$WORKSPACE/src/ros_style_transfer" && mkdir -p "$WORKSPACE/src/ros_style_transfer"
-  ln -s "$ROOT"/{bootstrap.sh,package.xml,plugin.xml,CMakeLists.txt,setup.py,action,cfg,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
-  (cd "$WORKSPACE" && source_ros && catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
-    || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; the whole log is $WORKSPACE/build.log"; }
+  ln -s "$ROOT"/{bootstrap.sh,package.xml,plugin.xml,CMakeLists.txt,pyproject.toml,setup.py,action,cfg,msg,srv,launch,weights,test,ros_style_transfer} "$WORKSPACE/src/ros_style_transfer"
+  # PYTHONNOUSERSITE: packages in ~/.local, such as an incompatible empy, must not take part in the build.
+  (cd "$WORKSPACE" && source_ros && PYTHONNOUSERSITE=1 catkin_make -DPYTHON_EXECUTABLE="$VENV/bin/python3" >build.log 2>&1) \
+    || { tail -20 "$WORKSPACE/build.log" >&2; die "the build failed; full log: $WORKSPACE/build.log"; }
   echo "$wanted" >"$WORKSPACE/.built"
 }
 
@@ -137,7 +161,7 @@ demo() {
   local args=() folders=$MEDIA video=$MEDIA/vtest.avi arg path
   for arg in "$@"; do
     case $arg in
-      # roslaunch works in another folder: paths are made absolute here.
+      # roslaunch runs in another folder, so paths are made absolute here.
       video:=?*) video=$(cd "$CALLER" && realpath -m "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
       style:=?*)
         path=$(cd "$CALLER" && realpath -m "${arg#style:=}")
@@ -151,16 +175,28 @@ demo() {
       *) args+=("$arg") ;;
     esac
   done
-  say "starting the demo; Ctrl-C ends it"
+  say "starting the demo; press Ctrl-C to stop it"
   exec roslaunch ros_style_transfer demo.launch video:="$video" style_dirs:="$folders" "${args[@]}"
 }
 
 run_tests() {
   say "running the tests: pytest for the core, rostest for the node"
   rm -rf "$WORKSPACE/build/test_results"
-  # One after the other: a node that shares its cores with another test is measured wrongly.
+  # One at a time: measurements would be wrong if another test used the cores.
   (cd "$WORKSPACE" && DEMO_MEDIA=$MEDIA catkin_make run_tests -j1) || die "the tests could not be run"
   catkin_test_results "$WORKSPACE/build/test_results"
+}
+
+run_fast_tests() {
+  say "lint"
+  ruff check .
+  ! command -v catkin_lint >/dev/null || catkin_lint -q --strict --pkg ros_style_transfer --package-path .
+  if grep -q '^\[tool\.mypy\]' pyproject.toml && command -v mypy >/dev/null; then
+    say "types"
+    mypy
+  fi
+  say "unit tests"
+  python -m pytest -q -m "not slow"
 }
 
 case "${1:-}" in
@@ -169,6 +205,7 @@ case "${1:-}" in
   test)
     case ${2:-} in
       "") ;;
+      --fast) install; run_fast_tests; exit ;;
       --tensorflow)
         [[ ${3:-} =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "--tensorflow needs a version such as 2.13.1, not '${3:-}'"
         TENSORFLOW=$3 VENV=$ROOT/.venv-tf WORKSPACE=$ROOT/.ws-tf ;;

@@ -1,4 +1,4 @@
-"""For catkin alone (CMakeLists.txt calls it); not to be run by hand."""
+"""Used by catkin only (CMakeLists.txt calls it).  pip uses pyproject.toml."""
 from distutils.core import setup
 
 from catkin_pkg.python_setup import generate_distutils_setup
@@ -17,5 +17,5 @@ setup(**generate_distutils_setup(
         "ros_style_transfer.training",
         "ros_style_transfer.transfer",
     ],
-    package_data={"ros_style_transfer": ["styles/*.jpg"]},
+    package_data={"ros_style_transfer": ["py.typed", "styles/*.jpg"]},
 ))

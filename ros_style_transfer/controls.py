@@ -275,7 +275,7 @@ def describe_default(control: Control) -> str:
 
 def markdown_table() -> str:
     """The documentation's table of controls, in Markdown."""
-    rows = ["| control | default | |", "|---|---|---|"]
+    rows = ["| control | default | meaning |", "|---|---|---|"]
     for control in CONTROLS.values():
         default = describe_default(control)
         shown = default if control.default in (None, {}, "") else "`%s`" % default

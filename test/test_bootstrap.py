@@ -1,6 +1,9 @@
-"""bootstrap.sh where it cannot or may not do its work: one clear sentence each."""
+"""bootstrap.sh: one clear sentence where it cannot do its work, and set-ups that are not the usual one."""
 import os
+import pty
+import shutil
 import subprocess
+import zipfile
 
 import pytest
 
@@ -11,15 +14,18 @@ SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 def run(tmp_path):
     """Runs bootstrap.sh on a system described by ``release``, with ``commands`` standing in for the real ones."""
 
-    def run(*arguments, release="ID=debian\nVERSION_ID=12\n", commands=()):
-        (tmp_path / "os-release").write_text(release)
-        for name, script in dict(commands).items():
-            (tmp_path / name).write_text("#!/bin/sh\n%s\n" % script)
-            (tmp_path / name).chmod(0o755)
-        environment = dict(os.environ, OS_RELEASE=str(tmp_path / "os-release"),
-                           PATH="%s:%s" % (tmp_path, os.environ["PATH"]))
-        return subprocess.run([SCRIPT, *arguments], env=environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=60)
+    def run(*arguments, script=SCRIPT, release="ID=debian\nVERSION_ID=12\n", commands=(), cwd=None, variables=(),
+            output=subprocess.PIPE):
+        stubs = tmp_path / "stubs"
+        stubs.mkdir(exist_ok=True)
+        (stubs / "os-release").write_text(release)
+        for name, text in dict(commands).items():
+            (stubs / name).write_text("#!/bin/sh\n%s\n" % text)
+            (stubs / name).chmod(0o755)
+        environment = dict(os.environ, OS_RELEASE=str(stubs / "os-release"),
+                           PATH="%s:%s" % (stubs, os.environ["PATH"]), **dict(variables))
+        return subprocess.run([str(script), *arguments], env=environment, cwd=cwd, stdout=output,
+                              stderr=subprocess.STDOUT, text=True, timeout=300)
 
     return run
 
@@ -60,3 +66,132 @@ def test_an_option_of_test_that_is_wrong_gets_one_sentence(run, arguments, words
     done = run("test", *arguments)
     assert done.returncode == 1
     assert len(done.stdout.strip().splitlines()) == 1 and words in done.stdout
+
+
+# --- where it sets up -----------------------------------------------------------------------------
+
+# Every system package is there, none needs a build.
+READY = {"dpkg-query": "echo installed", "catkin_make": "true", "apt-get": "echo apt-get was called; exit 1"}
+MODULES = ("cv2", "numpy", "PIL", "pytest", "tqdm", "tensorflow")
+
+
+def make_copy(folder):
+    """Fill ``folder`` with the script and the files that it reads; no Python packages are to be installed."""
+    for name in ("action", "cfg", "msg", "srv", "ros_style_transfer/models", "ros_style_transfer/nodes",
+                 "ros_style_transfer/ros", ".ws/demo"):
+        (folder / name).mkdir(parents=True)
+    for name in ("CMakeLists.txt", "package.xml", "setup.py", "requirements.txt", "action/a", "cfg/a", "msg/a", "srv/a",
+                 "ros_style_transfer/controls.py", "ros_style_transfer/models/registry.py",
+                 "ros_style_transfer/ros/fields.py", ".ws/demo/vtest.avi", ".ws/demo/starry_night.jpg"):
+        (folder / name).write_text("")
+    shutil.copy(SCRIPT, str(folder / "bootstrap.sh"))
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return make_copy(tmp_path / "copy")
+
+
+def prepares(run, copy, script, **options):
+    """Whether the script, stopped by missing system packages, has prepared the folder ``copy``."""
+    shutil.rmtree(str(copy / ".ws"))
+    done = run("install", script=script, commands={"id": "echo 1000", "dpkg-query": "exit 1"}, **options)
+    assert "system packages are missing" in done.stdout
+    return (copy / ".ws").is_dir()
+
+
+def test_a_symbolic_link_to_the_script_sets_up_the_scripts_folder(run, copy, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bootstrap").symlink_to(copy / "bootstrap.sh")
+    assert prepares(run, copy, tmp_path / "bin" / "bootstrap")
+    assert os.listdir(str(tmp_path / "bin")) == ["bootstrap"]
+
+
+def test_cdpath_does_not_lead_it_elsewhere(run, copy, tmp_path):
+    (tmp_path / "decoy" / "copy").mkdir(parents=True)
+    assert prepares(run, copy, "copy/bootstrap.sh", cwd=str(tmp_path), variables={"CDPATH": str(tmp_path / "decoy")})
+    assert os.listdir(str(tmp_path / "decoy" / "copy")) == []
+
+
+def module(copy, name):
+    (path,) = (copy / ".venv" / "lib").glob("python*/site-packages")
+    return path / (name + ".py")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A copy with a virtual environment that holds `MODULES` and one program."""
+    copy = make_copy(tmp_path_factory.mktemp("environment") / "copy")
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--system-site-packages", str(copy / ".venv")], check=True)
+    for name in MODULES:
+        module(copy, name).write_text("")
+    (copy / ".venv" / "bin" / "program").write_text("#!%s/.venv/bin/python3\nimport tensorflow, sys\n"
+                                                    "print(sys.prefix)\n" % copy)
+    (copy / ".venv" / "bin" / "program").chmod(0o755)
+    return copy
+
+
+def test_a_pip_conf_for_users_does_not_lead_packages_elsewhere(run, environment, tmp_path):
+    with zipfile.ZipFile(str(tmp_path / "tiny-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("tiny.py", "")
+        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("tiny-1.0.dist-info/RECORD", "")
+    (environment / "requirements.txt").write_text(str(tmp_path / "tiny-1.0-py3-none-any.whl") + "\n")
+    (tmp_path / "pip.conf").write_text("[install]\nuser = true\n")
+    done = run("install", script=environment / "bootstrap.sh", commands=READY, variables={
+        "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PYTHONUSERBASE": str(tmp_path / "local"), "PIP_NO_INDEX": "1"})
+    assert done.returncode == 0, done.stdout
+    assert module(environment, "tiny").exists()
+    assert not (tmp_path / "local").exists()
+
+
+def test_packages_in_the_users_folder_take_no_part_in_the_build(run, environment):
+    (environment / ".ws" / ".built").unlink()
+    commands = dict(READY, catkin_make="env > env.txt")
+    assert run("install", script=environment / "bootstrap.sh", commands=commands).returncode == 0
+    assert "PYTHONNOUSERSITE=1\n" in (environment / ".ws" / "env.txt").read_text()
+
+
+def test_what_pip_prints_goes_to_a_log(run, environment):
+    (environment / "requirements.txt").write_text("# changed\n")
+    done = run("install", script=environment / "bootstrap.sh", commands=READY)
+    assert len(done.stdout.splitlines()) >= 2
+    assert [line for line in done.stdout.splitlines() if not line.startswith("[bootstrap] ")] == []
+    (environment / "requirements.txt").write_text("no-such-package==1\n")
+    done = run("install", script=environment / "bootstrap.sh", commands=READY, variables={"PIP_NO_INDEX": "1"})
+    assert done.returncode == 1
+    assert "no-such-package" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[bootstrap] pip failed; full log: %s" % (environment / ".ws" / "pip.log")
+
+
+def test_only_a_terminal_gets_colour_codes(run, environment):
+    (environment / "requirements.txt").write_text("")
+    assert "\033" not in run("install", script=environment / "bootstrap.sh", commands=READY).stdout
+
+    def shown(**variables):
+        terminal, other = pty.openpty()
+        run("install", script=environment / "bootstrap.sh", commands=READY, variables=variables, output=other)
+        os.close(other)
+        text = os.read(terminal, 10000)
+        os.close(terminal)
+        return text
+
+    assert b"\033[1m[bootstrap]" in shown(NO_COLOR="")
+    assert b"\033" not in shown(NO_COLOR="1")
+
+
+def test_a_moved_folder_keeps_its_packages_and_needs_no_network(run, environment, tmp_path):
+    offline = {"PIP_NO_INDEX": "1", "http_proxy": "http://localhost:9", "https_proxy": "http://localhost:9"}
+    (environment / "requirements.txt").write_text("")
+    first = run("run", "program", script=environment / "bootstrap.sh", commands=READY, variables=offline)
+    assert first.returncode == 0, first.stdout
+    environment.rename(tmp_path / "moved")
+    done = run("run", "program", script=tmp_path / "moved" / "bootstrap.sh", commands=READY, variables=offline)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "moved" / ".venv")
+    assert "the folder was moved from %s" % environment in done.stdout
+    again = run("run", "program", script=tmp_path / "moved" / "bootstrap.sh", commands=READY, variables=offline)
+    assert again.stdout.splitlines() == [str(tmp_path / "moved" / ".venv")]
+    (tmp_path / "moved").rename(environment)

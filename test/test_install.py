@@ -9,8 +9,8 @@ import sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PARTS = ("package.xml", "plugin.xml", "CMakeLists.txt", "setup.py", "action", "cfg", "msg", "srv", "launch", "weights",
-         "test", "ros_style_transfer")
+PARTS = ("package.xml", "plugin.xml", "CMakeLists.txt", "pyproject.toml", "setup.py", "action", "cfg", "msg", "srv",
+         "launch", "weights", "test", "ros_style_transfer")
 
 pytestmark = pytest.mark.skipif(shutil.which("catkin_make") is None, reason="catkin is not installed")
 

@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import WeightsError
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# This module lies in the source tree (with and without ROS, and in devel space, whose package
-# points there) or in the install space's lib/python3/dist-packages.
+# Where the weights are, relative to this module.
 _FOLDERS = (
-    os.path.join(_HERE, "..", "..", "weights"),
+    os.path.join(_HERE, "..", "weights"),  # installed by pip: inside the package
+    os.path.join(_HERE, "..", "..", "weights"),  # the source tree, which catkin's devel space refers to
+    # catkin's install space, where the module is in lib/python3/dist-packages
     os.path.join(_HERE, "..", "..", "..", "..", "..", "share", "ros_style_transfer", "weights"),
 )
 

@@ -33,7 +33,7 @@ from ros_style_transfer.srv import AddStyle, ListStyles, Render, SetStyle
 from ros_style_transfer.stylizer import Stylizer
 
 NODE = "/style_transfer"
-README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "README.md")
+PAGE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "doc", "node.md")
 LIBRARY = StyleLibrary()
 
 
@@ -62,8 +62,8 @@ class Operation(unittest.TestCase):
                             and rospy.get_param(NODE + "/" + name) == value for name, value in wanted.items())
         self.assertTrue(wait_until(shows, 15), "%s is not %s" % (self.client.get_configuration(), wanted))
 
-    def test_the_readme_tells_every_topic_and_service_of_the_node_with_its_type(self):
-        with open(README) as file:
+    def test_the_page_names_every_topic_and_service_of_the_node_with_its_type(self):
+        with open(PAGE) as file:
             rows = re.findall(r"^\| ((?:`[^`]+`(?:, )?)+)[^|]*\| (.*?) \|", file.read(), re.M)
         told = {name: kind for names, kind in rows for name in re.findall("`([^`]+)`", names)}
         master = rosgraph.Master(rospy.get_name())

@@ -27,7 +27,7 @@ from ros_style_transfer.ros.params import DEFAULTS, Parameters
 from ros_style_transfer.srv import SetStyle
 
 LEVELS = ",".join(map(str, MODELS["live"].levels))
-README = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "README.md")
+DOC = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "doc")
 MASKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "masks")
 
 
@@ -86,9 +86,11 @@ class ParametersTest(unittest.TestCase):
         for name, setting in SETTINGS.items():
             self.assertEqual(setting.type(arguments[name].get("default")), setting.default)
 
-    def test_the_readme_tells_every_parameter_with_its_default(self):
-        with open(README) as file:
-            told = dict(re.findall(r"^\| `~(\w+)` \| (?:`(.*?)`|[^|]*) \|", file.read(), re.M))
+    def test_the_pages_name_every_parameter_with_its_default(self):
+        told = {}
+        for page in ("node.md", "controls.md"):
+            with open(os.path.join(DOC, page)) as file:
+                told.update(re.findall(r"^\| `~(\w+)` \| (?:`(.*?)`|[^|]*) \|", file.read(), re.M))
         defaults = dict(DEFAULTS._asdict(), style=",".join(DEFAULTS.style))
         defaults.update(defaults.pop("controls")._asdict())
         for name, value in defaults.items():
