@@ -473,6 +473,7 @@ def test_a_worker_that_cannot_go_on_ends_the_program(stream, monkeypatch, error)
     monkeypatch.setattr(stream.session._worker, "_work", fail)
     stream.wait_until(lambda: stream.fatal)
     assert "the worker ended" in stream.fatal[0] and stream.status.state == ERROR
+    assert "the worker ended" in stream.change(styles=["woodcut"]).message
 
 
 def test_requests_are_answered_whatever_goes_wrong(stream, monkeypatch):

@@ -186,7 +186,7 @@ class RenderQueue:
             with self._lock:
                 self._current = self._process = None
             item = self._waiting.get()
-        while item is not None:  # whoever waits for an answer gets one
+        while item is not None:  # nothing may wait forever
             if not item[1].done():
                 item[1].set_exception(Cancelled("the render was cancelled: shutting down"))
             item = self._waiting.get()

@@ -32,6 +32,6 @@ def _watch(stop: threading.Event, parameters: Callable[[], Mapping[str, Any]]) -
                              "with respawn:=true")
                 rospy.signal_shutdown("the ROS master was restarted")
                 return
-        except (OSError, rosgraph.MasterException) as error:
+        except Exception as error:  # whatever the network does, the next check may succeed
             rospy.logwarn_throttle(60, "the ROS master at %s does not answer: %s" % (rosgraph.get_master_uri(), error))
         stop.wait(PERIOD)

@@ -108,8 +108,9 @@ class StyleTransferNode:
             return
         self._session.start()
         watch_master(self._stop, lambda: {**self._given, **self._fields(), **self._lasting_fields()})
-        self._housekeeper = threading.Thread(target=self._housekeeping, name="housekeeping", daemon=True)
-        self._housekeeper.start()
+        housekeeper = threading.Thread(target=self._housekeeping, name="housekeeping", daemon=True)
+        housekeeper.start()
+        self._housekeeper = housekeeper  # once it may be joined
 
     def shutdown(self) -> None:
         """Stop all threads and renders; returns when they have ended.  May be called repeatedly, and at any time."""

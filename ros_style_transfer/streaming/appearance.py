@@ -101,7 +101,7 @@ class AppearanceBuilder:
         """The appearance that a session starts with, and the pictures of its styles.
 
         Raises:
-            StyleTransferError: says what is wrong.
+            StyleTransferError: a name, a picture or a value is wrong.
         """
         nothing = Appearance((), (), "", None, max_side, controls)
         appearance, pictures = self.apply(nothing, AppearanceChange(styles, weights, mask=mask))
@@ -115,7 +115,7 @@ class AppearanceBuilder:
             frames: those that a mask must fit, if any are known.
 
         Raises:
-            StyleTransferError: says what is wrong.
+            StyleTransferError: a name, a picture or a value is wrong.
         """
         styles = self.resolve(change.styles)
         check_weights(change.weights, len(styles))

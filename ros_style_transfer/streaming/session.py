@@ -91,7 +91,7 @@ class SessionStatus(NamedTuple):
 
     Attributes:
         state: one of `STATES`.
-        message: what is wrong or why nothing is painted, if so, and the last event.
+        message: the problems that last, or why nothing is painted, and the last event.
         last_error: the last problem, or "".
         fatal_error: why nothing can be painted any more, or "".
         device: what the model runs on.
@@ -214,6 +214,8 @@ class StreamSession:
                 change; may raise `StyleTransferError`.
         """
         with self._change_lock:
+            if self._worker.fatal_error:
+                return Answer(False, self._worker.fatal_error)
             try:
                 change = build(self._worker.appearance)
                 known = [stream.known_frame() for stream in self._streams]
@@ -348,14 +350,14 @@ class StreamSession:
             return self._worker.phase
         if self._worker.paused or not any(stream.is_open for stream in self._streams):
             return PAUSED
-        if self._worker.failure or any(stream.failure for stream in self._streams):
+        if self._worker.failure or any(stream.is_open and stream.failure for stream in self._streams):
             return ERROR
         return READY
 
     def _message(self) -> str:
         parts = [self._worker.fatal_error, self._worker.failure]
         for stream in self._streams:
-            parts += [stream.failure, stream.silence_notice, stream.mask_notice]
+            parts += stream.notices()
         parts.append(self._worker.style_image_notice)
         if self._worker.phase == READY and self._state() == PAUSED:
             parts += [self.resting_reason(stream) for stream in self._streams]

@@ -1,6 +1,6 @@
 """One stream of a session: what the middleware does for it, and what is known about it."""
 import time
-from typing import Any, Callable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -132,12 +132,17 @@ class Stream:
         opened = self._opened
         return opened is not None and self._clock() - max(opened, self._last_arrival) >= FRAME_TIMEOUT
 
-    # --- painting; only the worker calls these --------------------------------------------------
+    def notices(self) -> List[str]:
+        """What is wrong with an open stream."""
+        notices = (self.failure, self.silence_notice, self.mask_notice) if self.is_open else ()
+        return [notice for notice in notices if notice]
 
     def known_frame(self) -> Optional[KnownFrame]:
-        """The newest frame's size; None if no frame is known."""
+        """The size of an open stream's newest frame; None if no frame is known."""
         shape = self.shape
-        return None if shape is None else KnownFrame(self.topic, shape)
+        return KnownFrame(self.topic, shape) if self.is_open and shape is not None else None
+
+    # --- painting; only the worker calls these --------------------------------------------------
 
     def fit_mask(self, labels: np.ndarray, shape: Tuple[int, int], styles: int) -> Tuple[Optional[np.ndarray], str]:
         """``labels`` at the size ``shape`` of a frame, and ""; or None and why they do not fit.

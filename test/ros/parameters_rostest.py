@@ -208,6 +208,16 @@ class ParametersTest(unittest.TestCase):
                 end(process)
         self.assertEqual(early, "the style was not set within 0.05 s (state: loading)")
 
+    def test_a_worker_that_cannot_go_on_ends_the_node(self):
+        """So that roslaunch can respawn it: it would look alive, and paint nothing."""
+        process = start("_model:=lite", "_precision:=float32", command=(sys.executable, "-c", (
+            "from ros_style_transfer.ros import node; from ros_style_transfer.streaming.worker import Worker; "
+            "Worker._work = lambda self, stylizer: 1 / 0; node.main()")))
+        output = process.communicate(timeout=120)[0]
+        self.assertEqual(process.returncode, 1, output)
+        self.assertIn("the worker failed: ZeroDivisionError", output)
+        self.assertIn("the worker ended: ZeroDivisionError", output)
+
     def test_a_wrong_style_or_folder_ends_the_node_with_one_sentence(self):
         for argument, words in (("_style:=nope", "unknown style 'nope'"), ("_style:=/etc/passwd", "outside"),
                                 ("_style_dirs:=/no/such/folder", "/no/such/folder")):
