@@ -118,7 +118,7 @@ class ParametersTest(unittest.TestCase):
 
     def test_every_wrong_control_is_named_with_what_is_allowed(self):
         self.assert_refused(
-            ("_levels:=5,9", "_level_strength:=9:1", "_passes:=2.5", "_method:=foo", "_swap:=-1", "_swap_level:=1",
+            ("_levels:=5,9", "_level_strength:=9:1", "_passes:=2.5", "_method:=foo", "_swap:=-1", "_swap_level:=3",
              "_swap_patch:=2", "_swap_stride:=0", "_keep_colours:=maybe", "_style_scale:=9", "_style_crop:=0",
              "_feather:=wide", "_smoothing:=true", "_style_weights:=1,2,3"),
             "~levels: levels must be some of %s (model live), each once, not (5, 9)" % LEVELS,
@@ -233,7 +233,7 @@ class ParametersTest(unittest.TestCase):
 
         rospy.Subscriber("/probe/status", StyleStatus, store)
         # A number, not a string: roslaunch makes such.  Patches this large fit no little picture to warm up with.
-        process = start("_levels:=3", "_max_side:=64", "_swap:=0.5", "_swap_level:=3", "_swap_patch:=9")
+        process = start("_levels:=2", "_max_side:=64", "_swap:=0.5", "_swap_level:=2", "_swap_patch:=9")
         with came:
             self.assertTrue(came.wait_for(lambda: states, 20), "no status came")
             self.assertEqual(states[0], StyleStatus.LOADING)
