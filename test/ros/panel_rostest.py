@@ -267,8 +267,8 @@ class PanelTest(unittest.TestCase):
         panel.strength.setFocus()
         QTest.keyClick(panel.strength, Qt.Key_End)
         self.wait_for_status(lambda status: status.strength == 1)
-        # live has four levels, and so has the panel.
-        self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [3, 2, 1, 0])
+        # live has three levels, and so has the panel.
+        self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [2, 1, 0])
         drag(panel.levels[2], 0.3)
         self.wait_for_status(lambda status: "level_strength 2:%g" % panel.levels[2].share() in status.controls)
         panel.levels[2].setFocus()
@@ -281,27 +281,27 @@ class PanelTest(unittest.TestCase):
         choose(panel.keep_colours, "no")
         choose(panel.method, "wct")
         drag(panel.swap, 0.4)
-        choose(panel.swap_level, "2")
-        self.wait_for_status(lambda status: "swap %g, swap_level 2" % panel.swap.share() in status.controls)
+        choose(panel.swap_level, "1")
+        self.wait_for_status(lambda status: "swap %g, swap_level 1" % panel.swap.share() in status.controls)
         # The node refuses, the panel says so in the node's words.
         choose(panel.method, "ot")
         self.wait(lambda: "it needs the method wct, not ot" in panel.message.text())
         panel.swap.setFocus()
         QTest.keyClick(panel.swap, Qt.Key_Home)
-        choose(panel.swap_level, "the model's own (3)")
+        choose(panel.swap_level, "the model's own (2)")
         choose(panel.method, "the model's own (ot)")
         self.wait_for_status(lambda status: status.controls == "")
         # What others change is followed.
-        controls = dict(level_strength="3:0.4", method="wct", swap="0.2", swap_level="2", keep_colours="coral")
+        controls = dict(level_strength="2:0.4", method="wct", swap="0.2", swap_level="1", keep_colours="coral")
         self.call("/set_style", SetStyle, set_strength=True, strength=0.6,
                   controls=[KeyValue(*item) for item in controls.items()])
-        shown = lambda: (panel.strength.share(), panel.levels[3].share(), panel.levels[2].share(),
+        shown = lambda: (panel.strength.share(), panel.levels[2].share(), panel.levels[1].share(),
                          panel.method.currentText(), panel.swap.share(), panel.swap_level.currentText(),
                          panel.keep_colours.currentText())
-        self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "2", "coral"))
+        self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "1", "coral"))
         self.call("/set_style", SetStyle, set_strength=True, strength=1.0,
                   controls=[KeyValue(name, "") for name in controls])
-        self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (3)", "no"))
+        self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (2)", "no"))
 
     def test_a_render_shows_its_progress_and_its_picture(self):
         panel = self.panel
@@ -386,7 +386,7 @@ class PanelTest(unittest.TestCase):
     def test_it_lives_through_the_nodes_end_and_start(self):
         panel = self.panel
         self.click_style("chalk")
-        drag(panel.levels[3], 0.4)
+        drag(panel.levels[2], 0.4)
         self.wait_for_status(lambda status: status.style == "chalk" and "level_strength" in status.controls)
         with Heartbeat() as heart:
             self.process.kill()
@@ -399,7 +399,7 @@ class PanelTest(unittest.TestCase):
             self.wait(lambda: self.status.newest() and self.status.newest().state == "ready", 60)
             self.wait(self.painted.newest)
         self.assertLess(heart.longest, STALL)
-        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[3].share() == 1)
+        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[2].share() == 1)
         self.click_style("woodcut")
         self.wait_for_status(lambda status: status.style == "woodcut")
         panel.render_size.setValue(64)

@@ -200,7 +200,7 @@ class ParametersTest(unittest.TestCase):
 
         rospy.Subscriber("/probe/status", StyleStatus, store)
         # A number, not a string: roslaunch makes such.  Patches this large fit no little picture to warm up with.
-        process = start("_levels:=3", "_max_side:=64", "_swap:=0.5", "_swap_level:=3", "_swap_patch:=9")
+        process = start("_levels:=2", "_max_side:=64", "_swap:=0.5", "_swap_level:=2", "_swap_patch:=9")
         with came:
             self.assertTrue(came.wait_for(lambda: states, 20), "no status came")
             self.assertEqual(states[0], StyleStatus.LOADING)
