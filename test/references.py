@@ -2,17 +2,17 @@
 matrices as their papers give them."""
 import numpy as np
 
-from ros_style_transfer.models.canvas import CANVAS_SIDE, EVEN, EVEN_LEAST, canvas
-from ros_style_transfer.models.shapes import LITE_PAIRS, LIVE_PAIRS, live_layers
+from ros_style_transfer.models.canvas import EVEN, EVEN_LEAST
+from ros_style_transfer.models.shapes import LIVE_BLOCKS, live_layers
 
 MEAN = np.array([123.68, 116.779, 103.939]) / 255
-WIDTHS = (6, 8, 10, 12)
+WIDTHS = (6, 8, 10)
 
 
-def random_arrays(widths=WIDTHS, seed=0, pairs=LIVE_PAIRS):
+def random_arrays(widths=WIDTHS, seed=0, blocks=LIVE_BLOCKS):
     """Weights that let everything through at about its own scale; no bias is zero."""
     rng, arrays = np.random.default_rng(seed), {}
-    for name, (side, _, channels, width) in live_layers(widths, pairs).items():
+    for name, (side, _, channels, width) in live_layers(widths, blocks).items():
         shape = (side, side, channels, width)
         arrays[name + "_kernel"] = np.float32(rng.normal(0, np.sqrt(2 / (side * side * channels)), shape))
         arrays[name + "_bias"] = np.float32(rng.normal(0, 0.1, width))
@@ -20,10 +20,13 @@ def random_arrays(widths=WIDTHS, seed=0, pairs=LIVE_PAIRS):
 
 
 def convolve(x, arrays, name, stride=1):
-    """A convolution of ``x [h, w, in]``, reflected at its borders, an offset of the kernel at a time."""
+    """A convolution of ``x [h, w, in]``, an offset of the kernel at a time; around the picture there are zeros, but
+    for the first and the last layer its reflection.  With a stride of 2 a position sees itself and two on."""
     kernel, bias = (arrays[name + part].astype(np.float64) for part in ("_kernel", "_bias"))
     side = kernel.shape[0]
-    padded = np.pad(x, ((side // 2, side // 2), (side // 2, side // 2), (0, 0)), "reflect")
+    before, after = (0, 1) if stride == 2 else (side // 2, side // 2)
+    padding = ((before, after), (before, after), (0, 0))
+    padded = np.pad(x, padding, "reflect") if name in ("stem", "image") else np.pad(x, padding)
     height, width = x.shape[:2]
     return bias + sum(padded[dy : dy + height : stride, dx : dx + width : stride] @ kernel[dy, dx]
                       for dy in range(side) for dx in range(side))
@@ -49,65 +52,72 @@ def evenness(rgb):
     return shown.repeat(2, 0).repeat(2, 1)
 
 
-def encode(rgb, arrays, on_canvas=True):
-    """`Live.encode` as `shapes.live_layers` tells it."""
+def encode(rgb, arrays):
+    """The features of levels 1 and 2 of a picture 0..1, as `shapes.live_layers` tells it."""
     x = rgb.astype(np.float64) - MEAN
-    ys, xs = (np.arange(side) % CANVAS_SIDE for side in rgb.shape[:2])
-    grain = (canvas()[np.ix_(ys, xs)] * evenness(rgb) * float(on_canvas))[..., None]
-    folded = np.concatenate([part[dy::2, dx::2] for part in (x, grain) for dy in (0, 1) for dx in (0, 1)], -1)
-    taps = {1: convolve(relu(convolve(folded, arrays, "encoder0")), arrays, "encoder1", 2)}
-    for n in (2, 3):
-        inner = relu(convolve(relu(taps[n - 1]), arrays, "encoder%da" % n, 2))
-        taps[n] = convolve(inner, arrays, "encoder%db" % n)
-    return taps
+    x = np.concatenate([x[dy::4, dx::4] for dy in range(4) for dx in range(4)], -1)
+    x = relu(convolve(relu(convolve(x, arrays, "stem")), arrays, "encoder1a", 2))
+    first = convolve(x, arrays, "encoder1b")
+    x = relu(convolve(relu(first), arrays, "encoder2a", 2))
+    return {1: first, 2: convolve(x, arrays, "encoder2b")}
 
 
 def unfold(x):
-    """Depth to space: a quarter of the channels for each of the four pixels that a position becomes."""
-    rgb, width = np.empty((2 * x.shape[0], 2 * x.shape[1], x.shape[2] // 4)), x.shape[2] // 4
-    for n, (dy, dx) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-        rgb[dy::2, dx::2] = x[..., width * n : width * (n + 1)]
+    """Three of the 48 channels for each of the sixteen pixels that a position becomes."""
+    rgb = np.empty((4 * x.shape[0], 4 * x.shape[1], 3))
+    for n in range(16):
+        rgb[n // 4 :: 4, n % 4 :: 4] = x[..., 3 * n : 3 * n + 3]
     return rgb
 
 
-def driven(taps, arrays):
-    """What the style's code says to the decoder's channels, in the order in which they are told."""
-    taps = {n: f.astype(np.float64) for n, f in taps.items()}
-    code = np.concatenate([f.mean((0, 1)) for _, f in sorted(taps.items())]
-                          + [np.sqrt(f.var((0, 1)) + 1e-5) for _, f in sorted(taps.items())])
-    hidden = relu(code @ arrays["code0_kernel"][0, 0] + arrays["code0_bias"])
-    return hidden @ arrays["code_kernel"][0, 0] + arrays["code_bias"]
+def style_code(taps, arrays):
+    """Gains and shifts of the decoder's channels, in the order of its layers."""
+    taps = {level: f.astype(np.float64) for level, f in taps.items()}
+    code = np.concatenate([taps[level].mean((0, 1)) for level in (1, 2)]
+                          + [np.sqrt(taps[level].var((0, 1)) + 1e-5) for level in (1, 2)])
+    hidden = relu(code @ arrays["style_code_kernel"][0, 0] + arrays["style_code_bias"])
+    return hidden @ arrays["modulation_kernel"][0, 0] + arrays["modulation_bias"]
 
 
-def modulated(x, arrays, layer, told):
-    """The layer's answer as the code has it, and what the code says to the layers after it."""
-    gain, bias, rest = np.split(told, [x.shape[-1], 2 * x.shape[-1]])
-    return relu(convolve(x, arrays, layer) * (1 + gain) + bias), rest
+def modulated(x, arrays, name, code):
+    """The layer's answer as the code scales and shifts it, and the code of the layers after it."""
+    x = convolve(x, arrays, name)
+    gain, shift, rest = np.split(code, [x.shape[-1], 2 * x.shape[-1]])
+    return x * (1 + gain) + shift, rest
 
 
-def draw(taps, arrays, pairs=LIVE_PAIRS):
-    """What the decoder draws at a quarter, and what the code says to the layers after it."""
-    layers = {LIVE_PAIRS: ((3, ("ab",)), (2, ("ab", "cd")), (1, ("ab", "cd"))),
-              LITE_PAIRS: ((1, ("ab",)),)}[pairs]
-    x, told = taps[layers[0][0]].astype(np.float64), driven(taps, arrays)
-    for n, names in layers:
-        for first, second in names:
-            inner, told = modulated(relu(x), arrays, "decoder%d%s" % (n, first), told)
-            x = x + convolve(inner, arrays, "decoder%d%s" % (n, second))
-        if n > 1:
-            x = convolve(relu(x), arrays, "up%d" % n).repeat(2, 0).repeat(2, 1) + taps[n - 1]
-    return x, told
+def residual(x, arrays, level, blocks, code):
+    for n in range(blocks[level]):
+        inner, code = modulated(relu(x), arrays, "decoder%d_%da" % (level, n), code)
+        inner, code = modulated(relu(inner), arrays, "decoder%d_%db" % (level, n), code)
+        x = x + inner
+    return x, code
 
 
-def finish(drawn, told, arrays):
-    x, told = modulated(unfold(relu(convolve(relu(drawn), arrays, "up1"))), arrays, "decoder0", told)
-    assert not told.size
-    return unfold(convolve(x, arrays, "image")) + MEAN
+def draw(taps, arrays, blocks=LIVE_BLOCKS):
+    """The decoder's features at a quarter of the sides, and the code of the layers after them."""
+    x, code = taps[2].astype(np.float64), style_code(taps, arrays)
+    for level in (2, 1):
+        x, code = residual(x, arrays, level, blocks, code)
+        x, code = modulated(relu(x), arrays, "up%d" % level, code)
+        x = x.repeat(2, 0).repeat(2, 1)
+        if level == 2:
+            x = x + taps[1]
+    return x, code
+
+
+def finish(drawn, code, arrays, blocks=LIVE_BLOCKS):
+    """The image, before its colors are the style's."""
+    x, code = residual(drawn, arrays, 0, blocks, code)
+    assert not code.size
+    return unfold(convolve(relu(x), arrays, "image")) + MEAN
 
 
 def distance(a, b):
     """Relative Frobenius distance."""
-    return np.linalg.norm(np.asarray(a, np.float64) - b) / np.linalg.norm(b)
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    assert a.shape == b.shape
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
 def moments(array):
@@ -117,8 +127,9 @@ def moments(array):
     return flat.mean(0), centred.T @ centred / len(flat)
 
 
-def regular(covariance, ridge):
-    """With the ridge's share of the mean eigenvalue on the diagonal."""
+def regular(covariance, ridge, floor=0.0):
+    """With the ridge's share of the mean eigenvalue, and with ``floor``, on the diagonal."""
+    covariance = covariance + floor * np.eye(len(covariance))
     return covariance + ridge * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
 
 
@@ -128,9 +139,9 @@ def power(covariance, exponent):
     return vectors @ np.diag(np.maximum(values, 0.0) ** exponent) @ vectors.T
 
 
-def closed_form(method, content, style, ridge=0.0):
+def closed_form(method, content, style, ridge=0.0, floor=0.0):
     """The matrix of ``method`` as its paper gives it."""
-    own, target = regular(moments(content)[1], ridge), moments(style)[1]
+    own, target = regular(moments(content)[1], ridge, floor), moments(style)[1]
     if method == "wct":
         return power(own, -0.5) @ power(target, 0.5)
     if method == "ot":
@@ -139,3 +150,11 @@ def closed_form(method, content, style, ridge=0.0):
     if method == "adain":
         return np.diag(np.sqrt(np.diag(target) / np.diag(own)))
     return np.sqrt(np.trace(moments(content)[1]) / len(own)) * power(own, -0.5)
+
+
+def transformed(content, style, method, ridge, strength=1.0, floor=0.0):
+    """Features, or colors, with another's statistics, as the method's paper has it."""
+    mean = moments(content)[0]
+    whole = (content - mean) @ closed_form(method, content, style, ridge, floor) + moments(
+        content if method == "whiten" else style)[0]
+    return strength * whole + (1 - strength) * content

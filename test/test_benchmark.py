@@ -18,11 +18,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def test_multiply_adds_are_counted_as_by_hand():
-    half, quarter, pixels = 320 * 240, 160 * 120, 640 * 480
+    quarter, eighth, sixteenth, pixels = 160 * 120, 80 * 60, 40 * 30, 640 * 480
     lite = measure.multiply_adds("lite", weights.load("lite")[1], 640, 480)
     assert sum(lite.values()) == (
-        half * 9 * (16 * 16 + 16 * 16 + 16 * 12)  # encoder0, decoder0, image
-        + quarter * 9 * (16 * 64 + 2 * 64 * 64) + quarter * 64 * 64)  # encoder1, a residual pair, up1
+        quarter * 9 * (48 * 32 + 2 * 32 * 32 + 32 * 48)  # stem, a residual block, image
+        + eighth * 9 * (32 * 64 + 64 * 64 + 4 * 64 * 64) + eighth * 64 * 32  # encoder1, two residual blocks, up1
+        + sixteenth * 9 * (64 * 96 + 96 * 96 + 2 * 96 * 96) + sixteenth * 96 * 64)  # encoder2, a residual block, up2
     # VGG16 up to conv5_1: 3x3 convolutions of 64, 64, 128, ... channels at 1, 1/4, 1/16, ... of the pixels.
     vgg = pixels * 9 * (3 * 64 + 64 * 64 + (64 * 128 + 128 * 128) / 4 + (128 * 256 + 2 * 256 * 256) / 16
                         + (256 * 512 + 2 * 512 * 512) / 64 + 512 * 512 / 256)

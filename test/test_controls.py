@@ -11,6 +11,7 @@ from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import ImageError, OptionError, StyleTransferError
 from ros_style_transfer.media import images
 from ros_style_transfer.models import weights
+from ros_style_transfer.models.shapes import LIVE_BLOCKS
 from ros_style_transfer.stylizer import Stylizer
 from ros_style_transfer.transfer import colours
 
@@ -40,7 +41,8 @@ def stylizer(clock):
 def live(tmp_path_factory):
     """The live model with weights that have learned nothing: none of its controls cares."""
     folder = str(tmp_path_factory.mktemp("weights"))
-    weights.save("live", random_arrays(), folder, backbone="vgg16", widths=list(WIDTHS), ridge=0.01)
+    weights.save("live", random_arrays(), folder, backbone="vgg16", widths=list(WIDTHS), blocks=list(LIVE_BLOCKS),
+                 ridge=0.01)
     return Stylizer("live", "float32", weights_dir=folder)
 
 
@@ -555,7 +557,7 @@ def test_fade_between_mixtures_goes_on_with_weights(stylizer, clock, style_a, st
 
 
 EVERY_CONTROL = [
-    {"strength": 0.5}, {"level_strength": {3: 0.0, 1: 0.3}}, {"levels": (3, 1)}, {"passes": 2}, {"method": "wct"},
+    {"strength": 0.5}, {"level_strength": {2: 0.0, 1: 0.3}}, {"levels": (2, 1)}, {"passes": 2}, {"method": "wct"},
     {"method": "ot"}, {"method": "adain"}, {"method": "whiten"}, {"swap": 0.7, "swap_patch": 1},
     {"swap": 1.0, "swap_patch": 1, "swap_stride": 2}, {"keep_colours": "luminance"},
     {"keep_colours": "coral"}, {"style_scale": 0.1}, {"style_scale": 4.0}, {"style_crop": 0.05}, {"smoothing": 0.5},
@@ -603,17 +605,17 @@ def test_refused_call_leaves_the_stylizer_as_it_was(stylizer, style_a, picture):
     assert np.array_equal(stylizer.stylize(picture), before)
 
 
-@pytest.mark.parametrize("levels", [(3, 2, 1, 0), (2,), (3, 1), (0,)])
+@pytest.mark.parametrize("levels", [(2, 1, 0), (1,), (2, 1), (2, 0), (0,)])
 def test_live_model_paints_its_levels_at_once(live, style_a, picture, levels):
     painted = paint(live, style_a, picture, levels=levels)
-    nowhere_else = {level: 0 for level in (3, 2, 1, 0) if level not in levels}
+    nowhere_else = {level: 0 for level in (2, 1, 0) if level not in levels}
     # One round of all: a level without strength is a level that is not named.
     assert difference(painted, paint(live, style_a, picture, level_strength=nowhere_else)) < 0.5
 
 
 @pytest.mark.parametrize("controls, words", [
-    ({"levels": (5,)}, "3,2,1,0 (model live)"), ({"levels": (1, 2)}, "descending order"),
-    ({"swap": 1.0, "swap_level": 5}, "3,2 (model live)"), ({"level_strength": {5: 0.5}}, "model live has 3,2,1,0")])
+    ({"levels": (5,)}, "2,1,0 (model live)"), ({"levels": (1, 2)}, "descending order"),
+    ({"swap": 1.0, "swap_level": 5}, "2,1 (model live)"), ({"level_strength": {5: 0.5}}, "model live has 2,1,0")])
 def test_live_model_has_levels_of_its_own(live, style_a, picture, controls, words):
     with pytest.raises(OptionError) as error:
         paint(live, style_a, picture, **controls)

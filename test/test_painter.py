@@ -5,7 +5,6 @@ import tensorflow as tf
 from conftest import draw_scene
 from references import (
     WIDTHS,
-    closed_form,
     distance,
     draw,
     encode,
@@ -15,16 +14,17 @@ from references import (
     power,
     random_arrays,
     regular,
+    transformed,
 )
 
 from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import OptionError
 from ros_style_transfer.models.canvas import canvas
 from ros_style_transfer.models.live import Live
-from ros_style_transfer.models.shapes import LITE_PAIRS
+from ros_style_transfer.models.shapes import LITE_BLOCKS, LIVE_BLOCKS
 from ros_style_transfer.transfer import masks, pipeline, wct
 from ros_style_transfer.transfer.loading import load_painter
-from ros_style_transfer.transfer.pipeline import Painter, Region, Style
+from ros_style_transfer.transfer.pipeline import COLOR_FLOOR, Painter, Region, Style
 
 METHODS = ("wct", "ot", "adain", "whiten")
 
@@ -47,6 +47,12 @@ def live():
 
 
 @pytest.fixture(scope="module")
+def lite():
+    """The same with fewer residual blocks, as the lite model has them."""
+    return Painter(Live(random_arrays(blocks=LITE_BLOCKS), WIDTHS, LITE_BLOCKS))
+
+
+@pytest.fixture(scope="module")
 def rgb():
     return tf.constant(draw_scene(96, 80), tf.float32) / 255
 
@@ -64,13 +70,6 @@ def paint(painter, rgb, regions, model="cascade", **controls):
 
 def features_of(painter, rgb, level):
     return painter.network.encode(rgb, (level,))[level].numpy()
-
-
-def transformed(content, style, method, ridge):
-    """Features with another's statistics, as the method's paper has it."""
-    mean = moments(content)[0]
-    return (content - mean) @ closed_form(method, content, style, ridge) + moments(
-        content if method == "whiten" else style)[0]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,47 +149,124 @@ def test_levels_without_strength_are_left_out(cascade, rgb, pictures):
     assert np.array_equal(found, paint(cascade, rgb, style, levels=(4, 2, 1)))
 
 
-@pytest.mark.parametrize("levels", [(3, 2, 1, 0), (3, 2, 1), (3, 1), (2, 0), (0,)])
+def expected_painting(rgb, style, blocks, levels, method="ot", strength=1.0, recolored=True):
+    """What the live model paints, in numpy."""
+    arrays = random_arrays(blocks=blocks)
+    content, styles = encode(rgb, arrays), encode(style, arrays)
+    change = lambda values, target, floor=0.0: transformed(values, target, method, wct.RIDGE, strength, floor)
+    for level in set(levels) & {1, 2}:
+        content[level] = change(content[level], styles[level])
+    drawn, code = draw(content, arrays, blocks)
+    if 0 not in levels:
+        return finish(drawn, code, arrays, blocks)
+    image = finish(change(drawn, draw(styles, arrays, blocks)[0]), code, arrays, blocks)
+    return change(image, style, COLOR_FLOOR) if recolored else image
+
+
+@pytest.mark.parametrize("model, blocks", [("live", LIVE_BLOCKS), ("lite", LITE_BLOCKS)])
+@pytest.mark.parametrize("levels", [(2, 1, 0), (2, 1), (1,), (2, 0), (0,)])
 @pytest.mark.parametrize("region", ["all", "the whole picture as a region"])
-def test_live_model_paints_its_levels_together_and_leaves_the_others(live, rgb, pictures, levels, region):
-    arrays = random_arrays()
-    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, on_canvas=False)
-    wanted = {level: transformed(features, style[level], "ot", live.ridge) if level in levels else features
-              for level, features in content.items()}
-    drawn, told = draw(wanted, arrays)
-    if 0 in levels:
-        drawn = transformed(drawn, draw(style, arrays)[0], "ot", live.ridge)
+def test_live_models_paint_their_levels_together_and_leave_the_others(
+        request, rgb, pictures, model, blocks, levels, region):
+    painter = request.getfixturevalue(model)
     share = None if region == "all" else np.ones(rgb.shape[:2], np.float32)
-    found = paint(live, rgb, [Region(live.style_of(pictures[0]), share)], "live", levels=levels)
-    assert distance(found, finish(drawn, told, arrays)) < 2e-3
+    found = paint(painter, rgb, [Region(painter.style_of(pictures[0]), share)], model, levels=levels)
+    assert distance(found, expected_painting(rgb.numpy(), pictures[0].numpy(), blocks, levels)) < 2e-3
 
 
-def test_lite_model_never_sees_the_content_where_its_decoder_does_not_look(rgb, pictures):
-    """Its code is the style's own, so a frame costs no deeper encoding; half the strength is half the code."""
-    arrays = random_arrays(pairs=LITE_PAIRS)
-    lite = Painter(Live(arrays, WIDTHS, LITE_PAIRS))
-    content, style = encode(rgb.numpy(), arrays), encode(pictures[0].numpy(), arrays, on_canvas=False)
-    first = transformed(content[1], style[1], "ot", lite.ridge)
-    drawn, told = draw({1: first, 2: style[2], 3: style[3]}, arrays, LITE_PAIRS)
-    drawn = transformed(drawn, draw(style, arrays, LITE_PAIRS)[0], "ot", lite.ridge)
-    found = paint(lite, rgb, lite.style_of(pictures[0]), "lite")
-    assert distance(found, finish(drawn, told, arrays)) < 2e-3
-    assert distance(paint(lite, rgb, lite.style_of(pictures[0]), "lite", strength=0.5), found) > 0.05
-    barely = paint(lite, rgb, lite.style_of(pictures[0]), "lite", strength=1e-4)
-    rebuilt = finish(*draw(content, arrays, LITE_PAIRS), arrays)
-    assert distance(barely, rebuilt) < 1e-2
+@pytest.mark.parametrize("method", ["wct", "ot", "adain"])
+@pytest.mark.parametrize("region", ["all", "the whole picture as a region"])
+def test_live_model_paints_with_every_method_and_strength(live, rgb, pictures, method, region):
+    share = None if region == "all" else np.ones(rgb.shape[:2], np.float32)
+    for strength in (0.4, 1.0):
+        found = paint(live, rgb, [Region(live.style_of(pictures[0]), share)], "live", method=method, strength=strength)
+        expected = expected_painting(rgb.numpy(), pictures[0].numpy(), LIVE_BLOCKS, (2, 1, 0), method, strength)
+        assert distance(found, expected) < 5e-3
 
 
-def test_live_model_paints_an_even_sky_with_strokes_that_stand_still(pictures):
-    """A canvas under the picture: where there is nothing to see, the style's texture has something to grow on."""
-    painter = load_painter("live")
-    sky, style = tf.fill((128, 160, 3), 0.6), painter.style_of(pictures[0])
-    first, again = (paint(painter, sky, style, "live") for _ in range(2))
-    assert np.array_equal(first, again)
-    assert first.mean(-1).std() > 0.02
-    # Above all, strokes are no larger than the picture's parts: no blotch tints a quarter of it.
-    quarters = [first[y : y + 64, x : x + 80].mean((0, 1)) for y in (0, 64) for x in (0, 80)]
-    assert np.std(quarters, 0).max() < 0.05
+def test_whitening_leaves_the_colors_as_they_are_decoded(live, rgb):
+    found = paint(live, rgb, [Region(None)], "live", method="whiten")
+    content = rgb.numpy()
+    expected = expected_painting(content, content, LIVE_BLOCKS, (2, 1, 0), "whiten", recolored=False)
+    assert distance(found, expected) < 5e-3
+
+
+@pytest.mark.parametrize("method", ["wct", "ot", "adain"])
+@pytest.mark.parametrize("model", ["live", "lite"])
+def test_painted_colors_are_the_styles(request, rgb, pictures, model, method):
+    """Mean and covariance, before what is out of range is cut off."""
+    painter = request.getfixturevalue(model)
+    for picture in pictures:
+        found = paint(painter, rgb, painter.style_of(picture), model, method=method)
+        (mean, covariance), (own_mean, own) = moments(picture), moments(found)
+        assert np.abs(own_mean - mean).max() < 1e-4
+        if method == "adain":
+            own, covariance = np.diag(own), np.diag(covariance)
+        assert distance(own, covariance) < 0.02  # what the floor and the ridge take
+
+
+def test_painted_colors_are_a_mixtures(live, rgb, pictures):
+    mixed = pipeline.blend([live.style_of(picture) for picture in pictures], (1, 3))
+    mean, covariance = (0.25 * a + 0.75 * b for a, b in zip(*map(moments, pictures)))
+    own_mean, own = moments(paint(live, rgb, mixed, "live"))
+    assert np.abs(own_mean - mean).max() < 1e-4 and distance(own, covariance) < 0.02
+
+
+def test_each_region_of_a_mask_has_its_own_styles_colors(live, rgb, pictures):
+    labels = np.ones((80, 96), np.uint8)
+    labels[:, 48:], labels[64:, :32] = 2, 0
+    shares = masks.shares(labels, 2, 0)
+    styles = [live.style_of(picture) for picture in pictures]
+    regions = [Region(None, shares[0]), Region(styles[0], shares[1]), Region(styles[1], shares[2])]
+    painted = paint(live, rgb, regions, "live")
+    for label, picture in enumerate(pictures, 1):
+        (mean, covariance), (own_mean, own) = moments(picture), moments(painted[labels == label])
+        assert np.abs(own_mean - mean).max() < 1e-4 and distance(own, covariance) < 0.02
+    bare = moments(painted[labels == 0])[0]
+    assert min(np.abs(bare - moments(picture)[0]).max() for picture in pictures) > 0.05
+
+
+@pytest.mark.parametrize("deviation, most", [(0.001, 0.07), (0.005, 0.3), (0.1, 1.0)])
+def test_noise_of_a_flat_image_is_not_blown_up_to_the_styles_contrast(rgb, pictures, deviation, most):
+    """Where the decoder paints next to nothing, the colors are the style's mean."""
+    arrays = random_arrays()
+    image = expected_painting(rgb.numpy(), pictures[0].numpy(), LIVE_BLOCKS, (2, 1, 0), recolored=False)
+    for part in ("image_kernel", "image_bias"):
+        arrays[part] = arrays[part] * np.float32(deviation / image.std((0, 1)).mean())
+    flat = Painter(Live(arrays, WIDTHS))
+    painted = paint(flat, rgb, flat.style_of(pictures[0]), "live")
+    mean, covariance = moments(pictures[0])
+    assert np.abs(moments(painted)[0] - mean).max() < 1e-3
+    contrast = painted.std((0, 1)).mean() / np.sqrt(np.diag(covariance)).mean()
+    assert 0.3 * most < contrast < most
+
+
+TILED = [
+    {}, {"method": "wct"}, {"method": "adain"}, {"method": "whiten"}, {"strength": 0.3}, {"level_strength": {0: 0.0}},
+    {"level_strength": {2: 0.5, 0: 0.7}}, {"levels": (2, 1)}, {"levels": (1, 0)}, {"levels": (0,)}, {"passes": 2},
+    {"swap": 1.0}, {"swap": 0.5, "swap_level": 1, "swap_patch": 5, "swap_stride": 2, "strength": 0.8}]
+
+
+@pytest.mark.parametrize("controls", TILED, ids=str)
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+def test_tiles_are_painted_as_one_piece(live, pictures, controls, masked):
+    content = draw_scene(448, 400)
+    if controls.get("method") == "whiten":
+        regions = [Region(None)]
+    else:
+        swap_level = Controls(**controls).resolved("live").swap_level if "swap" in controls else None
+        styles = [live.style_of(picture, swap_level) for picture in pictures]
+        regions = [Region(styles[0])]
+        if masked:
+            labels = np.ones((400, 448), np.uint8)
+            labels[100:, :200], labels[40:230, 250:] = 2, 0
+            regions = [Region(style, share) for style, share in zip([None, *styles], masks.shares(labels, 2, 4.0))]
+    resolved = Controls(**controls).resolved("live")
+    whole = live.paint(content, regions, resolved)
+    reports = []
+    tiled = live.paint(content, regions, resolved, 64, reports.append)
+    assert 10 * np.log10(1 / max(1e-12, np.mean(np.square(tiled - whole, dtype=np.float64)))) > 60
+    assert len(reports) >= 2 * 49 and reports == sorted(reports) and reports[-1] == pytest.approx(1)
 
 
 def test_painting_keeps_a_half_precisions_features_in_it(rgb, pictures):
@@ -301,6 +377,16 @@ def test_mixtures_patches_and_its_colouring_are_all_styles_by_their_shares(casca
     styles = [cascade.style_of(picture, 5) for picture in pictures]
     found = paint(cascade, rgb, pipeline.blend(styles, [0.4, 0.6]), levels=(5,), swap=1.0)
     assert distance(found, swapped(cascade, rgb, pictures, [0.4, 0.6], 1.0)) < 0.03
+
+
+@pytest.mark.parametrize("level", [2, 1])
+def test_swapped_features_modulate_the_decoder_as_far_as_they_are_painted(live, rgb, pictures, level):
+    """With hardly any strength, swapping is hardly seen in the rest of the decoder either."""
+    style = live.style_of(pictures[0], level)
+    little = {"swap": 1.0, "swap_level": level, "swap_patch": 1, "levels": (2, 1)}
+    before = paint(live, rgb, style, "live", strength=1e-5, levels=(2, 1))
+    assert distance(paint(live, rgb, style, "live", strength=1e-5, **little), before) < 1e-3
+    assert distance(paint(live, rgb, style, "live", strength=1.0, **little), before) > 0.1
 
 
 def test_hardly_any_swap_is_nearly_whitening_and_colouring(cascade, rgb, pictures):

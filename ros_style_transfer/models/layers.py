@@ -63,7 +63,8 @@ class Convolutions(tf.Module):
 
     def relu(self, x):
         """What is above zero, for the layer that follows."""
-        return tf.nn.relu(x)
+        # After a residual's sum `tf.nn.relu` is more than TensorFlow's remapper can take: it says so and fuses nothing.
+        return tf.maximum(x, tf.zeros((), x.dtype))
 
     def upsample(self, x):
         """Twofold, nearest: before a convolution it leaves no checkerboard (Odena et al. 2016)."""

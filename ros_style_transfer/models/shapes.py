@@ -143,8 +143,12 @@ def live_stride(level):
 
 def live_reach(blocks=LIVE_BLOCKS):
     """The receptive radii: pixels that the encoder sees around a position, and the decoder around a pixel."""
-    encoder = 2 * FOLD + sum(3 * live_stride(level) for level in ENCODER_LEVELS)
-    decoder = 2 * FOLD + sum((2 * blocks[level] + 1) * live_stride(level) for level in (2, 1, 0))
+    # At each level one convolution of the level's own stride and one of the stride before.
+    encoder = FOLD + sum(live_stride(level) * 3 // 2 for level in ENCODER_LEVELS)
+    decoder = FOLD  # the image's convolution
+    for level in (0, 1, 2):
+        stride = live_stride(level)
+        decoder = -(-decoder // stride) * stride + 2 * blocks[level] * stride  # upsampling sees whole positions
     return encoder, decoder
 
 

@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from ..models.live import Live
 from ..models.quantized import GIVEN, MADE, Integers
-from ..models.shapes import MEAN_RGB
 from .pipeline import Painter, Region
 
 
@@ -32,11 +31,8 @@ def ranges(arrays, entry, contents, styles, controls):
     finally:
         tf.config.run_functions_eagerly(eager)
     bounds = {key: np.array(each) for key, each in network.net.seen.items()}
-    found = {layer + "_range": np.float32([_usual(bounds[layer, GIVEN]), _usual(bounds[layer, MADE])])
-             for layer in dict.fromkeys(layer for layer, _ in bounds)}
-    # Blacker than black and whiter than white are cut off in the end: no step is spent on them.
-    found["image_range"][MADE] = -max(MEAN_RGB), 1.0 - min(MEAN_RGB)
-    return found
+    return {layer + "_range": np.float32([_usual(bounds[layer, GIVEN]), _usual(bounds[layer, MADE])])
+            for layer in dict.fromkeys(layer for layer, _ in bounds)}
 
 
 def _usual(bounds):

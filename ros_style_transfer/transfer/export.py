@@ -2,7 +2,7 @@
 
 Two signatures, both of float32 RGB ``[height, width, 3]`` in 0..1, of any size from 32 pixels a side:
 
-``style``  ``rgb`` -> ``mean_L`` ``[c]`` and ``covariance_L`` ``[c, c]`` for every level L
+``style``  ``rgb`` -> ``mean_L`` ``[c]`` and ``covariance_L`` ``[c, c]`` for every level L; -1: the image's colors
 ``paint``  ``rgb``, ``strength`` (a scalar, 0..1) and all that ``style`` gave -> ``painted``, clipped to 0..1
 
 One round at the model's own method and levels; a mixture of styles is the weighted mean of what ``style`` gave.

@@ -257,16 +257,16 @@ class Painter:
         if style is None or controls.method == "whiten" and level == IMAGE_LEVEL or (
                 max(level, DECODER_LEVEL) not in levels):
             return Part(share, None, wct.moments(content))
-        if controls.swap and level == controls.swap_level:
-            return Part(share, lambda features: tf.cast(_swapped(
-                features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
-                wct.moments(style))
         if controls.method not in self._maps:
             # Traced once for each method that is used, whatever the number of channels.
             self._maps[controls.method] = graph(
                 lambda c, s, a, method=controls.method: planned(c, s, method, a, self.ridge),
                 STATISTICS, STATISTICS, tf.TensorSpec(()))
         affine, moments = self._maps[controls.method](content, style, tf.constant(strength, tf.float32))
+        if controls.swap and level == controls.swap_level:  # colored patches have the style's statistics, too
+            return Part(share, lambda features: tf.cast(_swapped(
+                features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
+                moments)
         apply = apply_colors if level == IMAGE_LEVEL else self._apply
         return Part(share, lambda features: apply(affine, features), moments)
 
@@ -300,7 +300,9 @@ class _Round:
         if self.recolors:
             self._plan(self.tiles, lambda tile: {IMAGE_LEVEL: self._finish(tile)})
         if len(self.tiles) == 1:
-            return self._image(self.tiles[0]).numpy()
+            painted = self._image(self.tiles[0]).numpy()
+            self.report(1.0)
+            return painted
         painted = np.empty(self.picture.shape[:2] + (3,), np.float32)
         for tile in self.tiles:
             tile.inner(painted, 1)[:] = tile.core(self._image(tile).numpy(), 1)
@@ -372,13 +374,13 @@ def color_statistics(image, floor=0.0, weights=None):
         weights: ``[h, w]``, how often each position counts; None: once.
         floor: added to the variances: a flat image's noise must not be blown up to a style's contrast.
     """
-    channels = tf.shape(image)[-1]
+    count = image.shape[-1] // 3
     folded = wct.statistics(image, weights)
-    mean = tf.reshape(folded.mean, (-1, 3))
     # The moments of all colors from those of the folded pixels: one product of matrices instead of many thin ones.
-    square = tf.reshape(folded.covariance + folded.mean[:, None] * folded.mean[None], (channels // 3, 3, -1, 3))
-    square = tf.reduce_mean(tf.einsum("aiaj->aij", square), 0)
-    mean = tf.reduce_mean(mean, 0)
+    square = tf.reshape(folded.covariance + folded.mean[:, None] * folded.mean[None], (count, 3, count, 3))
+    own = np.eye(count, dtype=np.float32)[:, None, :, None] / count  # each pixel with itself
+    square = tf.reduce_sum(square * own, (0, 2))
+    mean = tf.reduce_mean(tf.reshape(folded.mean, (-1, 3)), 0)
     return wct.Statistics(mean, square - mean[:, None] * mean[None] + floor * tf.eye(3))
 
 
@@ -421,7 +423,8 @@ def floats(rgb):
 
 
 def strength_of(level, controls):
-    return controls.strength * controls.level_strength.get(level, 1.0)
+    """How far a level is painted, 0..1; the image's colors as far as the decoder's level."""
+    return controls.strength * controls.level_strength.get(max(level, DECODER_LEVEL), 1.0)
 
 
 def _swapped(features, content, style_features, target, strength, controls, ridge):

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..errors import ImageError
 from ..media import images
-from ..models.canvas import canvas
 
 # Grey levels by which two views of the same thing differ: the camera's noise.  At twice as many nothing is kept.
 NOISE = 9.0
@@ -18,13 +17,10 @@ MOST = 0.9
 FINE = 9
 # The most that their contrast is raised by to make up for it.
 LIFT = 1.5
-# How much the canvas may be stretched or shrunk, in area, before a fresh piece is laid.
-STRETCH = 3.0
 
 
 class Steady:
-    """Carries a painted video along the content's optical flow: the canvas before a frame is painted,
-    and what was painted on the frame before.
+    """Carries a painted video along the content's optical flow: what was painted on the frame before.
 
     Causal, for one stream of frames, not thread-safe: `see` each frame, paint it, `keep` the painted.
 
@@ -32,23 +28,18 @@ class Steady:
         smoothing: 0 (off) to 1, how much of the frame before is kept.
     """
 
-    def __init__(self, smoothing=0.5):
+    def __init__(self, smoothing: float = 0.5):
         self.smoothing = smoothing
         self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._flow.setFinestScale(0)  # to the very picture it is given: strokes that miss each other are dulled
-        self._canvas = canvas()
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget the frames before: the next one shows as it is painted.  For a new style or stream."""
         self._before = self._content = None
 
-    def see(self, content):
+    def see(self, content: np.ndarray) -> None:
         """Take in the camera's next frame, uint8 RGB ``[h,w,3]``.
-
-        Returns:
-            The canvas under it, moved to where its things are now, float32 ``[h,w]``
-            (`canvas.canvas`); None for the canvas as it stands: there is nothing to carry on.
 
         Raises:
             ImageError: it is not a picture.
@@ -56,30 +47,19 @@ class Steady:
         images.check(content)
         self._content, self._carried = content, None
         if not self.smoothing:
-            return None
+            return
         # Flow at half the size is enough, and DIS takes nothing smaller than its patches.
         small = cv2.resize(content, tuple(max(16, side // 2) for side in content.shape[1::-1]),
                            interpolation=cv2.INTER_AREA)
         self._grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        scale = np.float32(np.divide(content.shape[1::-1], self._grey.shape[::-1]))
-        height, width = content.shape[:2]
-        standing = self._places = _grid(height, width)
         if self._before is None or self._before[1].shape != content.shape:
-            return None
+            return
+        height, width = content.shape[:2]
+        scale = np.float32(np.divide(content.shape[1::-1], self._grey.shape[::-1]))
         flow = cv2.resize(self._flow.calc(self._grey, self._before[0], None), (width, height)) * scale
-        at = standing + flow
-        self._carried = self._carry(content, at)
-        if self._carried is None:
-            return None
-        places = cv2.remap(self._before[3], at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        slope = lambda dx, dy: cv2.split(cv2.Sobel(places, -1, dx, dy, None, 1, 0.5, 0, cv2.BORDER_REPLICATE))
-        (across_x, across_y), (down_x, down_y) = slope(1, 0), slope(0, 1)
-        area = across_x * down_y - across_y * down_x
-        fresh = ~_within(at, width, height) | (area < 1 / STRETCH) | (area > STRETCH)
-        self._places = np.where(fresh[..., None], standing, places)
-        return cv2.remap(self._canvas, self._places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        self._carried = self._carry(content, _grid(height, width) + flow)
 
-    def keep(self, painted):
+    def keep(self, painted: np.ndarray) -> np.ndarray:
         """The steadied painted frame, uint8 RGB ``[h,w,3]``.
 
         Args:
@@ -99,13 +79,13 @@ class Steady:
             moved, trust = self._carried
             share = np.float32(MOST * self.smoothing) * trust
             result = _lifted(cv2.blendLinear(moved, result, share, 1 - share), result, trust)
-        self._before = self._grey, self._content, result, self._places
+        self._before = self._grey, self._content, result
         return cv2.convertScaleAbs(result)
 
     def _carry(self, content, at):
         """The painted frame before, moved to where its things are now, and how far each pixel is trusted
         (0..1); None after a cut."""
-        _, content_before, painted_before, _ = self._before
+        _, content_before, painted_before = self._before
         height, width = content.shape[:2]
         # Cubic: a picture moved by fractions of pixels again and again would blur by less.
         moved = cv2.remap(painted_before, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
