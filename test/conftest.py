@@ -13,10 +13,37 @@ SHARED = os.path.join(os.path.dirname(REPOSITORY), "shared")
 sys.path.insert(0, REPOSITORY)
 
 import numpy as np
+import numpy.testing  # it starts a process when it is first used, see `refuse_processes`
 import pytest
 
 from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import StyleLibrary
+
+# Files whose tests take long or start processes; tests with one of these fixtures start processes, too.
+SLOW = {"test_benchmark", "test_bootstrap", "test_export", "test_gatys", "test_install", "test_integers",
+        "test_packaging", "test_render", "test_render_queue", "test_stylizer", "test_training"}
+STARTING = {"run"}
+FAST = "not slow"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark slow tests, which ``-m "not slow"`` leaves out."""
+    for item in items:
+        if item.module.__name__ in SLOW or STARTING & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_configure(config):
+    """With ``-m "not slow"``, no test may start a process."""
+    if config.option.markexpr == FAST:
+        sys.addaudithook(refuse_processes)
+
+
+def refuse_processes(event, _):
+    """An audit hook."""
+    test = os.environ.get("PYTEST_CURRENT_TEST")
+    if test and event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+        raise AssertionError("%s starts a process: mark it with pytest.mark.slow" % test)
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,7 @@ def test_a_video_becomes_a_video(paint, tmp_path):
     assert distance(painted[4], shades[4]) > 3, "nothing was painted"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_shorter_video(tmp_path):
     clip = clip_of(tmp_path / "clip.avi", [draw_scene(48, 32)] * 2000, 25)
     with open(str(tmp_path / "stderr"), "w+b") as stderr:
@@ -268,6 +269,7 @@ def test_weights_share_out_the_styles(call):
     assert distance(images.read("out.png"), mixed) < 30
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_texture_again(call):
     drawn = os.path.splitext(os.path.basename(common.find_styles(["random"], 7)[0]))[0]
     for name, style, seed in (("a.png", "random", 7), ("b.png", drawn, 7), ("c.png", drawn, 8)):
@@ -374,6 +376,7 @@ def test_a_video_that_breaks_off_is_named(call):
 # The gallery
 
 
+@pytest.mark.slow
 def test_the_gallery_is_one_sheet(call, monkeypatch):
     monkeypatch.setattr(gallery, "TILE", 64)
     images.write("scene.png", draw_scene(96, 72))

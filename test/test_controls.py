@@ -567,6 +567,7 @@ PICTURES = [draw_scene(1, 1), draw_scene(20, 7), draw_scene(53, 37), np.zeros((2
             np.full((40, 32, 3), 255, np.uint8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("controls", EVERY_CONTROL, ids=repr)
 @pytest.mark.parametrize("model", ["stylizer", "live"])
 def test_every_control_paints_tiny_flat_and_odd_sized_pictures(request, monkeypatch, styles, model, controls):

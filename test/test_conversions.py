@@ -54,6 +54,7 @@ def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
         assert str(error)
 
 
+@pytest.mark.slow
 def test_a_row_of_four_gigabytes_costs_no_memory():
     step = 2**32 - 1
     tracemalloc.start()

@@ -112,6 +112,7 @@ def test_the_readmes_example_stylizes_a_photograph(folder):
     assert np.abs(result.astype(float) - before).mean() > 10
 
 
+@pytest.mark.slow
 def test_every_example_of_the_python_page_runs(folder):
     blocks = python_blocks("doc/python.md")
     assert len(blocks) >= 4

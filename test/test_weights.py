@@ -133,6 +133,7 @@ def test_same_weights_make_the_same_file(tmp_path):
     assert weights.manifest(str(tmp_path / "one")) == weights.manifest(str(tmp_path / "two"))
 
 
+@pytest.mark.slow
 def test_installed_package_finds_its_weights(repository, tmp_path):
     """catkin's install space: the package in lib/python3/dist-packages, weights under share."""
     packages = tmp_path / "install" / "lib" / "python3" / "dist-packages"
