@@ -38,7 +38,7 @@ class Integers(Convolutions):
                         if prefix + layer + "_range" in arrays}
         if not self._ranges:
             raise WeightsError("the weights say no ranges, which int8 needs; find them with "
-                               "python -m ros_style_transfer.training.ranges, or choose another dtype")
+                               "python -m ros_style_transfer.training.calibrate, or choose another dtype")
 
     def __call__(self, x, layer, relu=True, modulation=None):
         side, stride = self.shapes[layer][:2]

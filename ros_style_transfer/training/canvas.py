@@ -1,4 +1,4 @@
-"""The canvas under the contents (`architecture.canvas`), for training."""
+"""The canvas under the contents (`models.canvas`), for training."""
 import numpy as np
 from keras import ops
 
@@ -14,7 +14,7 @@ def crops_of_canvas(rng, count, side):
 
 
 def evenness(rgb):
-    """How much of the canvas shows under ``rgb [b,h,w,3]``, ``[b,h,w,1]``; see `architecture.canvas`."""
+    """How much of the canvas shows under ``rgb [b,h,w,3]``, ``[b,h,w,1]``; see `models.canvas.canvas`."""
     light = ops.mean(rgb, -1, keepdims=True)
     light = light - ops.mean(light, (1, 2), keepdims=True)  # squares lose fewer digits
     blocks = ops.average_pool(ops.concatenate([light, light * light], -1), 8, 8)
