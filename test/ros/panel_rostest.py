@@ -268,8 +268,8 @@ class PanelTest(unittest.TestCase):
         panel.controls["strength"].setFocus()
         QTest.keyClick(panel.controls["strength"], Qt.Key_End)
         self.wait_for_status(lambda status: status.strength == 1)
-        # live has four levels, and so has the panel.
-        self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [3, 2, 1, 0])
+        # live has three levels, and so does the panel.
+        self.assertEqual([level for level, slider in panel.levels.items() if slider.isVisible()], [2, 1, 0])
         drag(panel.levels[2], 0.3)
         self.wait_for_status(lambda status: "level_strength 2:%g" % panel.levels[2].number() in status.controls)
         panel.levels[2].setFocus()
@@ -282,29 +282,29 @@ class PanelTest(unittest.TestCase):
         choose(panel.controls["keep_colours"], "no")
         choose(panel.controls["method"], "wct")
         drag(panel.controls["swap"], 0.4)
-        choose(panel.controls["swap_level"], "2")
-        swapped = lambda: "swap %g, swap_level 2" % panel.controls["swap"].number()
+        choose(panel.controls["swap_level"], "1")
+        swapped = lambda: "swap %g, swap_level 1" % panel.controls["swap"].number()
         self.wait_for_status(lambda status: swapped() in status.controls)
         # The node refuses, the panel says so in the node's words.
         choose(panel.controls["method"], "ot")
         self.wait(lambda: "it needs the method wct, not ot" in panel.message.text())
         panel.controls["swap"].setFocus()
         QTest.keyClick(panel.controls["swap"], Qt.Key_Home)
-        choose(panel.controls["swap_level"], "the model's own (3)")
+        choose(panel.controls["swap_level"], "the model's own (2)")
         choose(panel.controls["method"], "the model's own (ot)")
         self.wait_for_status(lambda status: status.controls == "")
         # What others change is followed.
-        controls = dict(level_strength="3:0.4", method="wct", swap="0.2", swap_level="2", keep_colours="coral")
+        controls = dict(level_strength="2:0.4", method="wct", swap="0.2", swap_level="1", keep_colours="coral")
         self.call("/set_style", SetStyle, set_strength=True, strength=0.6,
                   controls=[KeyValue(*item) for item in controls.items()])
         editors = panel.controls
-        shown = lambda: (editors["strength"].number(), panel.levels[3].number(), panel.levels[2].number(),
+        shown = lambda: (editors["strength"].number(), panel.levels[2].number(), panel.levels[1].number(),
                          editors["method"].currentText(), editors["swap"].number(),
                          editors["swap_level"].currentText(), editors["keep_colours"].currentText())
-        self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "2", "coral"))
+        self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "1", "coral"))
         self.call("/set_style", SetStyle, set_strength=True, strength=1.0,
                   controls=[KeyValue(name, "") for name in controls])
-        self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (3)", "no"))
+        self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (2)", "no"))
 
     def test_every_control_has_an_editor_and_all_are_reset_at_once(self):
         panel = self.panel
@@ -410,8 +410,10 @@ class PanelTest(unittest.TestCase):
     def test_frames_are_saved_and_the_node_rests(self):
         self.wait(self.painted.newest)
         click(self.panel.save)
-        self.wait(lambda: self.panel.message.text().endswith("_painted.png"))
-        self.assertEqual(images.read(self.panel.message.text()).shape, (192, 256, 3))
+        self.wait(lambda: "_painted.png (painted " in self.panel.message.text())
+        path, saved = self.panel.message.text().split(" (", 1)
+        self.assertEqual(images.read(path).shape, (192, 256, 3))
+        self.assertRegex(saved, r"^painted [0-9.]+ s ago in the style \w+\)$")
         for paused in (True, False):
             click(self.panel.pause)
             self.wait_for_status(lambda status: (status.state == "paused") == paused)
@@ -423,7 +425,7 @@ class PanelTest(unittest.TestCase):
     def test_it_lives_through_the_nodes_end_and_start(self):
         panel = self.panel
         self.click_style("chalk")
-        drag(panel.levels[3], 0.4)
+        drag(panel.levels[2], 0.4)
         self.wait_for_status(lambda status: status.style == "chalk" and "level_strength" in status.controls)
         with Heartbeat() as heart:
             self.process.kill()
@@ -436,7 +438,7 @@ class PanelTest(unittest.TestCase):
             self.wait(lambda: self.status.newest() and self.status.newest().state == "ready", 60)
             self.wait(self.painted.newest)
         self.assertLess(heart.longest, STALL)
-        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[3].number() == 1)
+        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[2].number() == 1)
         self.click_style("woodcut")
         self.wait_for_status(lambda status: status.style == "woodcut")
         panel.render_size.setValue(64)
