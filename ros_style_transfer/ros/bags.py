@@ -92,13 +92,16 @@ def stylize_bag(args):
             controls.resolved(args.model)._asdict(), style=[_digest(rgb) for rgb in styles], weights=args.style_weights,
             mask=None if mask is None else _digest(mask), model=args.model, weights_dir=entry["sha256"],
             precision=args.precision, max_side=args.max_side, topic=names,
-            input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns])):
+            input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns])) as record:
         # TensorFlow's import takes seconds: what can be known to be wrong is said before.
         from ..stylizer import Stylizer
 
         # What smoothing keeps of the frames before is one camera's.
-        stylizers = [Stylizer(args.model, args.precision, args.weights_dir, max_memory=args.max_memory)
-                     for _ in (names if controls.smoothing else "1")]
+        stylizers, precision = [], record.chosen.get("precision", args.precision)
+        for _ in names if controls.smoothing else "1":
+            stylizers.append(Stylizer(args.model, precision, args.weights_dir, max_memory=args.max_memory))
+            precision = stylizers[0].precision  # auto chooses once, and for the runs that continue this one, too
+        record.choose(precision=precision)
         for stylizer in stylizers if styles else ():
             stylizer.set_styles(styles, args.style_weights)
         painters = {topic: Painter(topic, stylizer, controls, mask, args.max_side)
@@ -259,19 +262,22 @@ def _digest(array):
 
 
 class Record:
-    """What a partial bag was begun with, in a file beside it: a context that forgets it once the bag is done.
+    """What a partial bag was begun with, in a file next to it: a context that removes the file once the bag is done.
 
     Args:
         partial: the bag's path.
         asked: what it is to be, for JSON.
+
+    Attributes:
+        chosen: ``{name: value}`` that the first run has chosen by itself, see `choose`.
 
     Raises:
         BagError: the partial bag was begun with something else, or another process is writing it.
     """
 
     def __init__(self, partial, asked):
-        self._partial, self._path = partial, partial + ".json"
-        asked = json.loads(json.dumps(asked))  # as it will be read
+        self._partial, self._path, self.chosen = partial, partial + ".json", {}
+        self._asked = asked = json.loads(json.dumps(asked))  # as it will be read
         try:
             os.makedirs(os.path.dirname(os.path.abspath(partial)), exist_ok=True)
             self._file = open(self._path, "a+")
@@ -279,19 +285,29 @@ class Record:
             if os.path.exists(partial):
                 self._check(asked)
             else:
-                self._file.truncate(0)
-                json.dump(asked, self._file)
-                self._file.flush()
+                self._write(asked)
         except BlockingIOError:
             raise BagError("%s is being written by another process" % partial) from None
         except OSError as error:
             raise BagError("cannot write %s: %s" % (self._path, error.strerror)) from None
+
+    def choose(self, **values):
+        """Remember these values for the runs that continue this one."""
+        if values != self.chosen:
+            self.chosen = values
+            self._write(dict(self._asked, chosen=values))
+
+    def _write(self, content):
+        self._file.truncate(0)
+        json.dump(content, self._file)
+        self._file.flush()
 
     def _check(self, asked):
         self._file.seek(0)
         try:
             before = json.load(self._file)
             others = [name for name in asked if before[name] != asked[name]]
+            self.chosen = before.get("chosen", {})
         except (ValueError, TypeError, KeyError):
             raise BagError("%s does not say what %s was begun with; remove both to start anew"
                            % (self._path, self._partial)) from None
