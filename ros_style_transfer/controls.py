@@ -77,7 +77,7 @@ class Controls:
         str, {}, None, "Levels",
         "strength multipliers of single levels, such as 5:0.3,4:0.8; other levels use 1, and 0 disables a level")
     levels: Optional[Tuple[int, ...]] = _control(
-        str, None, None, "Levels", "levels to stylize, such as 5,4,3; by default all of the model's, coarse to fine")
+        str, None, None, "Levels", "levels to stylize, coarse to fine, such as 5,4,3")
     passes: int = _control(
         int, 1, Range(1, 16), "Painting", "number of times that the picture goes through the model")
     method: Optional[str] = _control(
@@ -87,7 +87,7 @@ class Controls:
         float, 0.0, Range(0.0, 1.0), "Swap",
         "style swap: 0 (off) to 1 replaces patches of the content by similar patches of the style")
     swap_level: Optional[int] = _control(
-        int, None, ALL_SWAP_LEVELS, "Swap", "level at which patches are swapped; by default the model's deepest")
+        int, None, ALL_SWAP_LEVELS, "Swap", "level at which patches are swapped")
     swap_patch: int = _control(
         int, 3, Range(1, 15), "Swap", "side length of a patch in feature positions, an odd number")
     swap_stride: int = _control(

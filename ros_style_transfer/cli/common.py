@@ -74,7 +74,7 @@ def add_setting(command: Any, name: str, **changes: Any) -> None:
     command.add_argument(option_of(name), **dict(dict(
         type=setting.type, default=None if setting.default == "" else setting.default,
         metavar=_METAVARS.get(name, name[0].upper()),
-        help="%s (default: %s)" % (help, describe_default(setting))), **changes))
+        help=help if setting.default == "" else "%s (default: %s)" % (help, describe_default(setting))), **changes))
 
 
 def add_model_options(command: Any) -> None:
@@ -90,7 +90,7 @@ def add_painting_options(command: Any) -> None:
     command.add_argument("--mask", metavar="M", help="a picture of labels: 0 leaves the content unchanged, n applies "
                                                      "the n-th style (or 0 and 255)")
     for title, controls in in_groups(list(CONTROLS.values())):
-        group = command.add_argument_group("controls: %s" % title.lower())
+        group = command.add_argument_group("%s controls" % title.lower())
         for control in controls:
             group.add_argument(option_of(control.name), metavar=control.name[0].upper(),
                                help="%s (default: %s)" % (control.help, describe_default(control)))

@@ -97,13 +97,16 @@ def stylize_bag(args: argparse.Namespace) -> None:
             controls.resolved(args.model)._asdict(), style=[_digest(rgb) for rgb in styles], weights=args.style_weights,
             mask=None if mask is None else _digest(mask), model=args.model, weights_dir=entry["sha256"],
             precision=args.precision, max_side=args.max_side, topic=names,
-            input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns])):
+            input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns])) as record:
         # Importing TensorFlow takes seconds: everything that can be wrong is reported before.
         from ..stylizer import Stylizer
 
         # With smoothing each camera needs its own, which keeps that camera's previous frames.
-        stylizers = [Stylizer(args.model, args.precision, args.weights_dir, max_memory=args.max_memory)
-                     for _ in (names if controls.smoothing else "1")]
+        stylizers, precision = [], record.chosen.get("precision", args.precision)
+        for _ in names if controls.smoothing else "1":
+            stylizers.append(Stylizer(args.model, precision, args.weights_dir, max_memory=args.max_memory))
+            precision = stylizers[0].precision  # auto chooses once, also for the runs that continue this one
+        record.choose(precision=precision)
         for stylizer in stylizers if styles else ():
             stylizer.set_styles(styles, args.style_weights)
         topics = {topic: BagTopicStylizer(topic, stylizer, controls, mask, args.max_side)
@@ -281,14 +284,17 @@ class RunRecord:
         partial: path of the bag.
         settings: anything that JSON can hold.
 
+    Attributes:
+        chosen: ``{name: value}`` that the first run chose by itself, see `choose`.
+
     Raises:
         BagError: the partial bag was started with other settings, or another process is writing it.
     """
 
     def __init__(self, partial: str, settings: Mapping[str, Any]) -> None:
-        self._partial = partial
-        self._path = partial + ".json"
-        settings = json.loads(json.dumps(settings))  # as it will be read
+        self._partial, self._path = partial, partial + ".json"
+        self.chosen: Dict[str, Any] = {}
+        self._settings = settings = json.loads(json.dumps(settings))  # as it will be read
         try:
             os.makedirs(os.path.dirname(os.path.abspath(partial)), exist_ok=True)
             self._file = open(self._path, "a+")
@@ -296,19 +302,29 @@ class RunRecord:
             if os.path.exists(partial):
                 self._check(settings)
             else:
-                self._file.truncate(0)
-                json.dump(settings, self._file)
-                self._file.flush()
+                self._write(settings)
         except BlockingIOError:
             raise BagError("%s is being written by another process" % partial) from None
         except OSError as error:
             raise BagError("cannot write %s: %s" % (self._path, error.strerror)) from None
+
+    def choose(self, **values: Any) -> None:
+        """Remember these values for the runs that continue this one."""
+        if values != self.chosen:
+            self.chosen = values
+            self._write(dict(self._settings, chosen=values))
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        self._file.truncate(0)
+        json.dump(content, self._file)
+        self._file.flush()
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         self._file.seek(0)
         try:
             before = json.load(self._file)
             different = [name for name in settings if before[name] != settings[name]]
+            self.chosen = before.get("chosen", {})
         except (ValueError, TypeError, KeyError):
             raise BagError("%s does not tell how %s was started; remove both to start over"
                            % (self._path, self._partial)) from None

@@ -32,7 +32,7 @@ from ros_style_transfer.stylizer import Stylizer
 CAMERA, PAINTED = "/camera/image_raw", "/style_transfer/camera/image_raw"
 COMMAND = ("rosrun", "ros_style_transfer", "stylize_bag")
 NO_ROSCORE = dict(os.environ, ROS_MASTER_URI="http://localhost:1")
-RECORDED = ("--topic", CAMERA, "--style", "mosaic", "--max-side", "96", "--passes", "3")
+RECORDED = ("--topic", CAMERA, "--style", "mosaic", "--max-side", "96", "--passes", "3", "--precision", "float32")
 Entry = collections.namedtuple("Entry", "topic type data md5sum stamp header")
 
 
@@ -197,7 +197,7 @@ class BagTest(unittest.TestCase):
     def test_frames_of_every_kind_are_painted_and_bad_ones_are_copied(self):
         output = self.path("kinds.bag")
         said = self.run_it(self.small, output, "--style", "mosaic", "--prefix", "art/", "--topic", "/cam/image_raw",
-                           "--topic", "/cam/jpeg", "--topic", "/cam/png")
+                           "--topic", "/cam/jpeg", "--topic", "/cam/png", "--precision", "float32")
         self.assertEqual([e for e in entries(output) if not e.topic.startswith("art/")], entries(self.small))
         self.assertEqual(compression(output), "bz2")
         raw, jpeg, png = (by_topic(output, "art/cam/" + kind) for kind in ("image_raw", "jpeg", "png"))
@@ -222,7 +222,8 @@ class BagTest(unittest.TestCase):
 
     def test_painted_frames_can_take_the_originals_place(self):
         output = self.path("replaced.bag")
-        code, said = self.call(self.small, "-o", output, "--replace", "--topic", "/cam/image_raw")
+        code, said = self.call(self.small, "-o", output, "--replace", "--topic", "/cam/image_raw", "--precision",
+                               "float32")
         self.assertEqual(code, 0, said)
         before, after = entries(self.small), entries(output)
         self.assertEqual([(e.topic, e.stamp, e.header) for e in after], [(e.topic, e.stamp, e.header) for e in before])
@@ -280,7 +281,7 @@ class BagTest(unittest.TestCase):
         for kind in ("none", "bz2"):
             output = bags.Output(path, kind)
             ends = []
-            with mock.patch.object(bags, "CHUNK", 9000):
+            with mock.patch.object(bags, "CHUNK_SIZE", 9000):
                 for entry in originals:
                     self.add(output, entry)
                     ends.append(os.path.getsize(path))
@@ -317,7 +318,7 @@ class BagTest(unittest.TestCase):
         whole, output, jpeg = self.path("smooth.bag"), self.path("smooth_cut.bag"), "/style_transfer/cam/jpeg"
         code, said = self.call(self.small, "-o", whole, *smooth, *both)
         self.assertEqual(code, 0, said)
-        with mock.patch.object(bags, "CHUNK", 2000):
+        with mock.patch.object(bags, "CHUNK_SIZE", 2000):
             with mock.patch.object(bags.Output, "close", side_effect=OSError(28, "No space left on device")):
                 code, said = self.call(self.small, "-o", output, *smooth)
             self.assertEqual(code, 1)
@@ -337,6 +338,21 @@ class BagTest(unittest.TestCase):
         with open(self.painted, "rb") as file:
             self.assertEqual(file.read(), before)
 
+    def test_what_auto_has_chosen_holds_for_the_runs_that_continue(self):
+        partial = self.path("chosen.bag.partial")
+        try:
+            with bags.Record(partial, {"precision": "auto"}) as record:
+                self.assertEqual(record.chosen, {})
+                record.choose(precision="bfloat16")
+                open(partial, "wb").close()
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            pass
+        with bags.Record(partial, {"precision": "auto"}) as record:
+            self.assertEqual(record.chosen, {"precision": "bfloat16"})
+            os.remove(partial)
+        self.assertFalse(os.path.exists(partial + ".json"))
+
     def test_wrong_command_lines_are_refused_in_a_sentence(self):
         new, topic = ["-o", self.path("new.bag")], ["--topic", "/cam/image_raw"]
         for arguments, words in (
@@ -351,7 +367,7 @@ class BagTest(unittest.TestCase):
             ([*new, *topic, "--max-memory", "-5"], ["--max-memory must be", "-5"]),
             ([*new, *topic, "--seed", "1"], ["--seed", "random"]),
             ([*new, *topic, "--feather", "1"], ["--feather", "--mask"]),
-            ([*new, *topic, "--model", "picasso"], ["cascade, live", "picasso"]),
+            ([*new, *topic, "--model", "picasso"], ["live, lite, cascade", "picasso"]),
             (["-o", "/proc/none/new.bag", *topic], ["/proc"]),
         ):
             self.assert_refused([self.small, *arguments], *words)

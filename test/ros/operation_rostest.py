@@ -98,17 +98,17 @@ class Operation(unittest.TestCase):
         self.assertEqual(groups, {"Style", "Painting", "Levels", "Swap", "Node"})
 
     def test_it_shows_what_the_node_was_started_with(self):
-        for name, value in (("style", "mosaic,woodcut"), ("style_weights", "3,1"), ("level_strength_3", 0.5),
+        for name, value in (("style", "mosaic,woodcut"), ("style_weights", "3,1"), ("level_strength_2", 0.5),
                             ("level_strength_1", 1.0), ("max_side", 96), ("strength", 1.0), ("method", "")):
             self.assertEqual(self.first[name], value)
 
     def test_a_change_is_in_force_when_the_request_is_answered(self):
         self.ask(style="mosaic", controls=[KeyValue("level_strength", "")])
         answer = self.client.update_configuration({"strength": 0.5, "style": "cubism", "method": "adain",
-                                                   "level_strength_2": 0.25, "levels": "3,2", "max_side": 64})
+                                                   "level_strength_2": 0.25, "levels": "2,1", "max_side": 64})
         self.assertEqual((answer["strength"], answer["style"]), (0.5, "cubism"))
         self.assert_status(strength=0.5, style="cubism",
-                           controls="strength 0.5, level_strength 2:0.25, levels 3,2, method adain")
+                           controls="strength 0.5, level_strength 2:0.25, levels 2,1, method adain")
         with Topic(NODE + "/image", Image) as painted:
             self.assertEqual(painted.wait().width, 64)
         self.client.update_configuration({"strength": 1.0, "method": "", "level_strength_2": 1.0, "levels": "",
