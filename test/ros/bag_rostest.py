@@ -341,14 +341,14 @@ class BagTest(unittest.TestCase):
     def test_what_auto_has_chosen_holds_for_the_runs_that_continue(self):
         partial = self.path("chosen.bag.partial")
         try:
-            with bags.Record(partial, {"precision": "auto"}) as record:
+            with bags.RunRecord(partial, {"precision": "auto"}) as record:
                 self.assertEqual(record.chosen, {})
                 record.choose(precision="bfloat16")
                 open(partial, "wb").close()
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             pass
-        with bags.Record(partial, {"precision": "auto"}) as record:
+        with bags.RunRecord(partial, {"precision": "auto"}) as record:
             self.assertEqual(record.chosen, {"precision": "bfloat16"})
             os.remove(partial)
         self.assertFalse(os.path.exists(partial + ".json"))
