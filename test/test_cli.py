@@ -553,7 +553,7 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
     ("stylize a.png -o o.png --style mosaic --model cascade --levels 2,1 --level-strength 4:0.5",
      ["--level-strength", "4", "2,1"]),
     ("stylize a.png -o o.png --style mosaic --swap-patch 5", ["--swap-patch needs --swap"]),
-    ("stylize a.png -o o.png --style mosaic --swap 0 --swap-level 3", ["--swap-level needs --swap"]),
+    ("stylize a.png -o o.png --style mosaic --swap 0 --swap-level 2", ["--swap-level needs --swap"]),
     ("stylize a.png -o o.png --style mosaic --swap-stride 2", ["--swap-stride needs --swap"]),
     ("stylize a.png -o o.png --style mosaic --seed 1", ["--seed", "--texture", "random"]),
     ("stylize a.png -o o.png --style mosaic --size 15", ["--size", "15", "16"]),

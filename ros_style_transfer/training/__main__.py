@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Optional, Sequence
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from ..errors import StyleTransferError
 from .recipe import CONTENTS_PER_STYLE, RECIPES

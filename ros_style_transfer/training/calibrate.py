@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import List, Optional, Sequence, Set
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # see `environment`
 import numpy as np
 

@@ -216,7 +216,7 @@ class BagTest(unittest.TestCase):
             self.assertEqual(to_rgb(answer).shape, scene(0).shape)
             difference = to_rgb(answer).astype(int) - stylizer.stylize(to_rgb(original))
             self.assertLessEqual(np.abs(difference).mean(), error)
-        for words, times in (("got 5\n", 1), ("got 7", 0), ("'nv99'", 1), ("holds no picture", 1), ("cannot decode", 1),
+        for words, times in (("got 5\n", 1), ("got 7", 0), ("'nv99'", 1), ("it has no pixels", 1), ("cannot decode", 1),
                              ("9 frames painted, 9 that could not be painted and 6 other messages", 1)):
             self.assertEqual(said.count(words), times, said)
 
