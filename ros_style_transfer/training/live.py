@@ -103,7 +103,6 @@ class LiveTrainer(keras.Model):
         self.loss_network, self.weighting, self.ridge = loss_network, losses, ridge
         self.network = LiveNetwork(arrays, blocks, dtype=dtype)
         self.trackers = trackers(["loss", *losses] + ["style%d" % level for level in LEVELS])
-        self.seeds = keras.random.SeedGenerator(7)
         self.built = True
 
     @property
@@ -121,7 +120,8 @@ class LiveTrainer(keras.Model):
         def draw(rng):
             batch = contents.take(rng.integers(0, contents.count, stage.batch), "content")
             batch.update(crops.take(rng.integers(0, crops.count, stage.batch // CONTENTS_PER_STYLE), "style"))
-            batch["noise"] = rng.uniform(0, NOISE, (1, 1, 1, 1)).astype(np.float32)
+            # Drawn here rather than in the step, so that a resumed training sees the same.
+            batch["noise"] = np.float32(rng.uniform(0, NOISE) * rng.standard_normal((1, stage.size, stage.size, 3)))
             batch["shift"] = rng.integers(-SHIFT, SHIFT + 1, (1, 2)).astype(np.int32)
             return batch
 
@@ -166,7 +166,7 @@ class LiveTrainer(keras.Model):
         wide, shift = inputs["content"], inputs["shift"]
         side = wide.shape[1] - 2 * SHIFT
         view = ops.slice(wide[:1], (0, SHIFT + shift[0, 0], SHIFT + shift[0, 1], 0), (1, side, side, 3))
-        return view + inputs["noise"] * keras.random.normal((1, side, side, 3), seed=self.seeds)
+        return view + inputs["noise"]
 
     def painted(self, content, twin, style):
         """``content`` stylized, before its colors are the style's; the same and ``twin`` (of the first) after that; and
