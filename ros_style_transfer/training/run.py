@@ -297,7 +297,8 @@ def build(args: argparse.Namespace, stage: Stage, photos: Sequence[np.ndarray], 
     teacher = networks.Encoder(teacher_arrays, padding="zero", dtype=precision)
     rms = feature_scale(teacher, photos, rng, stage.size)
     if args.model in BLOCKS:
-        trainer = LiveTrainer(LossNetwork(teacher, rms), initial_arrays(rng, widths, BLOCKS[args.model]),
+        initial = initial_arrays(np.random.default_rng((args.seed, 0)), widths, BLOCKS[args.model])
+        trainer = LiveTrainer(LossNetwork(teacher, rms), initial,
                               BLOCKS[args.model], stage.losses, own)
         return trainer, trainer.batches(stage, args.seed, photos, styles)
     if fresh:
