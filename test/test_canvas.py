@@ -32,7 +32,7 @@ def test_canvas_shows_where_a_picture_is_even_and_repeats(down, across):
     ys, xs = (np.arange(side) % canvas.CANVAS_SIDE for side in picture.shape[:2])
     expected = canvas.canvas()[np.ix_(ys, xs)] * evenness(picture)
     for share in (1.0, 0.3):
-        found = canvas.ground(picture, None, share)
+        found = canvas.ground(picture, share)
         assert np.linalg.norm(found - share * expected) < 1e-3 * np.linalg.norm(expected)  # a variance from squares
     found = np.asarray(canvas.ground_in_graph(picture))
     assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)

@@ -12,7 +12,7 @@ from ros_style_transfer.streaming.stream_stats import FrameTiming, StreamStats, 
 ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "diagnostic_msgs", "dynamic_reconfigure"}
 
 
-# Which parts of the package a part may import beside itself; the longest name that fits a module counts.
+# Which parts of the package a part may import besides itself; the longest name that fits a module counts.
 ROOT = ("errors", "environment", "controls", "media")
 CORE = (*ROOT, "models", "transfer", "stylizer", "render")
 LAYERS = {

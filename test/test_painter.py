@@ -21,10 +21,10 @@ from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import OptionError
 from ros_style_transfer.models.canvas import canvas
 from ros_style_transfer.models.live import Live
-from ros_style_transfer.models.shapes import LITE_BLOCKS, LIVE_BLOCKS
+from ros_style_transfer.models.shapes import COLOR_FLOOR, LITE_BLOCKS, LIVE_BLOCKS
 from ros_style_transfer.transfer import masks, pipeline, wct
 from ros_style_transfer.transfer.loading import load_painter
-from ros_style_transfer.transfer.pipeline import COLOR_FLOOR, Painter, Region, Style
+from ros_style_transfer.transfer.pipeline import Painter, Region, Style
 
 METHODS = ("wct", "ot", "adain", "whiten")
 

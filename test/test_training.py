@@ -486,7 +486,7 @@ def test_a_style_has_its_own_style_and_a_content_its_own_structure(loss_network)
 def test_descriptions_are_computed_by_the_compiled_function_too(loss_network):
     rgb = np.random.default_rng(0).random((2, 32, 32, 3)).astype(np.float32)
     double = losses.Compiled(lambda values: {"double": 2 * values})
-    assert np.allclose(double(rgb)["double"], 2 * rgb)
+    assert np.allclose(double.predict_on_batch(rgb)["double"], 2 * rgb)
 
 
 # Where a training stands, what it says, and what it never touches
@@ -617,7 +617,7 @@ def command(material, model, work, *options):
 
 @pytest.fixture(scope="module")
 def tiny():
-    """What a run costs beside its steps, at its least."""
+    """The smallest cost of a run apart from its steps."""
     patch = pytest.MonkeyPatch()
     for name, value in dict(PRUNE_CROPS=1, PRUNE_POSITIONS=2000, SCALE_CROPS=2, VALIDATION=1, SAMPLES=1,
                             MEASURED_STEPS=1).items():

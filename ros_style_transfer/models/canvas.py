@@ -15,14 +15,12 @@ STRIP = 1024  # rows, a multiple of 8
 def canvas():
     """The grain under the paint: float32 ``[CANVAS_SIDE, CANVAS_SIDE]``, mean 0, deviation 1, always the same.
 
-    A sky without a cloud gives a network nothing to paint strokes from.  The live model sees this
-    noise beside the picture, and the cascade in it, where it is even:
-    ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))`` of it, where ``V`` is the variance of the lightness
-    (mean of R, G and B) and ``v`` that of three by three blocks of 8x8 pixels, of all such that a
-    block is in the least: the canvas reaches up to an edge, where it would else leave a rim.  As it
-    stands still under the frames, it shimmers no more than they do.  Every octave of periods from 4
-    to 256 pixels, dabs to clouds, is as loud: were there a largest patch that one could see, it would
-    make a pattern.  It repeats without a seam.
+    A cloudless sky gives the cascade nothing to turn into strokes, so this noise is added to smooth
+    regions of its input.  The opacity is ``1 / (1 + v / max(EVEN^2 V, EVEN_LEAST^2))``: ``V`` is the
+    variance of the lightness (mean of R, G and B), and ``v`` the smallest variance of all neighbourhoods
+    of three by three 8x8 blocks that contain the block, so that the canvas reaches up to edges and leaves
+    no rim.  It is fixed to the frame and does not shimmer.  Every octave of periods from 4 to 256 pixels
+    has equal power; a visible largest scale would read as a repeating pattern.  It tiles seamlessly.
     """
     # RandomState: numpy promises these numbers for all its versions.
     white = np.fft.rfft2(np.random.RandomState(16).standard_normal((CANVAS_SIDE, CANVAS_SIDE)))
@@ -34,19 +32,17 @@ def canvas():
     return grain
 
 
-def ground(rgb, carried=None, share=1.0):
+def ground(rgb, share=1.0):
     """The `canvas` as far as it shows under a picture: float32 ``[h, w]``.
 
     Args:
         rgb: ``[h, w, 3]``, uint8, or float32 in 0..1; sides are multiples of 16.
-        carried: float32 ``[h, w]``, the canvas moved with the scene (`temporal.Steady`); None: as it stands, repeated.
-        share: how much of that, 0..1.
+        share: how much of it, 0..1.
     """
     height, width = rgb.shape[:2]
     shown = cv2.resize(share * evenness(rgb), (width, height), interpolation=cv2.INTER_NEAREST)
-    if carried is None:
-        carried = np.tile(canvas(), (-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))[:height, :width]
-    return np.multiply(shown, carried, out=shown)
+    repeated = np.tile(canvas(), (-(-height // CANVAS_SIDE), -(-width // CANVAS_SIDE)))[:height, :width]
+    return np.multiply(shown, repeated, out=shown)
 
 
 def evenness(rgb):

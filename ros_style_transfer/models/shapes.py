@@ -83,6 +83,7 @@ FOLD = 4
 ENCODER_LEVELS = (1, 2)  # features of the encoder, at an eighth and a sixteenth of the picture's sides
 DECODER_LEVEL = 0  # features of the decoder, at a quarter
 IMAGE_LEVEL = -1  # the decoded image's colors; to a user a part of the decoder's level
+COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's
 # Channels and residual blocks at a quarter, an eighth and a sixteenth.
 LIVE_WIDTHS, LIVE_BLOCKS = (64, 128, 128), (1, 2, 2)
 LITE_WIDTHS, LITE_BLOCKS = (32, 64, 96), (1, 2, 1)

@@ -1,4 +1,4 @@
-"""What a render that was cut off goes on from."""
+"""The state from which an interrupted render is resumed."""
 import hashlib
 import json
 import os
@@ -14,7 +14,7 @@ STATE = ".part.npz"  # after OUT
 
 
 class State:
-    """What a render that was cut off goes on from, in a file beside its output.
+    """The state from which an interrupted render is resumed, in a file next to its output.
 
     Args:
         path: of the file.
@@ -41,9 +41,9 @@ class State:
         except FileNotFoundError:
             raise OptionError("there is nothing to resume: no %s" % self._path) from None
         except Exception as error:  # whatever a damaged file makes numpy raise
-            raise ImageError("cannot read the state %s: %s; remove it and start anew" % (self._path, error)) from None
+            raise ImageError("cannot read the state %s: %s; remove it and start over" % (self._path, error)) from None
         if numbers.pop("digest") != self._digest:
-            raise OptionError("%s is of a render with other pictures or options; start anew without --resume"
+            raise OptionError("%s is of a render with other pictures or options; start over without --resume"
                               % self._path)
         return Progress(**numbers, x=x, curvature=curvature if curvature.size else None)
 

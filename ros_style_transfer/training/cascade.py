@@ -8,20 +8,18 @@ the canvas, as at run time; the reconstruction goes on.
 """
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
-import keras
 import numpy as np
 from keras import ops
 
 from ..models.canvas import CANVAS_DEPTH, canvas
 from ..models.shapes import LEVELS, encoder_layers
 from . import data
-from .artifacts import grid
 from .canvas import crops_of_canvas, evenness
-from .compact import BORDER
-from .losses import Compiled, LossNetwork, mean_square, trackers
+from .losses import LossNetwork, mean_square
 from .networks import Decoder, Encoder
-from .recipe import CONTENT_CROPS, RIDGE, STYLE_CROPS, Stage
+from .recipe import RIDGE, Stage
 from .statistics import roots, statistics
+from .trainer import Trainer, pairs, stylization_losses
 
 Arrays = Dict[str, np.ndarray]
 
@@ -41,7 +39,7 @@ def whiten_color(features, style_mean, style_covariance, ridge):
     return ops.cast(ops.reshape(ops.matmul(flat, transform) + style_mean, (b, h, w, c)), features.dtype)
 
 
-class CascadeTrainer(keras.Model):
+class CascadeTrainer(Trainer):
     """Encoders, decoders and heads with the frozen loss network; ``call`` gives a dict of losses.
 
     Args:
@@ -56,39 +54,23 @@ class CascadeTrainer(keras.Model):
     def __init__(self, loss_network: LossNetwork, encoder: Arrays, decoder: Arrays,
                  heads: Mapping[int, Tuple[np.ndarray, np.ndarray]], backbone: str, losses: Mapping[str, float],
                  dtype: str = "float32", ridge: float = RIDGE):
-        super().__init__()
-        self.loss_network, self.weighting, self.ridge = loss_network, losses, ridge
+        super().__init__(losses, ["psnr%d" % level for level in LEVELS])
+        self.loss_network, self.ridge = loss_network, ridge
         self.stylizing = "style" in losses
         self.encoders = {level: Encoder(up_to(level, encoder, backbone), backbone, dtype=dtype) for level in LEVELS}
         self.decoder = Decoder(decoder, backbone, dtype=dtype)
-        self.heads = {}
-        for level, (kernel, bias) in sorted(heads.items()):
-            for part, value in (("kernel", kernel), ("bias", bias)):
-                variable = self.add_weight(shape=value.shape, name="head%d_%s" % (level, part), initializer="zeros",
-                                           trainable=not self.stylizing)
-                variable.assign(value)
-                self.heads["%s%d" % (part, level)] = variable
-        self.trackers = trackers(["loss", *losses] + ["psnr%d" % level for level in LEVELS])
+        self.add_heads(heads, trainable=not self.stylizing)
         self.built = True
-
-    @property
-    def metrics(self):
-        return list(self.trackers.values())
 
     def batches(self, stage: Stage, seed: int, photos: Sequence[np.ndarray], styles: Sequence[np.ndarray]
                 ) -> Callable[[np.random.Generator], Arrays]:
         """What draws a batch for ``stage``: a function (rng) to a dict of arrays."""
         if not self.stylizing:
             return lambda rng: {"content": data.random_crops(rng, photos, styles, stage.batch, stage.size)}
-        palettes = [*photos, *styles]
-        contents = data.DescribedCrops(lambda rng: data.content_crop(rng, photos, stage.size), CONTENT_CROPS,
-                                       Compiled(self.loss_network.describe_content), (seed, 1))
-        crops = data.DescribedCrops(lambda rng: data.style_crop(rng, styles, palettes, stage.size), STYLE_CROPS,
-                                    Compiled(self.loss_network.describe_style), (seed, 2))
+        pictures = pairs(self.loss_network, stage, seed, photos, styles)
 
         def draw(rng):
-            batch = contents.take(rng.integers(0, contents.count, stage.batch), "content")
-            batch.update(crops.take(rng.integers(0, crops.count, stage.batch), "style"))
+            batch = pictures(rng)
             batch["canvas"] = crops_of_canvas(rng, stage.batch, stage.size).astype(np.float32)
             return batch
 
@@ -111,10 +93,15 @@ class CascadeTrainer(keras.Model):
         content = inputs["content"]
         taps = {level: self.encode(content, level) for level in LEVELS}
         losses = self.reconstruction(content, taps)
-        losses.update(self.stylization(inputs) if self.stylizing else self.distillation(content, taps))
-        for key, value in losses.items():
-            self.trackers[key].update_state(value)
-        return losses
+        if self.stylizing:
+            painted = self.stylize(content, inputs["style"], inputs["canvas"])
+            losses.update(stylization_losses(self.loss_network, inputs, painted)[0])
+        else:
+            target = self.loss_network.features(content)
+            losses.update(self.distillation(
+                {level: taps[level][level] for level in LEVELS},
+                {level: ops.cast(ops.stop_gradient(f), "float32") for level, f in target.items()}))
+        return self.tracked(losses)
 
     def reconstruction(self, content, taps):
         """How far every level's decoder misses its encoder's features on its way, and the picture: the logarithm of
@@ -129,33 +116,6 @@ class CascadeTrainer(keras.Model):
             losses["image%d" % level] = ops.log(error + 1e-5)
             self.trackers["psnr%d" % level].update_state(-10 * ops.log(error) / np.log(10.0))
         return losses
-
-    def distillation(self, content, taps):
-        """How far each level's features are from the teacher's, through a linear head."""
-        losses, target = {}, self.loss_network.features(content)
-        for level in LEVELS:
-            guess = ops.matmul(ops.cast(taps[level][level], "float32"), self.heads["kernel%d" % level])
-            guess = guess + self.heads["bias%d" % level]
-            difference = guess - ops.cast(ops.stop_gradient(target[level]), "float32")
-            edge = BORDER[level]
-            losses["distill%d" % level] = mean_square(difference[:, edge:-edge, edge:-edge])
-        return losses
-
-    def stylization(self, inputs):
-        """What the loss network says of the stylized contents."""
-        known = lambda prefix: {key[len(prefix):]: value for key, value in inputs.items() if key.startswith(prefix)}
-        painted = self.stylize(inputs["content"], inputs["style"], inputs["canvas"])
-        shown = ops.clip(painted, 0.0, 1.0)
-        errors = self.loss_network.losses(shown, known("content_"), known("style_"))
-        losses = {"style": sum(errors.pop("style%d" % level) for level in LEVELS) / len(LEVELS), **errors}
-        losses["range"] = mean_square(painted - shown)
-        losses["grid"] = mean_square(grid(painted))
-        return losses
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = sum(self.weighting[key] * value for key, value in y_pred.items())
-        self.trackers["loss"].update_state(loss)
-        return loss
 
     def sheet(self, content, style) -> List:
         """The columns to look at: content, rebuilt from relu1_1..relu5_1, style, stylized."""
@@ -172,14 +132,11 @@ class CascadeTrainer(keras.Model):
 
     def arrays(self) -> Arrays:
         """What a checkpoint holds: `exported` and the heads."""
-        heads = {"head_" + key: ops.convert_to_numpy(value) for key, value in self.heads.items()}
-        return {**self.exported(), **heads}
+        return {**self.exported(), **self.head_arrays()}
 
     def assign(self, arrays: Arrays) -> None:
         """Go on from `arrays`, or from `exported` ones."""
         named = {"encoder_level%d_" % level: encoder for level, encoder in self.encoders.items()}
         for prefix, network in {**named, "decoder_": self.decoder}.items():
             network.assign({key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)})
-        for key, variable in self.heads.items():
-            if "head_" + key in arrays:
-                variable.assign(arrays["head_" + key])
+        self.assign_heads(arrays)

@@ -4,20 +4,15 @@ The network is pruned out of the teacher (`networks.prune`); then each of its co
 the teacher's at the same place through a linear head (FitNets, Romero et al. 2015), on photographs,
 on styles, and on mixtures of both, which stylized pictures resemble more than either.
 """
-import keras
 import numpy as np
 from keras import ops
 
 from .data import random_crops
-from .losses import mean_square, trackers
 from .networks import Encoder
-
-LEVELS = (1, 2, 3, 4, 5)
-# The teacher pads with zeros, we reflect: positions at each border that are not compared, by block.
-BORDER = {1: 8, 2: 6, 3: 4, 4: 2, 5: 1}
+from .trainer import Trainer
 
 
-class CompactTrainer(keras.Model):
+class CompactTrainer(Trainer):
     """The narrow encoder with linear heads and the frozen teacher; ``call`` gives a dict of losses.
 
     Args:
@@ -28,22 +23,12 @@ class CompactTrainer(keras.Model):
     """
 
     def __init__(self, teacher, rms, arrays, heads, backbone, losses, dtype="float32"):
-        super().__init__()
+        super().__init__(losses, ())
         teacher.trainable = False
-        self.teacher, self.rms, self.weighting = teacher, rms, losses
+        self.teacher, self.rms = teacher, rms
         self.network = Encoder(arrays, backbone, dtype=dtype)
-        self.heads = {}
-        for level, (kernel, bias) in sorted(heads.items()):
-            for part, value in (("kernel", kernel), ("bias", bias)):
-                variable = self.add_weight(shape=value.shape, name="head%d_%s" % (level, part), initializer="zeros")
-                variable.assign(value)
-                self.heads["%s%d" % (part, level)] = variable
-        self.trackers = trackers(["loss"] + ["distill%d" % level for level in LEVELS])
+        self.add_heads(heads)
         self.built = True
-
-    @property
-    def metrics(self):
-        return list(self.trackers.values())
 
     def batches(self, stage, photos, styles):
         """What draws a batch for ``stage``: a function (rng) to ``{"content": [b,h,w,3]}``."""
@@ -59,21 +44,8 @@ class CompactTrainer(keras.Model):
     def call(self, inputs):
         rgb = inputs["content"]
         target = self.teacher(ops.cast(rgb, self.teacher.dtype))
-        losses, taps = {}, self.network(rgb)
-        for level in LEVELS:
-            wanted = ops.cast(ops.stop_gradient(target[level]), "float32") / self.rms[level]
-            guess = ops.matmul(ops.cast(taps[level], "float32"), self.heads["kernel%d" % level])
-            guess = guess + self.heads["bias%d" % level]
-            edge = BORDER[level]
-            losses["distill%d" % level] = mean_square((guess - wanted)[:, edge:-edge, edge:-edge])
-        for key, value in losses.items():
-            self.trackers[key].update_state(value)
-        return losses
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = sum(self.weighting[key] * value for key, value in y_pred.items())
-        self.trackers["loss"].update_state(loss)
-        return loss
+        target = {level: ops.cast(ops.stop_gradient(f), "float32") / self.rms[level] for level, f in target.items()}
+        return self.tracked(self.distillation(self.network(rgb), target))
 
     def sheet(self, content, style):
         """Nothing to look at but the pictures themselves."""
@@ -85,12 +57,9 @@ class CompactTrainer(keras.Model):
 
     def arrays(self):
         """What a checkpoint holds: `exported` and the heads."""
-        heads = {"head_" + key: ops.convert_to_numpy(value) for key, value in self.heads.items()}
-        return {**self.exported(), **heads}
+        return {**self.exported(), **self.head_arrays()}
 
     def assign(self, arrays):
         """Go on from `arrays`, or from `exported` ones."""
         self.network.assign(arrays)
-        for key, variable in self.heads.items():
-            if "head_" + key in arrays:
-                variable.assign(arrays["head_" + key])
+        self.assign_heads(arrays)

@@ -5,17 +5,15 @@ network (`losses`); a content seen again a few pixels on and with noise must be 
 (temporal consistency without video, as ReReVST, Wang et al. 2020), and one that is given its own
 statistics must come back as it was.
 """
-import keras
 import numpy as np
 from keras import ops
 
-from ..models.shapes import FOLD, MEAN_RGB, REFLECTED, live_blocks, live_layers, live_modulated
-from . import data
-from .artifacts import grid
-from .losses import LEVELS, Compiled, mean_square, trackers
+from ..models.shapes import COLOR_FLOOR, FOLD, LEVELS, MEAN_RGB, REFLECTED, live_blocks, live_layers, live_modulated
+from .losses import mean_square
 from .networks import Convolutions, fold, he_normal, unfold, upsample
-from .recipe import COLOR_FLOOR, CONTENT_CROPS, CONTENTS_PER_STYLE, NOISE, RIDGE, SHIFT, STYLE_CROPS
+from .recipe import CONTENTS_PER_STYLE, NOISE, RIDGE, SHIFT
 from .statistics import statistics, transport
+from .trainer import Trainer, pairs, stylization_losses
 
 
 def initial_arrays(rng, widths, blocks):
@@ -87,7 +85,7 @@ class LiveNetwork(Convolutions):
         return lambda x, layer: x * (1.0 + parts[layer][0]) + parts[layer][1]
 
 
-class LiveTrainer(keras.Model):
+class LiveTrainer(Trainer):
     """The live network with the frozen loss network; ``call`` gives a dict of losses.
 
     Args:
@@ -99,27 +97,17 @@ class LiveTrainer(keras.Model):
     """
 
     def __init__(self, loss_network, arrays, blocks, losses, dtype="float32", ridge=RIDGE):
-        super().__init__()
-        self.loss_network, self.weighting, self.ridge = loss_network, losses, ridge
+        super().__init__(losses, ["style%d" % level for level in LEVELS])
+        self.loss_network, self.ridge = loss_network, ridge
         self.network = LiveNetwork(arrays, blocks, dtype=dtype)
-        self.trackers = trackers(["loss", *losses] + ["style%d" % level for level in LEVELS])
         self.built = True
-
-    @property
-    def metrics(self):
-        return list(self.trackers.values())
 
     def batches(self, stage, seed, photos, styles):
         """What draws a batch for ``stage``: a function (rng) to a dict of arrays."""
-        palettes, wide = photos + styles, stage.size + 2 * SHIFT
-        contents = data.DescribedCrops(lambda rng: data.content_crop(rng, photos, wide), CONTENT_CROPS,
-                                       Compiled(self.loss_network.describe_content), (seed, 1), SHIFT)
-        crops = data.DescribedCrops(lambda rng: data.style_crop(rng, styles, palettes, stage.size), STYLE_CROPS,
-                                    Compiled(self.loss_network.describe_style), (seed, 2))
+        pictures = pairs(self.loss_network, stage, seed, photos, styles, SHIFT, CONTENTS_PER_STYLE)
 
         def draw(rng):
-            batch = contents.take(rng.integers(0, contents.count, stage.batch), "content")
-            batch.update(crops.take(rng.integers(0, crops.count, stage.batch // CONTENTS_PER_STYLE), "style"))
+            batch = pictures(rng)
             # Drawn here rather than in the step, so that a resumed training sees the same.
             batch["noise"] = np.float32(rng.uniform(0, NOISE) * rng.standard_normal((1, stage.size, stage.size, 3)))
             batch["shift"] = rng.integers(-SHIFT, SHIFT + 1, (1, 2)).astype(np.int32)
@@ -142,24 +130,15 @@ class LiveTrainer(keras.Model):
         count, side = ops.shape(content)[0], content.shape[1]
         decoded, colored, same = self.painted(content, self.shifted(inputs), style)
         painted, other = colored[:count], colored[count:]
-        shown = ops.clip(painted, 0.0, 1.0)
-        known = lambda prefix: {key[len(prefix):]: value for key, value in inputs.items() if key.startswith(prefix)}
-        styles = {key: ops.repeat(value, CONTENTS_PER_STYLE, 0) for key, value in known("style_").items()}
-        errors = self.loss_network.losses(shown, known("content_"), styles)
-        for level in LEVELS:
-            self.trackers["style%d" % level].update_state(errors["style%d" % level])
-        losses = {"style": sum(errors.pop("style%d" % level) for level in LEVELS) / len(LEVELS), **errors}
-        losses["range"] = mean_square(painted - shown)
+        losses, by_level = stylization_losses(self.loss_network, inputs, painted, CONTENTS_PER_STYLE)
+        self.tracked(by_level)
         losses["color"] = mean_square(decoded - ops.stop_gradient(painted))
         losses["same"] = mean_square(same - content[-1:])
-        losses["grid"] = mean_square(grid(painted))
         dy, dx = inputs["shift"][0, 0], inputs["shift"][0, 1]
         shape = (1, side - 2 * SHIFT, side - 2 * SHIFT, 3)
         losses["twin"] = mean_square(ops.slice(painted[:1], (0, SHIFT, SHIFT, 0), shape)
                                      - ops.slice(other, (0, SHIFT - dy, SHIFT - dx, 0), shape))
-        for key, value in losses.items():
-            self.trackers[key].update_state(value)
-        return losses
+        return self.tracked(losses)
 
     def shifted(self, inputs):
         """The first content seen again, ``shift`` pixels on and with noise."""
@@ -184,11 +163,6 @@ class LiveTrainer(keras.Model):
                                  net.modulation([f[: seen + 1] for f in moved]))
         colored = transport(image[:seen], *targets(style), self.ridge, COLOR_FLOOR)
         return image[: seen - 1], colored, image[seen:]
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = sum(self.weighting[key] * value for key, value in y_pred.items())
-        self.trackers["loss"].update_state(loss)
-        return loss
 
     def sheet(self, content, style):
         """The columns to look at."""

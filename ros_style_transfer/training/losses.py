@@ -6,10 +6,10 @@ similar patch of the style (Li and Wand 2016), in both directions (relaxed earth
 Kolkin et al. 2019).  Content: normalised relu4_1 features.  Structure: self-similarity (Kolkin et al. 2019).
 """
 import keras
-import numpy as np
 from keras import ops
 
-LEVELS = (1, 2, 3, 4, 5)
+from ..models.shapes import LEVELS
+
 PATCH_LEVELS = (3, 4)
 PATCH_STRIDES = {3: 3, 4: 2}  # positions between the patches that are compared
 GAP_FLOOR = 0.4  # least normaliser of a Gram error, a fraction of the target's norm
@@ -133,7 +133,7 @@ class LossNetwork:
 
 
 class Compiled(keras.Model):
-    """``function`` of arrays, compiled by Keras' backend: arrays to arrays, float32."""
+    """``function`` of arrays, compiled by Keras' backend: `predict_on_batch` takes arrays to float32 arrays."""
 
     def __init__(self, function):
         super().__init__()
@@ -141,13 +141,3 @@ class Compiled(keras.Model):
 
     def call(self, values):
         return {name: ops.cast(value, "float32") for name, value in self.function(values).items()}
-
-    def __call__(self, values, **options):
-        if isinstance(values, np.ndarray):
-            return self.predict_on_batch(values)
-        return super().__call__(values, **options)
-
-
-def trackers(names):
-    """Mean metrics by name."""
-    return {name: keras.metrics.Mean(name=name) for name in names}

@@ -14,7 +14,6 @@ CONTENT_SCALES = (0.5, 1.0)  # of the photographs' size (longer side at most 512
 DENOISED = 0.5  # fraction of the contents that are denoised: a network must not rely on sensor grain
 NOISE = 0.05  # most noise of a content's shifted view, of 0..1
 SHIFT = 8  # most shift of it, pixels
-COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's (`transfer.pipeline`)
 RIDGE = 1e-3  # the whitening's ridge, a fraction of the mean eigenvalue
 WARM_UP = 200  # steps
 DECAY = 0.25  # last fraction of a stage's steps, in which the learning rate falls to a hundredth

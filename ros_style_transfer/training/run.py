@@ -41,7 +41,7 @@ IMAGE_LAYERS = ["image_kernel", "level._block1_conv1_kernel"]  # stepped by Adam
 PATIENCE = 5  # checkpoints in a row that are worse than the best before a warning
 WORSE = 1.03  # how much worse
 OVERHEAD = 1.6  # a step's time over that of its convolutions at their best, for the first estimate
-MEASURED_STEPS, MEASURED_SECONDS = 10, 30.0  # after which the estimate is said anew, measured
+MEASURED_STEPS, MEASURED_SECONDS = 10, 30.0  # after which a measured estimate is printed
 MARK = ".training"  # in folders of weights that a training made
 
 Draw = Callable[[np.random.Generator], Dict[str, np.ndarray]]

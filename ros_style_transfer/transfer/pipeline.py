@@ -21,7 +21,7 @@ import tensorflow as tf
 from ..errors import OptionError
 from ..models.canvas import ground
 from ..models.layers import graph
-from ..models.shapes import DECODER_LEVEL, IMAGE_LEVEL
+from ..models.shapes import COLOR_FLOOR, DECODER_LEVEL, IMAGE_LEVEL
 from . import wct
 from .tiles import UNIT, merge, tiles
 
@@ -29,7 +29,6 @@ VECTOR = tf.TensorSpec((None,))
 STATISTICS = wct.Statistics(VECTOR, tf.TensorSpec((None, None)))
 # A region with fewer positions than this at some level takes the whole picture's statistics there.
 SMALLEST_REGION = 64
-COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's; as in training
 # Numbers that a swap's table of likenesses may have: 2 GB.
 LARGEST_SWAP = 2**29
 
@@ -157,7 +156,7 @@ class Painter:
         for number, levels in enumerate(rounds):
             report = lambda done, before=number: progress and progress((before + done) / len(rounds))
             share = self.network.ground_share(strength_of(levels[0], controls), number % len(once))
-            under = None if share is None else ground(picture, None, share)
+            under = None if share is None else ground(picture, share)
             picture = self._round(picture, under, levels, regions, controls, side, report)
         return picture if rounds else np.asarray(floats(rgb))
 
@@ -252,10 +251,9 @@ class Painter:
         """The `Part` of a region at a level; ``content`` are the statistics there."""
         style = None if region.style is None else region.style.statistics[level]
         strength = strength_of(level, controls)
-        if controls.method == "whiten" and level != IMAGE_LEVEL:
+        if controls.method == "whiten":
             style = content
-        if style is None or controls.method == "whiten" and level == IMAGE_LEVEL or (
-                max(level, DECODER_LEVEL) not in levels):
+        if style is None or max(level, DECODER_LEVEL) not in levels:
             return Part(share, None, wct.moments(content))
         if controls.method not in self._maps:
             # Traced once for each method that is used, whatever the number of channels.
@@ -314,8 +312,7 @@ class _Round:
         gathered = {}
         for tile in plan:
             for level, values in stage(tile).items():
-                self.painter._gather(gathered.setdefault(level, {}), tile, values, self._shares(level),
-                                     level)
+                self.painter._gather(gathered.setdefault(level, {}), tile, values, self._shares(level), level)
             self._progress(plan)
         for level, found in gathered.items():
             self.parts[level] = self.painter._parts(level, found, self.regions, self._shares(level), self.levels,
@@ -332,7 +329,7 @@ class _Round:
                                           _shrink(region.share, self.network.stride(level)) for region in self.regions]
         return self.kept["shares", level]
 
-    def _once(self, name, tile, compute):
+    def _once(self, name, compute):
         """What ``compute`` gives, kept if the picture is one tile."""
         if len(self.encoder_tiles) > 1 or len(self.tiles) > 1:
             return compute()
@@ -341,20 +338,20 @@ class _Round:
         return self.kept[name]
 
     def _encode(self, tile):
-        return self._once("encode", tile, lambda: self.network.encode(
+        return self._once("encode", lambda: self.network.encode(
             floats(tile.read(self.picture)), self.levels, tile.read(self.under)))
 
     def _transformed(self, level, values, tile):
         return _changed(values, self.parts[level], tile, self.network.stride(level)) if level in self.parts else values
 
     def _draw(self, tile):
-        return self._once("draw", tile, lambda: self.network.draw(
+        return self._once("draw", lambda: self.network.draw(
             {level: self._transformed(level, values, tile) for level, values in self._encode(tile).items()},
             self.code[0]))
 
     def _finish(self, tile):
         drawn = lambda: self._draw(tile)
-        return self._once("finish", tile, lambda: self.network.finish(
+        return self._once("finish", lambda: self.network.finish(
             self._transformed(DECODER_LEVEL, drawn(), tile) if self.redraws else drawn(), self.code[1]))
 
     def _image(self, tile):

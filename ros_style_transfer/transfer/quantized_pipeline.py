@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from ..models.quantized import Program
-from ..models.shapes import DECODER_LEVEL, IMAGE_LEVEL
+from ..models.shapes import COLOR_FLOOR, DECODER_LEVEL, IMAGE_LEVEL
 from . import wct
-from .pipeline import COLOR_FLOOR, Painter, color_statistics, floats, planned, strength_of
+from .pipeline import Painter, color_statistics, floats, planned, strength_of
 
 LARGEST = 2**21  # pixels of a picture: LiteRT takes three times TensorFlow's memory
 

@@ -1,0 +1,118 @@
+"""What the trainers of all models share: weighted losses with their means, linear heads, and pairs of pictures."""
+from typing import Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..models.shapes import LEVELS
+from . import data
+from .artifacts import grid
+from .losses import Compiled, LossNetwork, mean_square
+from .recipe import CONTENT_CROPS, STYLE_CROPS, Stage
+
+# The teacher pads with zeros, our encoders reflect: positions at each border that are not compared, by level.
+BORDER = {1: 8, 2: 6, 3: 4, 4: 2, 5: 1}
+
+
+class Trainer(keras.Model):
+    """A model whose ``call`` returns a dict of losses.
+
+    Args:
+        losses: ``{loss: weight}``.
+        names: further figures to keep the mean of.
+    """
+
+    def __init__(self, losses: Mapping[str, float], names: Iterable[str]):
+        super().__init__()
+        self.weighting, self.heads = losses, {}
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in ["loss", *losses, *names]}
+
+    @property
+    def metrics(self) -> List[keras.metrics.Metric]:
+        return list(self.trackers.values())
+
+    def tracked(self, losses):
+        """``losses``, their means updated."""
+        for name, value in losses.items():
+            self.trackers[name].update_state(value)
+        return losses
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = sum(self.weighting[name] * value for name, value in y_pred.items())
+        self.trackers["loss"].update_state(loss)
+        return loss
+
+    def add_heads(self, heads: Mapping[int, Tuple[np.ndarray, np.ndarray]], trainable: bool = True) -> None:
+        """Add linear heads that guess the teacher's features: ``{level: (kernel [c, C], bias [C])}``."""
+        for level, (kernel, bias) in sorted(heads.items()):
+            for part, value in (("kernel", kernel), ("bias", bias)):
+                variable = self.add_weight(shape=value.shape, name="head%d_%s" % (level, part), initializer="zeros",
+                                           trainable=trainable)
+                variable.assign(value)
+                self.heads["%s%d" % (part, level)] = variable
+
+    def distillation(self, taps, target):
+        """``{distillN: mean square}`` between the heads' guesses from ``taps`` and the teacher's features ``target``,
+        ``{level: [b,h,w,c]}`` each; borders are left out."""
+        losses = {}
+        for level in LEVELS:
+            guess = ops.matmul(ops.cast(taps[level], "float32"), self.heads["kernel%d" % level])
+            guess = guess + self.heads["bias%d" % level]
+            edge = BORDER[level]
+            losses["distill%d" % level] = mean_square((guess - target[level])[:, edge:-edge, edge:-edge])
+        return losses
+
+    def head_arrays(self) -> Dict[str, np.ndarray]:
+        """The heads, as a checkpoint holds them."""
+        return {"head_" + key: ops.convert_to_numpy(value) for key, value in self.heads.items()}
+
+    def assign_heads(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take the heads from `head_arrays`; exported weights have none."""
+        for key, variable in self.heads.items():
+            if "head_" + key in arrays:
+                variable.assign(arrays["head_" + key])
+
+
+def pairs(loss_network: LossNetwork, stage: Stage, seed: int, photos: Sequence[np.ndarray],
+          styles: Sequence[np.ndarray], margin: int = 0, contents_per_style: int = 1
+          ) -> Callable[[np.random.Generator], Dict[str, np.ndarray]]:
+    """What draws described contents and styles: a function (rng) to ``content``, ``style`` and their descriptions.
+
+    Args:
+        margin: pixels around each content that are not described.
+        contents_per_style: how many contents of a batch share a style.
+    """
+    palettes = [*photos, *styles]
+    contents = data.DescribedCrops(
+        lambda rng: data.content_crop(rng, photos, stage.size + 2 * margin), CONTENT_CROPS,
+        Compiled(loss_network.describe_content).predict_on_batch, (seed, 1), margin)
+    crops = data.DescribedCrops(
+        lambda rng: data.style_crop(rng, styles, palettes, stage.size), STYLE_CROPS,
+        Compiled(loss_network.describe_style).predict_on_batch, (seed, 2))
+
+    def draw(rng):
+        batch = contents.take(rng.integers(0, contents.count, stage.batch), "content")
+        batch.update(crops.take(rng.integers(0, crops.count, stage.batch // contents_per_style), "style"))
+        return batch
+
+    return draw
+
+
+def stylization_losses(loss_network: LossNetwork, inputs, painted, contents_per_style: int = 1):
+    """The loss network's errors of ``painted [b,h,w,3]``, clipped; and what lies outside of 0..1, and the grid.
+
+    Returns:
+        ``{loss: scalar}``, and the style errors by level, ``{style1: scalar, ...}``.
+    """
+    described = lambda prefix: {key[len(prefix):]: value for key, value in inputs.items() if key.startswith(prefix)}
+    styles = described("style_")
+    if contents_per_style > 1:
+        styles = {key: ops.repeat(value, contents_per_style, 0) for key, value in styles.items()}
+    shown = ops.clip(painted, 0.0, 1.0)
+    errors = loss_network.losses(shown, described("content_"), styles)
+    by_level = {"style%d" % level: errors.pop("style%d" % level) for level in sorted(LEVELS)}
+    losses = {"style": sum(by_level.values()) / len(by_level), **errors}
+    losses["range"] = mean_square(painted - shown)
+    losses["grid"] = mean_square(grid(painted))
+    return losses, by_level
