@@ -10,6 +10,7 @@ neither NumPy nor TensorFlow.
     RenderOptions  what can be changed about that
     render         the subpackage that these two come from
 """
+
 import importlib
 
 # The source tree holds the code, catkin's devel space the generated messages: both are one package.

@@ -1,4 +1,5 @@
 """``python -m ros_style_transfer``, see `cli.main`."""
+
 from .environment import limit_numpy_threads
 
 

@@ -10,6 +10,7 @@ field, the panel's row and the documentation's table are derived from it.  Addin
 
 `SETTINGS` are the options that are fixed when a model is loaded.  Nothing here needs TensorFlow.
 """
+
 import dataclasses
 import math
 import numbers
@@ -72,43 +73,75 @@ class Controls:
     """
 
     strength: float = _control(
-        float, 1.0, Range(0.0, 1.0), "Painting", "0 leaves the picture unchanged, 1 applies the full style")
+        float, 1.0, Range(0.0, 1.0), "Painting", "0 leaves the picture unchanged, 1 applies the full style"
+    )
     level_strength: Mapping[int, float] = _control(
-        str, {}, None, "Levels",
-        "strength multipliers of single levels, such as 5:0.3,4:0.8; other levels use 1, and 0 disables a level")
+        str,
+        {},
+        None,
+        "Levels",
+        "strength multipliers of single levels, such as 5:0.3,4:0.8; other levels use 1, and 0 disables a level",
+    )
     levels: Optional[Tuple[int, ...]] = _control(
-        str, None, None, "Levels", "levels to stylize, coarse to fine, such as 5,4,3")
-    passes: int = _control(
-        int, 1, Range(1, 16), "Painting", "number of times that the picture goes through the model")
+        str, None, None, "Levels", "levels to stylize, coarse to fine, such as 5,4,3"
+    )
+    passes: int = _control(int, 1, Range(1, 16), "Painting", "number of times that the picture goes through the model")
     method: Optional[str] = _control(
-        str, None, METHODS, "Painting",
-        "transform: wct, ot (optimal transport), adain, or whiten (the content without any style)")
+        str,
+        None,
+        METHODS,
+        "Painting",
+        "transform: wct, ot (optimal transport), adain, or whiten (the content without any style)",
+    )
     swap: float = _control(
-        float, 0.0, Range(0.0, 1.0), "Swap",
-        "style swap: 0 (off) to 1 replaces patches of the content by similar patches of the style")
-    swap_level: Optional[int] = _control(
-        int, None, ALL_SWAP_LEVELS, "Swap", "level at which patches are swapped")
+        float,
+        0.0,
+        Range(0.0, 1.0),
+        "Swap",
+        "style swap: 0 (off) to 1 replaces patches of the content by similar patches of the style",
+    )
+    swap_level: Optional[int] = _control(int, None, ALL_SWAP_LEVELS, "Swap", "level at which patches are swapped")
     swap_patch: int = _control(
-        int, 3, Range(1, 15), "Swap", "side length of a patch in feature positions, an odd number")
+        int, 3, Range(1, 15), "Swap", "side length of a patch in feature positions, an odd number"
+    )
     swap_stride: int = _control(
-        int, 1, Range(1, 64), "Swap", "distance between the style's patches; larger values are faster and coarser")
+        int, 1, Range(1, 64), "Swap", "distance between the style's patches; larger values are faster and coarser"
+    )
     keep_colours: str = _control(
-        str, "no", KEEP_COLOURS, "Painting",
+        str,
+        "no",
+        KEEP_COLOURS,
+        "Painting",
         "no, luminance (keep the content's colours and take only the painted lightness), or coral (recolour the "
-        "style like the content first)")
+        "style like the content first)",
+    )
     saturation: float = _control(
-        float, 1.0, Range(0.0, 2.0), "Painting",
-        "colour intensity of the painted picture: 0 is grey, 1 as painted, 2 twice as colourful")
+        float,
+        1.0,
+        Range(0.0, 2.0),
+        "Painting",
+        "colour intensity of the painted picture: 0 is grey, 1 as painted, 2 twice as colourful",
+    )
     style_scale: float = _control(
-        float, 1.0, Range(0.05, 4.0), "Style",
-        "size of the style relative to the content; smaller values give finer strokes")
+        float,
+        1.0,
+        Range(0.05, 4.0),
+        "Style",
+        "size of the style relative to the content; smaller values give finer strokes",
+    )
     style_crop: float = _control(
-        float, 1.0, Range(0.05, 1.0), "Style", "fraction of the style's width and height to use, around its centre")
+        float, 1.0, Range(0.05, 1.0), "Style", "fraction of the style's width and height to use, around its centre"
+    )
     feather: float = _control(
-        float, 4.0, Range(0.0, 1000.0), "Style", "width of the soft edge of a mask's regions, in pixels")
+        float, 4.0, Range(0.0, 1000.0), "Style", "width of the soft edge of a mask's regions, in pixels"
+    )
     smoothing: float = _control(
-        float, 0.0, Range(0.0, 1.0), "Painting",
-        "temporal smoothing of videos: 0 (off) to 1; higher values flicker less and soften detail")
+        float,
+        0.0,
+        Range(0.0, 1.0),
+        "Painting",
+        "temporal smoothing of videos: 0 (off) to 1; higher values flicker less and soften detail",
+    )
 
     def resolved(self, model: str) -> "Controls":
         """A checked copy with the model's own values in place of None.
@@ -119,8 +152,11 @@ class Controls:
         check(self, model)
         spec = MODELS[model]
         return self._replace(
-            levels=tuple(self.levels or spec.levels), method=self.method or spec.method,
-            swap_level=self.swap_level or spec.swap_levels[0], level_strength=dict(self.level_strength))
+            levels=tuple(self.levels or spec.levels),
+            method=self.method or spec.method,
+            swap_level=self.swap_level or spec.swap_levels[0],
+            level_strength=dict(self.level_strength),
+        )
 
     def _replace(self, **changes: Any) -> "Controls":
         return dataclasses.replace(self, **changes)
@@ -130,22 +166,60 @@ class Controls:
 
 
 CONTROLS: Dict[str, Control] = {
-    field.name: Control(field.name, *field.metadata["row"]) for field in dataclasses.fields(Controls)}
+    field.name: Control(field.name, *field.metadata["row"]) for field in dataclasses.fields(Controls)
+}
 
-SETTINGS: Dict[str, Control] = {setting.name: setting for setting in (
-    Control("model", str, DEFAULT_MODEL, tuple(MODELS), "Model",
-            "name of the network, see weights/README.md", live=False),
-    Control("precision", str, "auto", PRECISIONS, "Model",
+SETTINGS: Dict[str, Control] = {
+    setting.name: setting
+    for setting in (
+        Control(
+            "model",
+            str,
+            DEFAULT_MODEL,
+            tuple(MODELS),
+            "Model",
+            "name of the network, see weights/README.md",
+            live=False,
+        ),
+        Control(
+            "precision",
+            str,
+            "auto",
+            PRECISIONS,
+            "Model",
             "number format of the convolutions: float32, bfloat16, float16, int8 (not every model), or auto, which "
-            "benchmarks this machine at the start and takes the fastest of equal quality", live=False),
-    Control("weights_dir", str, "", None, "Model",
-            "folder with weights that you have trained; empty: the shipped ones", live=False),
-    Control("max_memory", float, 0.0, Range(0.0, 1e7), "Model",
+            "benchmarks this machine at the start and takes the fastest of equal quality",
+            live=False,
+        ),
+        Control(
+            "weights_dir",
+            str,
+            "",
+            None,
+            "Model",
+            "folder with weights that you have trained; empty: the shipped ones",
+            live=False,
+        ),
+        Control(
+            "max_memory",
+            float,
+            0.0,
+            Range(0.0, 1e7),
+            "Model",
             "megabytes that the process may use; larger pictures are processed in tiles; 0: all free memory",
-            live=False),
-    Control("gpu_memory_mb", int, 0, Range(0, 10**7), "Model",
-            "megabytes of GPU memory that TensorFlow may use; 0: as much as it needs", live=False),
-)}
+            live=False,
+        ),
+        Control(
+            "gpu_memory_mb",
+            int,
+            0,
+            Range(0, 10**7),
+            "Model",
+            "megabytes of GPU memory that TensorFlow may use; 0: as much as it needs",
+            live=False,
+        ),
+    )
+}
 
 
 # --- other names -----------------------------------------------------------------------------------
@@ -165,8 +239,7 @@ ALIASES = {
 }
 
 
-def current_name(name: str, notify: Optional[Callable[[str], Any]] = None,
-                 spell: Callable[[str], str] = str) -> str:
+def current_name(name: str, notify: Optional[Callable[[str], Any]] = None, spell: Callable[[str], str] = str) -> str:
     """The name in use for ``name``, which may be an alias.
 
     Args:
@@ -223,8 +296,9 @@ def parse_number(name: str, type: Callable[[str], Any], text: str) -> Any:
     try:
         return type(text)
     except ValueError:
-        raise OptionError("%s must be a %s, not %r"
-                          % (name, "whole number" if type is int else "number", text)) from None
+        raise OptionError(
+            "%s must be a %s, not %r" % (name, "whole number" if type is int else "number", text)
+        ) from None
 
 
 def parse_levels(text: Any) -> Tuple[int, ...]:
@@ -244,8 +318,10 @@ def parse_level_strength(text: Any) -> Dict[int, float]:
             raise ValueError("a level is given twice")
         return factors
     except ValueError:
-        raise OptionError("level_strength must be LEVEL:STRENGTH joined by commas, each level once, such as "
-                          "5:0.3,4:0.8, not %r" % (text,)) from None
+        raise OptionError(
+            "level_strength must be LEVEL:STRENGTH joined by commas, each level once, such as "
+            "5:0.3,4:0.8, not %r" % (text,)
+        ) from None
 
 
 # --- values as text --------------------------------------------------------------------------------
@@ -253,8 +329,11 @@ def parse_level_strength(text: Any) -> Dict[int, float]:
 
 def describe(controls: Controls) -> str:
     """The `Controls` that differ from their defaults, for people: ``strength 0.5, method ot``."""
-    return ", ".join("%s %s" % (name, format_value(value)) for name, value in controls._asdict().items()
-                     if value != CONTROLS[name].default)
+    return ", ".join(
+        "%s %s" % (name, format_value(value))
+        for name, value in controls._asdict().items()
+        if value != CONTROLS[name].default
+    )
 
 
 def format_value(value: Any) -> str:
@@ -299,8 +378,10 @@ def check_model(model: Any, precision: Any = "float32") -> None:
     check_choice("model", model, MODELS)
     check_choice("precision", precision, PRECISIONS)
     if precision != "auto" and precision not in MODELS[model].precisions:
-        raise OptionError("precision %s is available for %s only; model %s computes in %s"
-                          % (precision, " and ".join(INT8_MODELS), model, ", ".join(MODELS[model].precisions)))
+        raise OptionError(
+            "precision %s is available for %s only; model %s computes in %s"
+            % (precision, " and ".join(INT8_MODELS), model, ", ".join(MODELS[model].precisions))
+        )
 
 
 def check(controls: Controls, model: str) -> None:
@@ -329,13 +410,18 @@ def _check_levels(controls: Controls, model: str) -> None:
     spec, levels = MODELS[model], controls.levels
     known = format_value(spec.levels)
     if levels is not None:
-        if (not isinstance(levels, (tuple, list)) or not levels
-                or any(type(level) is not int or level not in spec.levels for level in levels)
-                or len(set(levels)) < len(levels)):
+        if (
+            not isinstance(levels, (tuple, list))
+            or not levels
+            or any(type(level) is not int or level not in spec.levels for level in levels)
+            or len(set(levels)) < len(levels)
+        ):
             raise OptionError("levels must be some of %s (model %s), each once, not %r" % (known, model, levels))
         if not spec.sequential and tuple(levels) != tuple(sorted(levels, reverse=True)):
-            raise OptionError("model %s stylizes all levels in a single pass: list them in descending order, not %s"
-                              % (model, format_value(levels)))
+            raise OptionError(
+                "model %s stylizes all levels in a single pass: list them in descending order, not %s"
+                % (model, format_value(levels))
+            )
     if not isinstance(controls.level_strength, Mapping):
         raise OptionError("level_strength must map levels to factors, not %r" % (controls.level_strength,))
     for level, value in controls.level_strength.items():
@@ -347,14 +433,16 @@ def _check_levels(controls: Controls, model: str) -> None:
 def _check_swap(controls: Controls, model: str) -> None:
     spec, level = MODELS[model], controls.swap_level
     if level is not None and (type(level) is not int or level not in spec.swap_levels):
-        raise OptionError("swap_level must be one of %s (model %s), not %r"
-                          % (format_value(spec.swap_levels), model, level))
+        raise OptionError(
+            "swap_level must be one of %s (model %s), not %r" % (format_value(spec.swap_levels), model, level)
+        )
     if not controls.swap:
         return
     level = level or spec.swap_levels[0]
     if controls.levels is not None and level not in controls.levels:
-        raise OptionError("swap works at level %d, which is not among the levels %s"
-                          % (level, format_value(controls.levels)))
+        raise OptionError(
+            "swap works at level %d, which is not among the levels %s" % (level, format_value(controls.levels))
+        )
     if controls.method not in (None, "wct"):
         raise OptionError("swap compares whitened patches, so it needs the method wct, not %s" % controls.method)
 
@@ -372,8 +460,9 @@ def check_styles(count: int, weights: Sequence[float] = (), masked: bool = False
     if masked and method == "whiten":
         raise OptionError("a mask has no effect with method whiten, which uses no style")
     if masked and len(weights):
-        raise OptionError("style weights mix the styles, but a mask gives each style its own region; "
-                          "use either weights or a mask")
+        raise OptionError(
+            "style weights mix the styles, but a mask gives each style its own region; use either weights or a mask"
+        )
 
 
 def check_weights(weights: Sequence[float], styles: int) -> None:

@@ -1,4 +1,5 @@
 """What our programs set in their environment, before they import NumPy and TensorFlow.  The library sets nothing."""
+
 import ctypes
 import os
 

@@ -1,4 +1,5 @@
 """The façade: a picture in, the stylized picture out.  The node, the bags and the command line use nothing else."""
+
 import collections
 import hashlib
 import os
@@ -60,10 +61,16 @@ class Stylizer:
         WeightsError: the weights are missing or damaged.
     """
 
-    def __init__(self, model: str = SETTINGS["model"].default, precision: str = SETTINGS["precision"].default,
-                 weights_dir: Optional[str] = None, clock: Callable[[], float] = time.monotonic,
-                 max_memory: float = SETTINGS["max_memory"].default,
-                 gpu_memory_mb: int = SETTINGS["gpu_memory_mb"].default, dtype: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        model: str = SETTINGS["model"].default,
+        precision: str = SETTINGS["precision"].default,
+        weights_dir: Optional[str] = None,
+        clock: Callable[[], float] = time.monotonic,
+        max_memory: float = SETTINGS["max_memory"].default,
+        gpu_memory_mb: int = SETTINGS["gpu_memory_mb"].default,
+        dtype: Optional[str] = None,
+    ) -> None:
         if dtype is not None:
             current_name("dtype", lambda notice: warnings.warn(notice, DeprecationWarning, stacklevel=4))
             precision = dtype
@@ -72,7 +79,8 @@ class Stylizer:
         check_value(SETTINGS["gpu_memory_mb"], gpu_memory_mb)
         gpus = share_gpus(gpu_memory_mb)
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
-            tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
+            tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+        )
         self.model = model
         self._clock = clock
         self._painter = load_painter(model, precision, weights_dir, bool(gpus))
@@ -100,8 +108,9 @@ class Stylizer:
         """Use the style ``rgb``, uint8 ``[h,w,3]``, from now on; setting a recent style again costs no time."""
         self.set_styles([rgb], fade=fade)
 
-    def set_styles(self, pictures: Sequence[np.ndarray], weights: Optional[Sequence[float]] = None,
-                   fade: float = 0.0) -> None:
+    def set_styles(
+        self, pictures: Sequence[np.ndarray], weights: Optional[Sequence[float]] = None, fade: float = 0.0
+    ) -> None:
         """Use a mixture of styles from now on; with a mask, each style in its own region.
 
         Args:
@@ -122,8 +131,9 @@ class Stylizer:
         now = self._clock()
         self._mix_before = self._mixture(now)
         self._fade_start, self._fade = now, fade if self._mix_before else 0.0
-        self._order = tuple(hashlib.sha256(np.ascontiguousarray(rgb)).digest() + bytes(str(rgb.shape), "ascii")
-                            for rgb in pictures)
+        self._order = tuple(
+            hashlib.sha256(np.ascontiguousarray(rgb)).digest() + bytes(str(rgb.shape), "ascii") for rgb in pictures
+        )
         self._mix = collections.Counter()
         for digest, fraction in zip(self._order, fractions):
             self._mix[digest] += fraction
@@ -133,8 +143,14 @@ class Stylizer:
         if not fade:
             self.reset()  # smoothing must not delay a style that is set at once
 
-    def stylize(self, rgb: np.ndarray, controls: Controls = Controls(), mask: Optional[np.ndarray] = None,
-                stream: str = "", progress: Optional[Callable[[float], Any]] = None) -> np.ndarray:
+    def stylize(
+        self,
+        rgb: np.ndarray,
+        controls: Controls = Controls(),
+        mask: Optional[np.ndarray] = None,
+        stream: str = "",
+        progress: Optional[Callable[[float], Any]] = None,
+    ) -> np.ndarray:
         """``rgb``, uint8 ``[h,w,3]``, stylized: a new array of the same size and type.
 
         Controls are checked, and the free memory is read, when ``controls`` is another object than in the
@@ -164,8 +180,7 @@ class Stylizer:
         smoother = self._smoother(stream, controls, mask is not None)
         if smoother is not None:
             smoother.see(rgb)
-        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, coverage), controls, side,
-                                      progress)
+        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, coverage), controls, side, progress)
         for top in range(0, height, ROWS_PER_STRIP):  # in place: a large picture's floats take most of the memory
             strip = painted[top : top + ROWS_PER_STRIP]
             np.clip(strip, 0, 1, out=strip)
@@ -218,9 +233,11 @@ class Stylizer:
         side = int(np.sqrt(for_tile / bytes_per_pixel)) - 2 * margin
         if side < MIN_TILE:
             needed = height * width * TILED_BYTES_PER_PIXEL + (MIN_TILE + 2 * margin) ** 2 * bytes_per_pixel
-            raise ImageError("stylizing %dx%d with %s takes at least %d MB, but only %d MB are free; make the picture "
-                             "smaller (max_side), or allow or free more memory (max_memory)"
-                             % (width, height, self.model, needed / 1e6, max(0, free) / 1e6))
+            raise ImageError(
+                "stylizing %dx%d with %s takes at least %d MB, but only %d MB are free; make the picture "
+                "smaller (max_side), or allow or free more memory (max_memory)"
+                % (width, height, self.model, needed / 1e6, max(0, free) / 1e6)
+            )
         return min(side // 16 * 16, MAX_TILE)
 
     def _adjust_colours(self, rgb: np.ndarray, painted: np.ndarray, controls: Controls) -> np.ndarray:
@@ -239,8 +256,11 @@ class Stylizer:
             mixture = self._mixture(self._clock())
             return [Region(blend([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
         coverage = np.moveaxis(images.pad(np.moveaxis(coverage, 0, 2)), 2, 0)
-        regions = [Region(self._style(digest, rgb, controls), region)
-                   for digest, region in zip(self._order, coverage[1:]) if region.any()]
+        regions = [
+            Region(self._style(digest, rgb, controls), region)
+            for digest, region in zip(self._order, coverage[1:])
+            if region.any()
+        ]
         return regions + [Region(None, coverage[0])] if coverage[0].any() else regions
 
     def _smoother(self, stream: str, controls: Controls, masked: bool) -> Optional[Steady]:
@@ -260,8 +280,10 @@ class Stylizer:
         done = 1.0 if self._fade <= 0 else min(1.0, max(0.0, (now - self._fade_start) / self._fade))
         if done >= 1.0:
             return dict(self._mix)
-        mixture = {digest: done * self._mix.get(digest, 0.0) + (1.0 - done) * self._mix_before.get(digest, 0.0)
-                   for digest in {**self._mix_before, **self._mix}}
+        mixture = {
+            digest: done * self._mix.get(digest, 0.0) + (1.0 - done) * self._mix_before.get(digest, 0.0)
+            for digest in {**self._mix_before, **self._mix}
+        }
         return {digest: weight for digest, weight in mixture.items() if weight > 0}
 
     def _style(self, digest: bytes, content: np.ndarray, controls: Controls) -> Style:
@@ -282,8 +304,9 @@ class Stylizer:
             scaled = images.resize(rgb, *images.scaled_size(width, height, longest))
             if controls.keep_colours == "coral":
                 scaled = colours.coral(scaled, mean, covariance)
-            self._style_cache[key] = self._painter.style_of(images.pad(scaled), swap_level,
-                                                            self._tile_side(*scaled.shape[:2]))
+            self._style_cache[key] = self._painter.style_of(
+                images.pad(scaled), swap_level, self._tile_side(*scaled.shape[:2])
+            )
         self._style_cache.move_to_end(key)
         while len(self._style_cache) > MAX_CACHED_STYLES:
             self._style_cache.popitem(last=False)

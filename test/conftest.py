@@ -1,4 +1,5 @@
 """What the tests share: the pictures they use, and the repository's surroundings."""
+
 import importlib.util
 import os
 import subprocess
@@ -20,8 +21,19 @@ from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import StyleLibrary
 
 # Files whose tests take long or start processes; tests with one of these fixtures start processes, too.
-SLOW = {"test_benchmark", "test_bootstrap", "test_export", "test_gatys", "test_install", "test_integers",
-        "test_packaging", "test_render", "test_render_queue", "test_stylizer", "test_training"}
+SLOW = {
+    "test_benchmark",
+    "test_bootstrap",
+    "test_export",
+    "test_gatys",
+    "test_install",
+    "test_integers",
+    "test_packaging",
+    "test_render",
+    "test_render_queue",
+    "test_stylizer",
+    "test_training",
+}
 STARTING = {"run"}
 FAST = "not slow"
 
@@ -107,8 +119,14 @@ def run(tmp_path):
         folder = tmp_path / "elsewhere"
         folder.mkdir(exist_ok=True)
         return subprocess.run(
-            [sys.executable, *map(str, arguments)], cwd=str(folder), env=environment, timeout=300,
-            capture_output=True, text=True, **options)
+            [sys.executable, *map(str, arguments)],
+            cwd=str(folder),
+            env=environment,
+            timeout=300,
+            capture_output=True,
+            text=True,
+            **options,
+        )
 
     return run
 

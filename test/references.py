@@ -1,5 +1,6 @@
 """Formulas in numpy's float64 that the package is tested against: the live model's forward pass, and the transforms'
 matrices as their papers give them."""
+
 import numpy as np
 
 from ros_style_transfer.models.canvas import EVEN, EVEN_LEAST
@@ -28,8 +29,11 @@ def convolve(x, arrays, name, stride=1):
     padding = ((before, after), (before, after), (0, 0))
     padded = np.pad(x, padding, "reflect") if name in ("stem", "image") else np.pad(x, padding)
     height, width = x.shape[:2]
-    return bias + sum(padded[dy : dy + height : stride, dx : dx + width : stride] @ kernel[dy, dx]
-                      for dy in range(side) for dx in range(side))
+    return bias + sum(
+        padded[dy : dy + height : stride, dx : dx + width : stride] @ kernel[dy, dx]
+        for dy in range(side)
+        for dx in range(side)
+    )
 
 
 def relu(x):
@@ -73,8 +77,9 @@ def unfold(x):
 def style_code(taps, arrays):
     """Gains and shifts of the decoder's channels, in the order of its layers."""
     taps = {level: f.astype(np.float64) for level, f in taps.items()}
-    code = np.concatenate([taps[level].mean((0, 1)) for level in (1, 2)]
-                          + [np.sqrt(taps[level].var((0, 1)) + 1e-5) for level in (1, 2)])
+    code = np.concatenate(
+        [taps[level].mean((0, 1)) for level in (1, 2)] + [np.sqrt(taps[level].var((0, 1)) + 1e-5) for level in (1, 2)]
+    )
     hidden = relu(code @ arrays["style_code_kernel"][0, 0] + arrays["style_code_bias"])
     return hidden @ arrays["modulation_kernel"][0, 0] + arrays["modulation_bias"]
 
@@ -156,5 +161,6 @@ def transformed(content, style, method, ridge, strength=1.0, floor=0.0):
     """Features, or colors, with another's statistics, as the method's paper has it."""
     mean = moments(content)[0]
     whole = (content - mean) @ closed_form(method, content, style, ridge, floor) + moments(
-        content if method == "whiten" else style)[0]
+        content if method == "whiten" else style
+    )[0]
     return strength * whole + (1 - strength) * content

@@ -1,4 +1,5 @@
 """bootstrap.sh: one clear sentence where it cannot do its work, and set-ups that are not the usual one."""
+
 import os
 import pty
 import shutil
@@ -14,18 +15,36 @@ SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 def run(tmp_path):
     """Runs bootstrap.sh on a system described by ``release``, with ``commands`` standing in for the real ones."""
 
-    def run(*arguments, script=SCRIPT, release="ID=debian\nVERSION_ID=12\n", commands=(), cwd=None, variables=(),
-            output=subprocess.PIPE):
+    def run(
+        *arguments,
+        script=SCRIPT,
+        release="ID=debian\nVERSION_ID=12\n",
+        commands=(),
+        cwd=None,
+        variables=(),
+        output=subprocess.PIPE,
+    ):
         stubs = tmp_path / "stubs"
         stubs.mkdir(exist_ok=True)
         (stubs / "os-release").write_text(release)
         for name, text in dict(commands).items():
             (stubs / name).write_text("#!/bin/sh\n%s\n" % text)
             (stubs / name).chmod(0o755)
-        environment = dict(os.environ, OS_RELEASE=str(stubs / "os-release"),
-                           PATH="%s:%s" % (stubs, os.environ["PATH"]), **dict(variables))
-        return subprocess.run([str(script), *arguments], env=environment, cwd=cwd, stdout=output,
-                              stderr=subprocess.STDOUT, text=True, timeout=300)
+        environment = dict(
+            os.environ,
+            OS_RELEASE=str(stubs / "os-release"),
+            PATH="%s:%s" % (stubs, os.environ["PATH"]),
+            **dict(variables),
+        )
+        return subprocess.run(
+            [str(script), *arguments],
+            env=environment,
+            cwd=cwd,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
 
     return run
 
@@ -60,8 +79,14 @@ def test_without_root_it_prints_the_line_to_run(run):
     assert "apt-get was called" not in done.stdout
 
 
-@pytest.mark.parametrize("arguments, words", [(("--tensorflow",), "a version such as 2.13.1, not ''"),
-                                              (("--tensorflow", "new"), "not 'new'"), (("--tf", "2"), "--tf")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("--tensorflow",), "a version such as 2.13.1, not ''"),
+        (("--tensorflow", "new"), "not 'new'"),
+        (("--tf", "2"), "--tf"),
+    ],
+)
 def test_an_option_of_test_that_is_wrong_gets_one_sentence(run, arguments, words):
     done = run("test", *arguments)
     assert done.returncode == 1
@@ -77,12 +102,32 @@ MODULES = ("cv2", "numpy", "PIL", "pytest", "tqdm", "tensorflow")
 
 def make_copy(folder):
     """Fill ``folder`` with the script and the files that it reads; no Python packages are to be installed."""
-    for name in ("action", "cfg", "msg", "srv", "ros_style_transfer/models", "ros_style_transfer/nodes",
-                 "ros_style_transfer/ros", ".ws/demo"):
+    for name in (
+        "action",
+        "cfg",
+        "msg",
+        "srv",
+        "ros_style_transfer/models",
+        "ros_style_transfer/nodes",
+        "ros_style_transfer/ros",
+        ".ws/demo",
+    ):
         (folder / name).mkdir(parents=True)
-    for name in ("CMakeLists.txt", "package.xml", "setup.py", "requirements.txt", "action/a", "cfg/a", "msg/a", "srv/a",
-                 "ros_style_transfer/controls.py", "ros_style_transfer/models/registry.py",
-                 "ros_style_transfer/ros/fields.py", ".ws/demo/vtest.avi", ".ws/demo/starry_night.jpg"):
+    for name in (
+        "CMakeLists.txt",
+        "package.xml",
+        "setup.py",
+        "requirements.txt",
+        "action/a",
+        "cfg/a",
+        "msg/a",
+        "srv/a",
+        "ros_style_transfer/controls.py",
+        "ros_style_transfer/models/registry.py",
+        "ros_style_transfer/ros/fields.py",
+        ".ws/demo/vtest.avi",
+        ".ws/demo/starry_night.jpg",
+    ):
         (folder / name).write_text("")
     shutil.copy(SCRIPT, str(folder / "bootstrap.sh"))
     return folder
@@ -126,8 +171,9 @@ def environment(tmp_path_factory):
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--system-site-packages", str(copy / ".venv")], check=True)
     for name in MODULES:
         module(copy, name).write_text("")
-    (copy / ".venv" / "bin" / "program").write_text("#!%s/.venv/bin/python3\nimport tensorflow, sys\n"
-                                                    "print(sys.prefix)\n" % copy)
+    (copy / ".venv" / "bin" / "program").write_text(
+        "#!%s/.venv/bin/python3\nimport tensorflow, sys\nprint(sys.prefix)\n" % copy
+    )
     (copy / ".venv" / "bin" / "program").chmod(0o755)
     return copy
 
@@ -140,8 +186,16 @@ def test_a_pip_conf_for_users_does_not_lead_packages_elsewhere(run, environment,
         wheel.writestr("tiny-1.0.dist-info/RECORD", "")
     (environment / "requirements.txt").write_text(str(tmp_path / "tiny-1.0-py3-none-any.whl") + "\n")
     (tmp_path / "pip.conf").write_text("[install]\nuser = true\n")
-    done = run("install", script=environment / "bootstrap.sh", commands=READY, variables={
-        "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PYTHONUSERBASE": str(tmp_path / "local"), "PIP_NO_INDEX": "1"})
+    done = run(
+        "install",
+        script=environment / "bootstrap.sh",
+        commands=READY,
+        variables={
+            "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
+            "PYTHONUSERBASE": str(tmp_path / "local"),
+            "PIP_NO_INDEX": "1",
+        },
+    )
     assert done.returncode == 0, done.stdout
     assert module(environment, "tiny").exists()
     assert not (tmp_path / "local").exists()

@@ -1,4 +1,5 @@
 """The canvas that the cascade paints on."""
+
 import numpy as np
 import pytest
 from conftest import draw_scene

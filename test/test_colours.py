@@ -1,4 +1,5 @@
 """Keeping the content's colours, against the formulas in numpy's float64."""
+
 import numpy as np
 import pytest
 from conftest import draw_scene

@@ -1,4 +1,5 @@
 """Every control as a user meets it: what it does to a painted picture, and what it leaves alone."""
+
 import hashlib
 import itertools
 
@@ -41,8 +42,9 @@ def stylizer(clock):
 def live(tmp_path_factory):
     """The live model with weights that have learned nothing: none of its controls cares."""
     folder = str(tmp_path_factory.mktemp("weights"))
-    weights.save("live", random_arrays(), folder, backbone="vgg16", widths=list(WIDTHS), blocks=list(LIVE_BLOCKS),
-                 ridge=0.01)
+    weights.save(
+        "live", random_arrays(), folder, backbone="vgg16", widths=list(WIDTHS), blocks=list(LIVE_BLOCKS), ridge=0.01
+    )
     return Stylizer("live", "float32", weights_dir=folder)
 
 
@@ -191,8 +193,10 @@ def test_coral_paints_in_the_recoloured_style(stylizer, style_a, picture):
 
 def test_coral_brings_the_colours_nearer_to_the_contents(stylizer, styles, picture):
     for name, style in styles.items():
-        away = [np.linalg.norm(paint(stylizer, style, picture, keep_colours=keep).mean((0, 1)) - picture.mean((0, 1)))
-                for keep in ("no", "coral")]
+        away = [
+            np.linalg.norm(paint(stylizer, style, picture, keep_colours=keep).mean((0, 1)) - picture.mean((0, 1)))
+            for keep in ("no", "coral")
+        ]
         assert away[1] < max(12, 0.6 * away[0]), name
 
 
@@ -245,14 +249,17 @@ def test_texture_depends_on_its_seed_alone(stylizer, style_a, style_b, picture):
 
 def test_texture_is_the_same_in_another_process(stylizer, style_a, run):
     stylizer.set_style(style_a)
-    process = run("-c", """if True:
+    process = run(
+        "-c",
+        """if True:
         import hashlib
         from ros_style_transfer.media.style_library import StyleLibrary
         from ros_style_transfer.stylizer import Stylizer
         stylizer = Stylizer("cascade", "float32")
         stylizer.set_style(StyleLibrary().read("mosaic"))
         print(hashlib.sha256(stylizer.texture(96, 64, seed=11)).hexdigest())
-        """)
+        """,
+    )
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == hashlib.sha256(stylizer.texture(96, 64, seed=11)).hexdigest()
 
@@ -272,8 +279,10 @@ def test_texture_takes_all_controls(stylizer, style_a):
     once, thrice = (stylizer.texture(64, 48, 1, Controls(passes=passes)) for passes in (1, 3))
     assert np.array_equal(thrice, stylizer.texture(64, 48, 1))
     assert difference(once, thrice) > 5
-    assert np.array_equal(stylizer.texture(64, 48, 1, Controls(strength=0)),
-                          np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8))
+    assert np.array_equal(
+        stylizer.texture(64, 48, 1, Controls(strength=0)),
+        np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8),
+    )
 
 
 def test_texture_of_no_size_is_refused(stylizer, style_a):
@@ -357,12 +366,17 @@ def test_black_and_white_masks_and_other_sizes_mean_the_same(stylizer, style_a, 
         assert np.array_equal(paint(stylizer, style_a, picture, mask), expected)
 
 
-@pytest.mark.parametrize("mask, error, words", [
-    (halves(0, 3), OptionError, ("label 3", "2 styles")),
-    (halves(0, 1, 80, 96), ImageError, ("80x96", "96x80", "proportions")),
-    (halves(0, 1).astype(float), ImageError, ("uint8", "float64 (80, 96)")),
-    (np.dstack([halves(0, 1)] * 3), ImageError, ("[height, width]", "(80, 96, 3)")),
-    (halves(0, 1) > 0, ImageError, ("uint8", "bool")), ("mask.png", ImageError, ("str",))])
+@pytest.mark.parametrize(
+    "mask, error, words",
+    [
+        (halves(0, 3), OptionError, ("label 3", "2 styles")),
+        (halves(0, 1, 80, 96), ImageError, ("80x96", "96x80", "proportions")),
+        (halves(0, 1).astype(float), ImageError, ("uint8", "float64 (80, 96)")),
+        (np.dstack([halves(0, 1)] * 3), ImageError, ("[height, width]", "(80, 96, 3)")),
+        (halves(0, 1) > 0, ImageError, ("uint8", "bool")),
+        ("mask.png", ImageError, ("str",)),
+    ],
+)
 def test_wrong_masks_are_refused_in_one_sentence(stylizer, style_a, style_b, picture, mask, error, words):
     stylizer.set_styles([style_a, style_b])
     with pytest.raises(error) as raised:
@@ -385,8 +399,10 @@ def test_saturation_changes_the_painted_colours_and_nothing_else(stylizer, style
     grey = paint(stylizer, style_a, picture, saturation=0.0)
     assert np.ptp(grey.astype(int), axis=-1).max() <= 1
     assert np.abs(lightness(grey) - lightness(as_painted)).max() < 1
-    spread = [np.abs(rgb - lightness(rgb)[..., None]).mean() for rgb in (
-        paint(stylizer, style_a, picture, saturation=value) for value in (0.0, 0.5, 1.0, 1.5))]
+    spread = [
+        np.abs(rgb - lightness(rgb)[..., None]).mean()
+        for rgb in (paint(stylizer, style_a, picture, saturation=value) for value in (0.0, 0.5, 1.0, 1.5))
+    ]
     assert spread == sorted(spread) and spread[1] < 0.6 * spread[2] < 0.9 * spread[3]
     assert np.array_equal(paint(stylizer, style_a, picture, saturation=0.0, strength=0), picture), "nothing is painted"
 
@@ -410,8 +426,9 @@ def test_only_the_weights_proportions_count(stylizer, style_a, style_b, picture)
     expected = paint(stylizer, [style_a, style_b], picture, weights=[1, 3])
     for given in ([0.25, 0.75], (100, 300), np.array([2, 6], np.uint8), ["1", "3"]):
         assert difference(paint(stylizer, [style_a, style_b], picture, weights=given), expected) < 0.5
-    assert np.array_equal(paint(stylizer, [style_a, style_b], picture),
-                          paint(stylizer, [style_a, style_b], picture, weights=[7, 7]))
+    assert np.array_equal(
+        paint(stylizer, [style_a, style_b], picture), paint(stylizer, [style_a, style_b], picture, weights=[7, 7])
+    )
 
 
 def test_a_style_of_weight_one_is_alone(stylizer, style_a, style_b, picture):
@@ -429,8 +446,12 @@ def test_a_style_mixed_with_itself_is_that_style(stylizer, style_a, picture):
 def test_mixtures_colours_go_from_one_style_to_the_other(stylizer, style_a, style_b, picture):
     ends = [colours_of(paint(stylizer, style, picture)) for style in (style_a, style_b)]
     along = ends[1] - ends[0]
-    at = [(colours_of(paint(stylizer, [style_a, style_b], picture, weights=[1 - share, share])) - ends[0]) @ along
-          / (along @ along) for share in (0.2, 0.5, 0.8)]
+    at = [
+        (colours_of(paint(stylizer, [style_a, style_b], picture, weights=[1 - share, share])) - ends[0])
+        @ along
+        / (along @ along)
+        for share in (0.2, 0.5, 0.8)
+    ]
     assert 0.05 < at[0] < at[1] - 0.1 < at[2] - 0.2 < 0.75
 
 
@@ -441,9 +462,26 @@ def test_order_of_the_mixed_styles_does_not_matter(stylizer, styles, picture):
     assert difference(paint(stylizer, three, picture, weights=[3, 2, 1]), painted) > 5
 
 
-@pytest.mark.parametrize("given", [
-    [1], [1, 2, 3], [], [0, 0], [-1, 2], [1, float("nan")], [1, float("inf")], ["a", "b"], "ab", 1, [[1, 2]], [None, 1],
-    [1e308, 1e308], {"a": 1}], ids=repr)
+@pytest.mark.parametrize(
+    "given",
+    [
+        [1],
+        [1, 2, 3],
+        [],
+        [0, 0],
+        [-1, 2],
+        [1, float("nan")],
+        [1, float("inf")],
+        ["a", "b"],
+        "ab",
+        1,
+        [[1, 2]],
+        [None, 1],
+        [1e308, 1e308],
+        {"a": 1},
+    ],
+    ids=repr,
+)
 def test_wrong_weights_are_refused_and_leave_the_style(stylizer, style_a, style_b, picture, given):
     before = paint(stylizer, style_a, picture)
     with pytest.raises(OptionError, match="weights") as error:
@@ -557,14 +595,33 @@ def test_fade_between_mixtures_goes_on_with_weights(stylizer, clock, style_a, st
 
 
 EVERY_CONTROL = [
-    {"strength": 0.5}, {"level_strength": {2: 0.0, 1: 0.3}}, {"levels": (2, 1)}, {"passes": 2}, {"method": "wct"},
-    {"method": "ot"}, {"method": "adain"}, {"method": "whiten"}, {"swap": 0.7, "swap_patch": 1},
-    {"swap": 1.0, "swap_patch": 1, "swap_stride": 2}, {"keep_colours": "luminance"},
-    {"keep_colours": "coral"}, {"style_scale": 0.1}, {"style_scale": 4.0}, {"style_crop": 0.05}, {"smoothing": 0.5},
-    {"saturation": 0.0}, {"saturation": 2.0},
-    {"swap": 0.5, "swap_patch": 1, "keep_colours": "coral", "passes": 2, "style_scale": 0.5, "style_crop": 0.7}]
-PICTURES = [draw_scene(1, 1), draw_scene(20, 7), draw_scene(53, 37), np.zeros((21, 33, 3), np.uint8),
-            np.full((40, 32, 3), 255, np.uint8)]
+    {"strength": 0.5},
+    {"level_strength": {2: 0.0, 1: 0.3}},
+    {"levels": (2, 1)},
+    {"passes": 2},
+    {"method": "wct"},
+    {"method": "ot"},
+    {"method": "adain"},
+    {"method": "whiten"},
+    {"swap": 0.7, "swap_patch": 1},
+    {"swap": 1.0, "swap_patch": 1, "swap_stride": 2},
+    {"keep_colours": "luminance"},
+    {"keep_colours": "coral"},
+    {"style_scale": 0.1},
+    {"style_scale": 4.0},
+    {"style_crop": 0.05},
+    {"smoothing": 0.5},
+    {"saturation": 0.0},
+    {"saturation": 2.0},
+    {"swap": 0.5, "swap_patch": 1, "keep_colours": "coral", "passes": 2, "style_scale": 0.5, "style_crop": 0.7},
+]
+PICTURES = [
+    draw_scene(1, 1),
+    draw_scene(20, 7),
+    draw_scene(53, 37),
+    np.zeros((21, 33, 3), np.uint8),
+    np.full((40, 32, 3), 255, np.uint8),
+]
 
 
 @pytest.mark.slow
@@ -598,9 +655,13 @@ def test_patches_of_tiny_pictures_are_refused_in_one_sentence(stylizer, style_a)
 
 def test_refused_call_leaves_the_stylizer_as_it_was(stylizer, style_a, picture):
     before = paint(stylizer, style_a, picture)
-    for rgb, controls, mask in ((picture, Controls(strength=2), None), (picture, Controls(levels=(9,)), None),
-                                (picture[0], Controls(), None), (picture, Controls(), halves(0, 9)),
-                                (draw_scene(9, 9), Controls(swap=1), None)):
+    for rgb, controls, mask in (
+        (picture, Controls(strength=2), None),
+        (picture, Controls(levels=(9,)), None),
+        (picture[0], Controls(), None),
+        (picture, Controls(), halves(0, 9)),
+        (draw_scene(9, 9), Controls(swap=1), None),
+    ):
         with pytest.raises(StyleTransferError):
             stylizer.stylize(rgb, controls, mask)
     assert np.array_equal(stylizer.stylize(picture), before)
@@ -614,9 +675,15 @@ def test_live_model_paints_its_levels_at_once(live, style_a, picture, levels):
     assert difference(painted, paint(live, style_a, picture, level_strength=nowhere_else)) < 0.5
 
 
-@pytest.mark.parametrize("controls, words", [
-    ({"levels": (5,)}, "2,1,0 (model live)"), ({"levels": (1, 2)}, "descending order"),
-    ({"swap": 1.0, "swap_level": 5}, "2,1 (model live)"), ({"level_strength": {5: 0.5}}, "model live has 2,1,0")])
+@pytest.mark.parametrize(
+    "controls, words",
+    [
+        ({"levels": (5,)}, "2,1,0 (model live)"),
+        ({"levels": (1, 2)}, "descending order"),
+        ({"swap": 1.0, "swap_level": 5}, "2,1 (model live)"),
+        ({"level_strength": {5: 0.5}}, "model live has 2,1,0"),
+    ],
+)
 def test_live_model_has_levels_of_its_own(live, style_a, picture, controls, words):
     with pytest.raises(OptionError) as error:
         paint(live, style_a, picture, **controls)

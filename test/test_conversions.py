@@ -1,4 +1,5 @@
 """Messages of any kind, also such as no honest camera sends, to pictures and back."""
+
 import struct
 import tracemalloc
 
@@ -18,8 +19,23 @@ from ros_style_transfer.errors import ImageError  # noqa: E402
 from ros_style_transfer.ros import conversions  # noqa: E402
 
 ENCODINGS = sorted(conversions._BYTES_PER_PIXEL) + [
-    "", "8UC2", "16UC1", "32FC1", "64FC4", "8SC3", "yuv422_yuy2", "nv21", "jpeg", "mono8; x", "RGB8", "8UC", "8UC99",
-    "\0", "bayer_", "bgr8 "]
+    "",
+    "8UC2",
+    "16UC1",
+    "32FC1",
+    "64FC4",
+    "8SC3",
+    "yuv422_yuy2",
+    "nv21",
+    "jpeg",
+    "mono8; x",
+    "RGB8",
+    "8UC",
+    "8UC99",
+    "\0",
+    "bayer_",
+    "bgr8 ",
+]
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
 FILES = [cv2.imencode(ending, PICTURE)[1].tobytes() for ending in (".png", ".jpg", ".bmp", ".tiff", ".webp")]
 
@@ -43,8 +59,15 @@ def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
     row = width * conversions._BYTES_PER_PIXEL.get(encoding, 1)
     step = data.draw(st.one_of(st.just(row), st.integers(0, 200), st.just(2**32 - 1)))
     size = data.draw(st.one_of(st.just(min(step * height, 10000)), st.integers(0, 400)))
-    message = Image(Header(), height, width, encoding, data.draw(st.integers(0, 255)), step,
-                    data.draw(st.binary(min_size=size, max_size=size)))
+    message = Image(
+        Header(),
+        height,
+        width,
+        encoding,
+        data.draw(st.integers(0, 255)),
+        step,
+        data.draw(st.binary(min_size=size, max_size=size)),
+    )
     rgb = converted(message)
     if rgb is not None:
         assert rgb.shape[:2] == (height, width)
@@ -67,8 +90,13 @@ def test_a_row_of_four_gigabytes_costs_no_memory():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(FILES), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=20),
-       st.integers(0, 10**6), st.binary(max_size=30), st.text(max_size=10))
+@given(
+    st.sampled_from(FILES),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=20),
+    st.integers(0, 10**6),
+    st.binary(max_size=30),
+    st.text(max_size=10),
+)
 def test_any_compressed_data_is_a_picture_or_is_refused(whole, changes, cut, tail, said):
     data = bytearray(whole)
     for at, value in changes:

@@ -1,4 +1,5 @@
 """The core stands without ROS and without Keras; the parts that threads share."""
+
 import ast
 import os
 import threading
@@ -32,8 +33,16 @@ LAYERS = {
     "cli.benchmark": (*CORE, "benchmark"),
     "benchmark": CORE,
     "training": CORE,
-    "ros": (*ROOT, "models.registry", "models.weights", "transfer.masks", "stylizer", "streaming", "render.queue",
-            "render.options"),
+    "ros": (
+        *ROOT,
+        "models.registry",
+        "models.weights",
+        "transfer.masks",
+        "stylizer",
+        "streaming",
+        "render.queue",
+        "render.options",
+    ),
     "ros.bags": (*ROOT, "models.weights", "stylizer", "cli.common"),
     "ros.benchmark": (*ROOT, "benchmark", "cli.common"),
 }
@@ -45,8 +54,11 @@ def sources(repository, *without):
     package = os.path.join(repository, "ros_style_transfer")
     found = {}
     for folder, folders, files in os.walk(package):
-        folders[:] = [f for f in folders if f != "__pycache__" and
-                      os.path.relpath(os.path.join(folder, f), package) not in without]
+        folders[:] = [
+            f
+            for f in folders
+            if f != "__pycache__" and os.path.relpath(os.path.join(folder, f), package) not in without
+        ]
         for file in files:
             if file.endswith(".py"):
                 path = os.path.join(folder, file)
@@ -72,8 +84,8 @@ def imported(path):
 
 def module_of(path):
     """A path in the package as a module's name without the package's: ``models/vgg.py`` is ``models.vgg``."""
-    name = path[:-len(".py")].replace(os.sep, ".")
-    return name[:-len("__init__")].rstrip(".") if name.endswith("__init__") else name
+    name = path[: -len(".py")].replace(os.sep, ".")
+    return name[: -len("__init__")].rstrip(".") if name.endswith("__init__") else name
 
 
 def imports_of(path, name, modules):
@@ -85,7 +97,7 @@ def imports_of(path, name, modules):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            start = ["ros_style_transfer", *package][:1 + len(package) - (node.level - 1)] if node.level else []
+            start = ["ros_style_transfer", *package][: 1 + len(package) - (node.level - 1)] if node.level else []
             base = ".".join(start + ([node.module] if node.module else []))
             found = [base + "." + alias.name for alias in node.names]
         else:
@@ -99,17 +111,26 @@ def imports_of(path, name, modules):
 
 def within(name, parts):
     """The longest of ``parts`` that ``name`` is or lies in; None: in none of them."""
-    return max((part for part in parts if not part or name == part or name.startswith(part + ".")), key=len,
-               default=None)
+    return max(
+        (part for part in parts if not part or name == part or name.startswith(part + ".")), key=len, default=None
+    )
 
 
 def test_each_part_imports_only_the_parts_below_it(repository):
     files = {module_of(path): where for path, where in sources(repository).items()}
-    files.update({"nodes." + name: os.path.join(repository, "ros_style_transfer", "nodes", name)
-                  for name in os.listdir(os.path.join(repository, "ros_style_transfer", "nodes"))})
+    files.update(
+        {
+            "nodes." + name: os.path.join(repository, "ros_style_transfer", "nodes", name)
+            for name in os.listdir(os.path.join(repository, "ros_style_transfer", "nodes"))
+        }
+    )
     edges = {(name, module) for name, path in files.items() for module in imports_of(path, name, files)}
-    assert {("stylizer", "transfer.pipeline"), ("cli.stylize", "stylizer"), ("nodes.stylize_bag", "ros.bags"),
-            ("ros.panel.rqt_plugin", "ros.panel.window")} <= edges, "imports are overlooked"
+    assert {
+        ("stylizer", "transfer.pipeline"),
+        ("cli.stylize", "stylizer"),
+        ("nodes.stylize_bag", "ros.bags"),
+        ("ros.panel.rqt_plugin", "ros.panel.window"),
+    } <= edges, "imports are overlooked"
     wrong = []
     for name, module in sorted(edges):
         allowed = ("environment", "ros") if name.startswith("nodes.") else LAYERS[within(name, LAYERS)]
@@ -133,8 +154,9 @@ def test_importing_the_package_sets_no_environment_variables(repository):
         functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
         inside = {id(node) for function in functions for node in ast.walk(function)}
         outside = [node for node in ast.walk(tree) if id(node) not in inside]
-        assert not [node for node in outside if isinstance(node, ast.Attribute) and node.attr in ("environ", "putenv")
-                    ], path
+        assert not [
+            node for node in outside if isinstance(node, ast.Attribute) and node.attr in ("environ", "putenv")
+        ], path
 
 
 def test_no_module_outside_ros_imports_ros(repository):
@@ -158,10 +180,15 @@ def test_runtime_imports_no_keras(repository):
 
 
 def test_core_imports_where_there_is_no_ros(repository, run):
-    modules = ["ros_style_transfer." + name[:-3].replace(os.sep, ".")
-               for name in sources(repository, "ros", "nodes", "training") if not name.endswith("__.py")]
+    modules = [
+        "ros_style_transfer." + name[:-3].replace(os.sep, ".")
+        for name in sources(repository, "ros", "nodes", "training")
+        if not name.endswith("__.py")
+    ]
     assert len(modules) >= 10
-    process = run("-c", """if True:
+    process = run(
+        "-c",
+        """if True:
         import importlib, sys
 
         class NoRos:
@@ -174,21 +201,27 @@ def test_core_imports_where_there_is_no_ros(repository, run):
             importlib.import_module(module)
         assert not set(sys.modules) & %r
         print("tensorflow" in sys.modules)
-        """ % (ROS, ROS), *modules)
+        """
+        % (ROS, ROS),
+        *modules,
+    )
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == "True"
 
 
 def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
-    process = run("-c", "import sys\n"
-                        "from ros_style_transfer import controls\n"
-                        "from ros_style_transfer.cli import main\n"
-                        "from ros_style_transfer.media import images, memory, style_library, video\n"
-                        "from ros_style_transfer.models import canvas, network, registry, shapes, weights\n"
-                        "from ros_style_transfer.render import options, queue\n"
-                        "from ros_style_transfer.streaming import frame_slots, session, stream, stream_stats, worker\n"
-                        "from ros_style_transfer.transfer import colours, masks\n"
-                        "print('tensorflow' in sys.modules)")
+    process = run(
+        "-c",
+        "import sys\n"
+        "from ros_style_transfer import controls\n"
+        "from ros_style_transfer.cli import main\n"
+        "from ros_style_transfer.media import images, memory, style_library, video\n"
+        "from ros_style_transfer.models import canvas, network, registry, shapes, weights\n"
+        "from ros_style_transfer.render import options, queue\n"
+        "from ros_style_transfer.streaming import frame_slots, session, stream, stream_stats, worker\n"
+        "from ros_style_transfer.transfer import colours, masks\n"
+        "print('tensorflow' in sys.modules)",
+    )
     assert process.stdout.strip() == "False", process.stderr
 
 
@@ -230,8 +263,11 @@ def test_slot_waits_no_longer_than_its_timeout():
     assert 0.04 < time.monotonic() - start < 2
 
 
-@pytest.mark.parametrize("action, expected", [(lambda slots: slots.put("s", "item"), ("s", "item")),
-                                              (FrameSlots.wake, None)], ids=["put", "wake"])
+@pytest.mark.parametrize(
+    "action, expected",
+    [(lambda slots: slots.put("s", "item"), ("s", "item")), (FrameSlots.wake, None)],
+    ids=["put", "wake"],
+)
 def test_slot_ends_a_wait_at_once(action, expected):
     slots, taken = FrameSlots(), []
     thread = threading.Thread(target=lambda: taken.append(slots.take(30)), daemon=True)

@@ -1,4 +1,5 @@
 """The documentation: links, tables that repeat what the code says, and examples that run."""
+
 import glob
 import os
 import re
@@ -13,8 +14,11 @@ from ros_style_transfer.controls import MODELS, Controls
 from ros_style_transfer.media.style_library import StyleLibrary
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-PAGES = sorted(os.path.relpath(path, ROOT) for pattern in ("*.md", "doc/*.md", "weights/*.md", ".github/*/*.md")
-               for path in glob.glob(os.path.join(ROOT, pattern)))
+PAGES = sorted(
+    os.path.relpath(path, ROOT)
+    for pattern in ("*.md", "doc/*.md", "weights/*.md", ".github/*/*.md")
+    for path in glob.glob(os.path.join(ROOT, pattern))
+)
 
 
 def read(page):
@@ -69,11 +73,13 @@ def test_the_page_of_the_node_names_every_included_style():
         assert "`%s`" % name in text
 
 
-@pytest.mark.parametrize("page", ["README.md", "doc/cli.md", "doc/controls.md", "doc/performance.md", "doc/render.md",
-                                  "doc/jetson.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "doc/cli.md", "doc/controls.md", "doc/performance.md", "doc/render.md", "doc/jetson.md"]
+)
 def test_documented_commands_parse(page):
-    commands = re.findall(r"^(?:\./bootstrap\.sh run )?(?:ros-style-transfer|python -m ros_style_transfer) (.*)$",
-                          read(page), re.M)
+    commands = re.findall(
+        r"^(?:\./bootstrap\.sh run )?(?:ros-style-transfer|python -m ros_style_transfer) (.*)$", read(page), re.M
+    )
     assert commands
     for command in commands:
         cli.parser().parse_args(shlex.split(command, comments=True))
@@ -88,6 +94,7 @@ def test_the_architecture_page_names_the_folders_and_files_that_exist():
 
 
 # --- examples in Python ---------------------------------------------------------------------------
+
 
 def python_blocks(page):
     return re.findall(r"^```python\n(.*?)^```$", read(page), re.M | re.S)

@@ -1,4 +1,5 @@
 """What is exported paints, in a program that knows nothing of this package, as the stylizer does."""
+
 import os
 import subprocess
 import sys
@@ -33,9 +34,20 @@ def test_a_stranger_paints_the_same_picture(tmp_path, styles, model, strength):
     cli.main(["export", "--model", model, "-o", str(folder)])
     content, style = draw_scene(90, 70), styles["mosaic"][:96, :112]
     np.savez(tmp_path / "given.npz", content=np.float32(content) / 255, style=np.float32(style) / 255)
-    subprocess.run([sys.executable, "-c", STRANGER, str(folder), str(tmp_path / "given.npz"), str(strength),
-                    str(tmp_path / "painted.npy")], check=True, cwd=tmp_path,
-                   env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"})
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            STRANGER,
+            str(folder),
+            str(tmp_path / "given.npz"),
+            str(strength),
+            str(tmp_path / "painted.npy"),
+        ],
+        check=True,
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    )
     painted = np.load(tmp_path / "painted.npy")
     stylizer = Stylizer(model, "float32")
     stylizer.set_style(style)

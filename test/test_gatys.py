@@ -1,4 +1,5 @@
 """The loss of Gatys et al. and its gradient, against numpy, the paper's formula and an independent implementation."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -43,8 +44,9 @@ def gram_of(f):
 
 def test_gram_loss_is_the_papers(compact, features):
     content, style, x = scene(64, 48), scene(80, 64, 1), scene(64, 48, 2)
-    parts = objective(compact, content, style, style_loss="gram", relative=False, content_weight=2.0,
-                      style_weight=3.0, tv_weight=5.0)(x).parts
+    parts = objective(
+        compact, content, style, style_loss="gram", relative=False, content_weight=2.0, style_weight=3.0, tv_weight=5.0
+    )(x).parts
     grams = [(gram_of(features(x)[n]), gram_of(features(style)[n])) for n in range(1, 6)]
     assert parts["style"] == pytest.approx(3.0 * sum(((a - b) ** 2).sum() for a, b in grams), rel=1e-3)
     difference = features(x)[4] - features(content)[4]
@@ -61,8 +63,11 @@ def test_relative_losses_are_shares(compact, features):
     f = features(content)[4].reshape(-1, 128).astype(np.float64)
     difference = features(grey)[4].reshape(-1, 128) - f
     assert made(grey).parts["content"] == pytest.approx((difference**2).mean() / f.var(0).mean(), rel=1e-2)
-    expected = sum(((gram_of(features(grey)[n]) - gram_of(features(style)[n])) ** 2).sum()
-                   / (gram_of(features(style)[n]) ** 2).sum() for n in range(1, 6))
+    expected = sum(
+        ((gram_of(features(grey)[n]) - gram_of(features(style)[n])) ** 2).sum()
+        / (gram_of(features(style)[n]) ** 2).sum()
+        for n in range(1, 6)
+    )
     assert made(grey).parts["style"] == pytest.approx(expected, rel=1e-3)
 
 

@@ -1,4 +1,5 @@
 """What keeps the sources fit for every machine they are meant for."""
+
 import ast
 import os
 import shutil
@@ -9,8 +10,12 @@ import pytest
 from conftest import SLOW
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-SOURCES = [os.path.join(folder, file) for folder, _, files in os.walk(os.path.join(ROOT, "ros_style_transfer"))
-           for file in files if file.endswith(".py") or os.path.basename(folder) == "nodes"]
+SOURCES = [
+    os.path.join(folder, file)
+    for folder, _, files in os.walk(os.path.join(ROOT, "ros_style_transfer"))
+    for file in files
+    if file.endswith(".py") or os.path.basename(folder) == "nodes"
+]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: os.path.relpath(path, ROOT))
@@ -26,8 +31,11 @@ def test_nothing_at_run_time_needs_more_than_python_3_8():
         pytest.skip("vermin is not installed beside this Python")
     runtime = [path for path in SOURCES if os.sep + "training" + os.sep not in path]
     # `statistics` is a variable of ours, not Python's module.
-    done = subprocess.run([vermin, "--no-tips", "--violations", "--target=3.8-", "--exclude", "statistics.covariance",
-                           *runtime], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [vermin, "--no-tips", "--violations", "--target=3.8-", "--exclude", "statistics.covariance", *runtime],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -43,10 +51,14 @@ def test_ruff_is_content():
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("catkin_lint") is None, reason="catkin_lint is not installed")
 def test_catkin_lint_is_content():
-    done = subprocess.run(["catkin_lint", "--strict", "--pkg", "ros_style_transfer", "--package-path", ROOT],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        ["catkin_lint", "--strict", "--pkg", "ros_style_transfer", "--package-path", ROOT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert "checked 1 packages and found 0 problems" in done.stdout, done.stdout
 
 
 def test_every_file_of_slow_tests_exists():
-    assert SLOW <= {name[:-len(".py")] for name in os.listdir(os.path.join(ROOT, "test")) if name.endswith(".py")}
+    assert SLOW <= {name[: -len(".py")] for name in os.listdir(os.path.join(ROOT, "test")) if name.endswith(".py")}

@@ -1,4 +1,5 @@
 """The official weights: fetched from a server that behaves, or not; checked; read."""
+
 import hashlib
 import http.server
 import os
@@ -18,6 +19,7 @@ DATA = np.random.default_rng(0).bytes(700000)
 def server():
     """A server of ``/weights.h5``; ``asked`` lists the ranges that were asked for, ``ranges`` says whether it heeds
     them, ``most`` after how many bytes it hangs up."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path != "/weights.h5":
@@ -28,7 +30,7 @@ def server():
             start = int(wanted[6:-1]) if wanted and self.server.ranges else 0
             self.send_response(206 if start else 200)
             self.end_headers()
-            self.wfile.write(DATA[start:self.server.most])
+            self.wfile.write(DATA[start : self.server.most])
 
         def log_message(self, *_):
             pass
@@ -91,9 +93,13 @@ def test_a_server_that_cannot_be_reached_is_named(server, tmp_path):
 
 def kernels(name):
     rng = np.random.default_rng(1)
-    return {layer: (rng.standard_normal((3, 3, channels, width)).astype(np.float32),
-                    rng.standard_normal(width).astype(np.float32))
-            for layer, channels, width in encoder_layers(name, VGG_WIDTHS, ALL_CONVOLUTIONS)}
+    return {
+        layer: (
+            rng.standard_normal((3, 3, channels, width)).astype(np.float32),
+            rng.standard_normal(width).astype(np.float32),
+        )
+        for layer, channels, width in encoder_layers(name, VGG_WIDTHS, ALL_CONVOLUTIONS)
+    }
 
 
 def test_keras_own_file_is_read(tmp_path):

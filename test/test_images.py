@@ -1,4 +1,5 @@
 """Reading, writing and shaping pictures."""
+
 import os
 import struct
 import warnings
@@ -45,9 +46,15 @@ def test_every_kind_of_picture_becomes_three_channels(tmp_path, mode):
 
 # What a viewer does to the pixels as stored, by EXIF's orientation.
 UPRIGHT = {
-    1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1), 6: lambda a: a[::-1].swapaxes(0, 1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1), 8: lambda a: a[:, ::-1].swapaxes(0, 1)}
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
 
 
 def noise(shape, dtype=np.uint8):
@@ -62,15 +69,35 @@ def of_16_bits(values):
 def write_tiff(path, values, orientation):
     """A plain TIFF of uint16 ``[h,w]`` or ``[h,w,3]`` that is to be shown turned; no library here writes one."""
     channels = 1 if values.ndim == 2 else values.shape[2]
-    tags = {256: values.shape[1], 257: values.shape[0], 258: 16, 259: 1, 262: 1 if channels == 1 else 2, 273: 8,
-            274: orientation, 277: channels, 278: values.shape[0], 279: values.nbytes}
+    tags = {
+        256: values.shape[1],
+        257: values.shape[0],
+        258: 16,
+        259: 1,
+        262: 1 if channels == 1 else 2,
+        273: 8,
+        274: orientation,
+        277: channels,
+        278: values.shape[0],
+        279: values.nbytes,
+    }
     data = values.astype("<u2").tobytes()
     bits = 8 + len(data)  # where BitsPerSample's values lie if they are several
     entries = b"".join(
-        struct.pack("<HHII", tag, 3, channels, bits) if tag == 258 and channels > 1 else
-        struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in tags.items())
-    path.write_bytes(b"II*\0" + struct.pack("<I", bits + 2 * channels) + data + struct.pack("<H", 16) * channels
-                     + struct.pack("<H", len(tags)) + entries + bytes(4))
+        struct.pack("<HHII", tag, 3, channels, bits)
+        if tag == 258 and channels > 1
+        else struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value)
+        for tag, value in tags.items()
+    )
+    path.write_bytes(
+        b"II*\0"
+        + struct.pack("<I", bits + 2 * channels)
+        + data
+        + struct.pack("<H", 16) * channels
+        + struct.pack("<H", len(tags))
+        + entries
+        + bytes(4)
+    )
 
 
 def png_chunk(kind, data):
@@ -124,7 +151,7 @@ def test_16_bits_are_rounded_to_8(tmp_path, ending, channels):
     # Every value that matters once, then noise: the middles between two of 8 bits, the ends.
     values = noise((64, 64, channels), np.uint16)
     edges = np.array([0, 128, 129, 255, 256, 257, 32767, 32768, 65406, 65407, 65535], np.uint16)
-    values[0, :len(edges)] = edges[:, None]
+    values[0, : len(edges)] = edges[:, None]
     cv2.imwrite(path, values[..., [2, 1, 0, 3][:channels] if channels > 1 else 0])
     rgb, alpha = images.read_with_alpha(path)
     assert rgb.dtype == np.uint8
@@ -142,8 +169,11 @@ def test_16_bit_grey_with_alpha(tmp_path):
     values = noise((5, 7, 2), np.uint16) | 1 << 12  # nothing is wholly transparent
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     (tmp_path / "picture.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 7, 5, 16, 4, 0, 0, 0))
-        + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b""))
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 7, 5, 16, 4, 0, 0, 0))
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )
     rgb, alpha = images.read_with_alpha(str(tmp_path / "picture.png"))
     assert np.array_equal(rgb, np.repeat(of_16_bits(values[..., :1]), 3, 2))
     assert np.array_equal(alpha, of_16_bits(values[..., 1]))
@@ -186,8 +216,15 @@ def srgb_curve(linear):
 # Columns: where red, green and blue lie in XYZ under D50, as the two standards' profiles say.
 SRGB = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
 ADOBE = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
-ADOBE_PROFILE = profile(b"RGB ", rXYZ=xyz(*ADOBE[:, 0]), gXYZ=xyz(*ADOBE[:, 1]), bXYZ=xyz(*ADOBE[:, 2]),
-                        rTRC=gamma(2.19921875), gTRC=gamma(2.19921875), bTRC=gamma(2.19921875))
+ADOBE_PROFILE = profile(
+    b"RGB ",
+    rXYZ=xyz(*ADOBE[:, 0]),
+    gXYZ=xyz(*ADOBE[:, 1]),
+    bXYZ=xyz(*ADOBE[:, 2]),
+    rTRC=gamma(2.19921875),
+    gTRC=gamma(2.19921875),
+    bTRC=gamma(2.19921875),
+)
 
 
 def from_adobe(rgb):
@@ -235,8 +272,11 @@ def test_an_srgb_profile_changes_nothing(tmp_path):
     assert np.array_equal(images.read(path), stored)
 
 
-@pytest.mark.parametrize("damage", [b"no profile", ADOBE_PROFILE[:200], profile(b"GRAY", kTRC=gamma(1.0))],
-                         ids=["text", "truncated", "of another colour space"])
+@pytest.mark.parametrize(
+    "damage",
+    [b"no profile", ADOBE_PROFILE[:200], profile(b"GRAY", kTRC=gamma(1.0))],
+    ids=["text", "truncated", "of another colour space"],
+)
 def test_a_profile_of_no_use_is_warned_of(tmp_path, damage):
     path = str(tmp_path / "picture.png")
     Image.fromarray(COLOURS).save(path, icc_profile=damage)
@@ -245,9 +285,19 @@ def test_a_profile_of_no_use_is_warned_of(tmp_path, damage):
     assert np.array_equal(rgb, COLOURS)
 
 
-@pytest.mark.parametrize("mode, options", [
-    ("RGB", {}), ("RGBA", {}), ("L", {}), ("P", {}), ("P", {"transparency": 3}), ("P", {"transparency": b"\0\x80"}),
-    ("L", {"transparency": 7}), ("RGB", {"transparency": (10, 20, 30)})])
+@pytest.mark.parametrize(
+    "mode, options",
+    [
+        ("RGB", {}),
+        ("RGBA", {}),
+        ("L", {}),
+        ("P", {}),
+        ("P", {"transparency": 3}),
+        ("P", {"transparency": b"\0\x80"}),
+        ("L", {"transparency": 7}),
+        ("RGB", {"transparency": (10, 20, 30)}),
+    ],
+)
 def test_ordinary_pictures_are_read_without_a_warning(tmp_path, mode, options):
     path = str(tmp_path / "picture.png")
     Image.fromarray(COLOURS).convert(mode).save(path, **options)
@@ -289,9 +339,14 @@ def test_an_opaque_picture_has_no_alpha(tmp_path, mode):
     assert images.read_with_alpha(path)[1] is None
 
 
-@pytest.mark.parametrize("ending, transparency, expected", [
-    ("png", 1, [[255, 0, 255], [255, 0, 255]]), ("gif", 1, [[255, 0, 255], [255, 0, 255]]),
-    ("png", b"\0\x80", [[0, 128, 255], [0, 128, 255]])])
+@pytest.mark.parametrize(
+    "ending, transparency, expected",
+    [
+        ("png", 1, [[255, 0, 255], [255, 0, 255]]),
+        ("gif", 1, [[255, 0, 255], [255, 0, 255]]),
+        ("png", b"\0\x80", [[0, 128, 255], [0, 128, 255]]),
+    ],
+)
 def test_transparency_of_a_palette(tmp_path, ending, transparency, expected):
     path = str(tmp_path / ("picture." + ending))
     picture = Image.fromarray(np.array([[0, 1, 2], [0, 1, 2]], np.uint8)).convert("P")
@@ -404,8 +459,9 @@ def test_formats_without_alpha_get_the_picture_on_white(tmp_path, ending):
     assert np.abs(found - (share * rgb + (1 - share) * 255)).mean() < (3 if ending != ".bmp" else 0.6)
 
 
-@pytest.mark.parametrize("alpha", [np.zeros((3, 2), np.uint8), np.zeros((2, 3), np.float32),
-                                   np.zeros((2, 3, 1), np.uint8)])
+@pytest.mark.parametrize(
+    "alpha", [np.zeros((3, 2), np.uint8), np.zeros((2, 3), np.float32), np.zeros((2, 3, 1), np.uint8)]
+)
 def test_write_refuses_an_alpha_that_does_not_fit(tmp_path, alpha):
     with pytest.raises(ImageError, match=r"uint8 \[2, 3\]"):
         images.write(str(tmp_path / "picture.png"), COLOURS, alpha)
@@ -436,9 +492,16 @@ def test_write_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
         images.write(str(tmp_path / "file" / "picture.png"), COLOURS)
 
 
-@pytest.mark.parametrize("size, longest, expected", [
-    ((640, 480), 320, (320, 240)), ((480, 640), 320, (240, 320)), ((100, 100), 512, (512, 512)),
-    ((3, 1000), 100, (1, 100)), ((333, 1000), 100, (33, 100))])
+@pytest.mark.parametrize(
+    "size, longest, expected",
+    [
+        ((640, 480), 320, (320, 240)),
+        ((480, 640), 320, (240, 320)),
+        ((100, 100), 512, (512, 512)),
+        ((3, 1000), 100, (1, 100)),
+        ((333, 1000), 100, (33, 100)),
+    ],
+)
 def test_scaled_size_keeps_proportions(size, longest, expected):
     assert images.scaled_size(*size, longest=longest) == expected
 
@@ -463,9 +526,18 @@ def test_limit_leaves_a_thin_picture_one_pixel():
     assert images.limit(np.zeros((2, 900, 3), np.uint8), 90).shape == (1, 90, 3)
 
 
-@pytest.mark.parametrize("height, width, padded", [
-    (37, 53, (48, 64)), (16, 16, (32, 32)), (33, 32, (48, 32)), (32, 640, (32, 640)), (20, 640, (32, 640)),
-    (2, 3, (32, 32)), (17, 33, (32, 48))])
+@pytest.mark.parametrize(
+    "height, width, padded",
+    [
+        (37, 53, (48, 64)),
+        (16, 16, (32, 32)),
+        (33, 32, (48, 32)),
+        (32, 640, (32, 640)),
+        (20, 640, (32, 640)),
+        (2, 3, (32, 32)),
+        (17, 33, (32, 48)),
+    ],
+)
 def test_pad_reflects_up_to_multiples_of_16_and_32_at_least(height, width, padded):
     rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
     result = images.pad(rgb)
@@ -524,10 +596,19 @@ def test_a_new_picture_below_the_folder_may_be_written(tmp_path, name):
     assert path == os.path.realpath(str(tmp_path / name))
 
 
-@pytest.mark.parametrize("name, said", [
-    ("../night.png", "outside"), ("/etc/night.png", "outside"), ("", "outside"), ("way_out/night.png", "outside"),
-    ("taken.png", "exists already"), ("dangling.png", "outside"), ("night", "must end in"),
-    ("a\0b.txt", "must end in")])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("../night.png", "outside"),
+        ("/etc/night.png", "outside"),
+        ("", "outside"),
+        ("way_out/night.png", "outside"),
+        ("taken.png", "exists already"),
+        ("dangling.png", "outside"),
+        ("night", "must end in"),
+        ("a\0b.txt", "must end in"),
+    ],
+)
 def test_no_other_path_may_be_written(tmp_path, name, said):
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -1,4 +1,5 @@
 """Painting in integers: one layer against the arithmetic in numpy, whole pictures against the same in floats."""
+
 import subprocess
 import sys
 
@@ -26,8 +27,13 @@ def folder(tmp_path_factory, styles):
     contents = [draw_scene(128, 96, seed) for seed in range(3)] + [styles["cubism"][100:228, 60:220]]
     for model in MODELS:
         arrays, entry = weights.load(model)
-        found = calibration.ranges(arrays, entry, contents, [styles[name][:160, :160] for name in (
-            "mosaic", "ink_wash", "flow_night")], Controls().resolved(model))
+        found = calibration.ranges(
+            arrays,
+            entry,
+            contents,
+            [styles[name][:160, :160] for name in ("mosaic", "ink_wash", "flow_night")],
+            Controls().resolved(model),
+        )
         facts = {key: entry[key] for key in ("backbone", "widths", "blocks", "ridge")}
         weights.save(model, dict(arrays, **found), path, **facts)
     return path
@@ -56,11 +62,15 @@ def rounded(x, low, high):
 def test_a_layer_sums_products_of_integers():
     rng = np.random.default_rng(0)
     given, made = (0.0, 2.0), (0.0, 5.0)
-    arrays = {"a_kernel": np.float32(rng.normal(0, 0.2, (3, 3, 8, 16))), "a_bias": np.float32(rng.normal(0, 0.5, 16)),
-              "a_range": np.float32([given, made])}
+    arrays = {
+        "a_kernel": np.float32(rng.normal(0, 0.2, (3, 3, 8, 16))),
+        "a_bias": np.float32(rng.normal(0, 0.5, 16)),
+        "a_range": np.float32([given, made]),
+    }
     x = np.float32(rng.uniform(0, 2, (12, 14, 8)))
-    program = quantized.Program(lambda x: quantized.Integers([("a", 3, 1, 8, 16)], arrays, "", tf.float32, "a")(
-        x[None], "a")[0])
+    program = quantized.Program(
+        lambda x: quantized.Integers([("a", 3, 1, 8, 16)], arrays, "", tf.float32, "a")(x[None], "a")[0]
+    )
     largest = np.abs(arrays["a_kernel"]).max((0, 1, 2)) / 127
     kernel = np.round(arrays["a_kernel"] / largest) * largest
     padded = np.pad(rounded(x, *given), ((1, 1), (1, 1), (0, 0)), "reflect")
@@ -74,8 +84,9 @@ def test_a_layer_sums_products_of_integers():
 
 
 def test_a_program_takes_any_size():
-    program = quantized.Program(lambda x, matrix: {
-        "product": tf.matmul(x, matrix[None]), "sum": tf.reduce_sum(x, (0, 1))})
+    program = quantized.Program(
+        lambda x, matrix: {"product": tf.matmul(x, matrix[None]), "sum": tf.reduce_sum(x, (0, 1))}
+    )
     rng = np.random.default_rng(0)
     for height, width in ((3, 5), (16, 4), (3, 5)):
         x, matrix = np.float32(rng.normal(size=(height, width, 4))), np.float32(rng.normal(size=(4, 4)))
@@ -95,9 +106,18 @@ def test_pictures_are_painted_as_in_floats(pair, size):
     assert decibels(content, expected) < 20
 
 
-@pytest.mark.parametrize("controls", [
-    {"method": "wct"}, {"method": "adain"}, {"levels": (2, 1)}, {"levels": (0,)}, {"level_strength": {1: 0.5, 0: 0.0}},
-    {"passes": 2}], ids=lambda given: ",".join(given))
+@pytest.mark.parametrize(
+    "controls",
+    [
+        {"method": "wct"},
+        {"method": "adain"},
+        {"levels": (2, 1)},
+        {"levels": (0,)},
+        {"level_strength": {1: 0.5, 0: 0.0}},
+        {"passes": 2},
+    ],
+    ids=lambda given: ",".join(given),
+)
 def test_controls_are_followed_as_in_floats(pair, scene, controls):
     found, expected = (stylizer.stylize(scene, Controls(**controls)) for stylizer in pair)
     plain = pair[1].stylize(scene)
@@ -131,8 +151,9 @@ def test_what_is_not_painted_whole_is_painted_in_floats(pair, scene, monkeypatch
 def test_ranges_are_the_bounds_that_nine_of_ten_paintings_keep():
     arrays, blocks = random_arrays(), shapes.LIVE_BLOCKS
     contents = [draw_scene(64, 48), 255 - draw_scene(64, 48)]
-    found = calibration.ranges(arrays, {"widths": WIDTHS, "blocks": blocks, "ridge": 1e-3}, contents, contents[:1],
-                               Controls().resolved("live"))
+    found = calibration.ranges(
+        arrays, {"widths": WIDTHS, "blocks": blocks, "ridge": 1e-3}, contents, contents[:1], Controls().resolved("live")
+    )
     layers = shapes.live_layers(WIDTHS, blocks)
     assert sorted(found) == sorted(name + "_range" for name in layers if name not in ("style_code", "modulation"))
     seen = [encode(rgb / 255, arrays) for rgb in contents]
@@ -177,8 +198,27 @@ def test_the_cascade_has_no_integers():
 def test_nothing_is_said_of_conversions(tmp_path, folder, scene):
     given, painted = str(tmp_path / "given.png"), str(tmp_path / "painted.png")
     images.write(given, scene)
-    said = subprocess.run([sys.executable, "-m", "ros_style_transfer", "stylize", given, "-o", painted, "--style",
-                           "mosaic", "--model", "lite", "--precision", "int8", "--weights-dir", folder], check=True,
-                          stderr=subprocess.PIPE, text=True).stderr
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ros_style_transfer",
+            "stylize",
+            given,
+            "-o",
+            painted,
+            "--style",
+            "mosaic",
+            "--model",
+            "lite",
+            "--precision",
+            "int8",
+            "--weights-dir",
+            folder,
+        ],
+        check=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    ).stderr
     assert not [line for line in said.splitlines() if "painted.png" not in line and line.strip()]
     assert images.read(painted).shape == scene.shape

@@ -1,4 +1,5 @@
 """The live model's network against a forward pass in numpy and against the Keras one that trains it."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,8 +46,10 @@ def decode(network, features, moments=None):
 def test_a_layer_sees_zeros_around_the_picture_or_its_reflection(padding, stride):
     rng = np.random.default_rng(0)
     name = {"zero": "inner", "reflect": "stem"}[padding]
-    arrays = {name + "_kernel": np.float32(rng.normal(size=(3, 3, 4, 5))),
-              name + "_bias": np.float32(rng.normal(size=5))}
+    arrays = {
+        name + "_kernel": np.float32(rng.normal(size=(3, 3, 4, 5))),
+        name + "_bias": np.float32(rng.normal(size=5)),
+    }
     x = np.float32(rng.normal(size=(6, 8, 4)))
     expected = convolve(x, arrays, name, stride)
     if padding == "reflect" and stride == 2:
@@ -56,8 +59,9 @@ def test_a_layer_sees_zeros_around_the_picture_or_its_reflection(padding, stride
         assert distance(layers(x[None], name, relu=False)[0], expected) < 1e-5
         assert distance(layers(x[None], name)[0], np.maximum(expected, 0)) < 1e-5
     gain, shift = np.float32(rng.normal(size=(2, 5)))
-    assert distance(layers(x[None], name, relu=False, modulation=(gain, shift))[0],
-                    expected * (1 + gain) + shift) < 1e-5
+    assert (
+        distance(layers(x[None], name, relu=False, modulation=(gain, shift))[0], expected * (1 + gain) + shift) < 1e-5
+    )
 
 
 @pytest.mark.parametrize("down, across", [(1, 1), (1, 3), (2, 1)])
@@ -74,8 +78,10 @@ def test_encoder_sees_what_numpy_sees(network, arrays, picture, down, across):
 
 def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, blocks):
     rng = np.random.default_rng(1)
-    taps = {n: np.float32(rng.normal(rng.normal(), 0.5 + rng.random(), (12 // 2**n, 16 // 2**n, WIDTHS[n])))
-            for n in shapes.ENCODER_LEVELS}
+    taps = {
+        n: np.float32(rng.normal(rng.normal(), 0.5 + rng.random(), (12 // 2**n, 16 // 2**n, WIDTHS[n])))
+        for n in shapes.ENCODER_LEVELS
+    }
     features = {n: tf.constant(f) for n, f in taps.items()}
     ours, (drawn, code) = decode(network, features), draw(taps, arrays, blocks)
     assert ours.dtype == tf.float32 and ours.shape == (48, 64, 3)
@@ -166,9 +172,19 @@ def test_half_precision_computes_nearly_the_same(arrays, network, blocks, pictur
     assert 0 < distance(found, expected) < bound
 
 
-@pytest.mark.parametrize("name", [
-    "stem_kernel", "encoder1a_bias", "decoder2_1b_kernel", "decoder0_0a_kernel", "up2_kernel", "style_code_kernel",
-    "modulation_bias", "image_bias"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stem_kernel",
+        "encoder1a_bias",
+        "decoder2_1b_kernel",
+        "decoder0_0a_kernel",
+        "up2_kernel",
+        "style_code_kernel",
+        "modulation_bias",
+        "image_bias",
+    ],
+)
 def test_missing_and_misshapen_arrays_are_named(name):
     arrays = random_arrays()
     with pytest.raises(WeightsError, match=name + ".* nothing"):

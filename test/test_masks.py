@@ -1,4 +1,5 @@
 """Label images: what is one, and how its regions share out the pixels at soft edges."""
+
 import math
 
 import numpy as np
@@ -43,11 +44,20 @@ def test_label_without_a_style_is_named():
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("mask, found", [
-    (np.zeros((40, 60), np.float32), r"float32 \(40, 60\)"), (np.zeros((40, 60), bool), r"bool \(40, 60\)"),
-    (np.zeros((40, 60), np.int64), r"int64 \(40, 60\)"), (np.zeros((40, 60, 1), np.uint8), r"uint8 \(40, 60, 1\)"),
-    (np.zeros((40, 60, 3), np.uint8), r"uint8 \(40, 60, 3\)"), (np.zeros((0, 60), np.uint8), r"uint8 \(0, 60\)"),
-    (np.uint8(1), "uint8"), ([[0, 1]], "list"), ("mask.png", "str")])
+@pytest.mark.parametrize(
+    "mask, found",
+    [
+        (np.zeros((40, 60), np.float32), r"float32 \(40, 60\)"),
+        (np.zeros((40, 60), bool), r"bool \(40, 60\)"),
+        (np.zeros((40, 60), np.int64), r"int64 \(40, 60\)"),
+        (np.zeros((40, 60, 1), np.uint8), r"uint8 \(40, 60, 1\)"),
+        (np.zeros((40, 60, 3), np.uint8), r"uint8 \(40, 60, 3\)"),
+        (np.zeros((0, 60), np.uint8), r"uint8 \(0, 60\)"),
+        (np.uint8(1), "uint8"),
+        ([[0, 1]], "list"),
+        ("mask.png", "str"),
+    ],
+)
 def test_what_is_no_mask_is_named(mask, found):
     with pytest.raises(ImageError, match="a mask must be uint8 .* not " + found) as error:
         masks.check(mask, 40, 60, 2)
@@ -68,10 +78,18 @@ def test_mask_of_other_proportions_is_refused_with_both_sizes(width, height):
 
 
 @pytest.mark.parametrize("feather", [0, 0.1, 1, 4.0, 30, 1000])
-@pytest.mark.parametrize("labels", [
-    np.random.default_rng(0).integers(0, 4, (23, 31)).astype(np.uint8), halves(31, 23, 0, 3),
-    np.zeros((23, 31), np.uint8), np.full((1, 1), 2, np.uint8), halves(2, 1, 1, 3), np.eye(9, dtype=np.uint8)],
-    ids=lambda m: "%dx%d" % m.shape[::-1])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.random.default_rng(0).integers(0, 4, (23, 31)).astype(np.uint8),
+        halves(31, 23, 0, 3),
+        np.zeros((23, 31), np.uint8),
+        np.full((1, 1), 2, np.uint8),
+        halves(2, 1, 1, 3),
+        np.eye(9, dtype=np.uint8),
+    ],
+    ids=lambda m: "%dx%d" % m.shape[::-1],
+)
 def test_shares_sum_to_one_and_are_none_for_labels_that_are_not_there(labels, feather):
     shares = masks.shares(labels, 3, feather)
     assert shares.shape == (4, *labels.shape) and shares.dtype == np.float32

@@ -1,4 +1,5 @@
 """The minimisers, on functions whose minimum is known."""
+
 import itertools
 
 import numpy as np
@@ -16,8 +17,10 @@ def bowl(x):
 
 def rosenbrock(x):
     a, b = float(x[0]), float(x[1])
-    return Evaluation((1 - a) ** 2 + 100 * (b - a * a) ** 2,
-                      np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)], np.float32))
+    return Evaluation(
+        (1 - a) ** 2 + 100 * (b - a * a) ** 2,
+        np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)], np.float32),
+    )
 
 
 def last(iterates, count):
@@ -62,8 +65,16 @@ def test_a_flat_function_ends_lbfgs():
 
 
 def test_a_lying_gradient_ends_lbfgs_instead_of_going_on_for_ever():
-    assert len(list(itertools.islice(
-        optimizers.lbfgs(np.ones(3, np.float32), lambda x: Evaluation(float((x**2).sum()), -2 * x)), 50))) < 50
+    assert (
+        len(
+            list(
+                itertools.islice(
+                    optimizers.lbfgs(np.ones(3, np.float32), lambda x: Evaluation(float((x**2).sum()), -2 * x)), 50
+                )
+            )
+        )
+        < 50
+    )
 
 
 def test_a_wrong_inverse_hessian_is_dropped_and_does_no_harm():

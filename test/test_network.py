@@ -1,4 +1,5 @@
 """The shipped models' networks fulfil the interface that `transfer` relies on."""
+
 import inspect
 
 import pytest
@@ -11,8 +12,12 @@ from ros_style_transfer.models.registry import MODELS
 
 def members(protocol):
     """The methods that a protocol names, with those of its bases."""
-    return {name: member for base in protocol.__mro__ for name, member in vars(base).items()
-            if inspect.isfunction(member) and not name.startswith("_") and base.__module__ == Network.__module__}
+    return {
+        name: member
+        for base in protocol.__mro__
+        for name, member in vars(base).items()
+        if inspect.isfunction(member) and not name.startswith("_") and base.__module__ == Network.__module__
+    }
 
 
 @pytest.fixture(scope="module", params=MODELS)

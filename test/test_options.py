@@ -1,4 +1,5 @@
 """What controls may be: everything else is refused in one sentence that names the value and what is allowed."""
+
 import glob
 import os
 
@@ -27,8 +28,15 @@ from ros_style_transfer.models.registry import ALL_LEVELS, DEFAULT_MODEL, FLOATS
 
 NAN, INFINITE = float("nan"), float("inf")
 NO_NUMBERS = [NAN, INFINITE, -INFINITE, True, False, None, "1", "much", "", (1,), [0.5], {}, 1j, np.array([0.5, 0.5])]
-RANGES = {"strength": (0, 1), "swap": (0, 1), "smoothing": (0, 1), "style_scale": (0.05, 4), "style_crop": (0.05, 1),
-          "feather": (0, 1000), "saturation": (0, 2)}
+RANGES = {
+    "strength": (0, 1),
+    "swap": (0, 1),
+    "smoothing": (0, 1),
+    "style_scale": (0.05, 4),
+    "style_crop": (0.05, 1),
+    "feather": (0, 1000),
+    "saturation": (0, 2),
+}
 WHOLE = {"passes": (1, 16), "swap_patch": (1, 15), "swap_stride": (1, 64)}
 
 
@@ -86,8 +94,9 @@ def test_even_patches_are_refused(patch):
     assert refusal(Controls(swap_patch=patch)) == "swap_patch must be odd, so that a patch has a middle, not %d" % patch
 
 
-@pytest.mark.parametrize("name, allowed", [
-    ("method", "wct, ot, adain, whiten"), ("keep_colours", "no, luminance, coral")])
+@pytest.mark.parametrize(
+    "name, allowed", [("method", "wct, ot, adain, whiten"), ("keep_colours", "no, luminance, coral")]
+)
 def test_words_that_are_not_on_the_list_are_refused(name, allowed):
     for value in ("", "WCT", "colour", 1, True, ("wct",), ["no"], NAN, np.array(["wct", "no"]), np.array(["wct"])):
         assert refusal(Controls(**{name: value})) == "%s must be one of %s, not %r" % (name, allowed, value)
@@ -96,9 +105,33 @@ def test_words_that_are_not_on_the_list_are_refused(name, allowed):
 
 
 @pytest.mark.parametrize("model, named", [("cascade", "5,4,3,2,1"), ("live", "2,1,0"), ("lite", "2,1,0")])
-@pytest.mark.parametrize("levels", [
-    (), [], (9,), (-1,), (3, 6), (3, 3), (3, 2, 1, 3), "3", "3,2", 3, 3.0, (3.0,), (True,), ("3",), (None,),
-    (NAN,), ([3],), {3, 2}, range(3, 1, -1), np.array([3, 2]), True, {3: 1}])
+@pytest.mark.parametrize(
+    "levels",
+    [
+        (),
+        [],
+        (9,),
+        (-1,),
+        (3, 6),
+        (3, 3),
+        (3, 2, 1, 3),
+        "3",
+        "3,2",
+        3,
+        3.0,
+        (3.0,),
+        (True,),
+        ("3",),
+        (None,),
+        (NAN,),
+        ([3],),
+        {3, 2},
+        range(3, 1, -1),
+        np.array([3, 2]),
+        True,
+        {3: 1},
+    ],
+)
 def test_levels_that_the_model_cannot_paint_are_refused(model, named, levels):
     said = refusal(Controls(levels=levels), model)
     assert said == "levels must be some of %s (model %s), each once, not %r" % (named, model, levels)
@@ -119,11 +152,27 @@ def test_levels_in_another_order_are_for_a_model_that_paints_them_in_turn(levels
     assert ",".join(map(str, levels)) in said and "descending order" in said
 
 
-@pytest.mark.parametrize("factors, named", [
-    ({9: 0.5}, "9"), ({"5": 0.5}, "'5'"), ({True: 0.5}, "True"), ({1.0: 0.5}, "1.0"), ({None: 1}, "None"),
-    ({(5, 4): 1}, "(5, 4)"), ("5:0.5", "'5:0.5'"), (0.5, "0.5"), ([(5, 1)], "[(5, 1)]"), (None, "None"),
-    ({5: 1.01}, "1.01"), ({4: -0.1}, "-0.1"), ({3: NAN}, "nan"), ({2: "1"}, "'1'"), ({1: True}, "True"),
-    ({5: None}, "None")])
+@pytest.mark.parametrize(
+    "factors, named",
+    [
+        ({9: 0.5}, "9"),
+        ({"5": 0.5}, "'5'"),
+        ({True: 0.5}, "True"),
+        ({1.0: 0.5}, "1.0"),
+        ({None: 1}, "None"),
+        ({(5, 4): 1}, "(5, 4)"),
+        ("5:0.5", "'5:0.5'"),
+        (0.5, "0.5"),
+        ([(5, 1)], "[(5, 1)]"),
+        (None, "None"),
+        ({5: 1.01}, "1.01"),
+        ({4: -0.1}, "-0.1"),
+        ({3: NAN}, "nan"),
+        ({2: "1"}, "'1'"),
+        ({1: True}, "True"),
+        ({5: None}, "None"),
+    ],
+)
 def test_factors_of_levels_that_make_no_sense_are_refused(factors, named):
     said = refusal(Controls(level_strength=factors))
     assert said.startswith("level_strength") and named in said
@@ -134,8 +183,9 @@ def test_factors_name_the_levels_of_the_model():
     assert "level 5; model live has 2,1,0" in refusal(Controls(level_strength={5: 0}), "live")
 
 
-@pytest.mark.parametrize("model, allowed, others", [
-    ("cascade", (5, 4), (3, 2, 1)), ("live", (2, 1), (5, 4, 3)), ("lite", (2, 1), (5, 4, 3))])
+@pytest.mark.parametrize(
+    "model, allowed, others", [("cascade", (5, 4), (3, 2, 1)), ("live", (2, 1), (5, 4, 3)), ("lite", (2, 1), (5, 4, 3))]
+)
 @pytest.mark.parametrize("swap", [0.0, 0.5])
 def test_patches_are_swapped_at_deep_levels_alone(model, allowed, others, swap):
     for level in allowed:
@@ -150,7 +200,8 @@ def test_patches_are_swapped_only_at_a_level_that_paints():
     check(Controls(swap=1, swap_level=4, levels=(4, 2)), "cascade")
     check(Controls(swap=0, swap_level=4, levels=(5,)), "cascade")
     assert refusal(Controls(swap=1, swap_level=4, levels=(5, 3))) == (
-        "swap works at level 4, which is not among the levels 5,3")
+        "swap works at level 4, which is not among the levels 5,3"
+    )
     assert "at level 5" in refusal(Controls(swap=1, levels=(4, 3)))  # the model's own swap level
 
 
@@ -163,8 +214,10 @@ def test_patches_are_swapped_among_whitened_features_only(model, method):
     check(Controls(swap=0.1), model)
 
 
-@pytest.mark.parametrize("model, levels, method, swap_level", [
-    ("cascade", (5, 4, 3, 2, 1), "wct", 5), ("live", (2, 1, 0), "ot", 2), ("lite", (2, 1, 0), "ot", 2)])
+@pytest.mark.parametrize(
+    "model, levels, method, swap_level",
+    [("cascade", (5, 4, 3, 2, 1), "wct", 5), ("live", (2, 1, 0), "ot", 2), ("lite", (2, 1, 0), "ot", 2)],
+)
 def test_what_is_left_open_is_the_models_own(model, levels, method, swap_level):
     resolved = Controls(strength=0.3).resolved(model)
     assert (resolved.levels, resolved.method, resolved.swap_level) == (levels, method, swap_level)
@@ -176,13 +229,20 @@ def test_what_is_said_stays():
     assert said.resolved("cascade") == said._replace(levels=(2, 4))
 
 
-@pytest.mark.parametrize("given, allowed", [
-    ({"model": "gatys"}, "model must be one of live, lite, cascade, not 'gatys'"),
-    ({"model": None}, "not None"), ({"model": ["cascade"]}, "not ['cascade']"), ({"model": ""}, "not ''"),
-    ({"model": np.array(["cascade", "live"])}, "model must be one of live, lite, cascade"),
-    ({"precision": "float64"}, "precision must be one of float32, bfloat16, float16, int8, auto, not 'float64'"),
-    ({"precision": "int8"}, "int8 is available for live and lite only; model cascade computes in float32"),
-    ({"precision": float}, "not <class 'float'>"), ({"precision": 16}, "not 16")])
+@pytest.mark.parametrize(
+    "given, allowed",
+    [
+        ({"model": "gatys"}, "model must be one of live, lite, cascade, not 'gatys'"),
+        ({"model": None}, "not None"),
+        ({"model": ["cascade"]}, "not ['cascade']"),
+        ({"model": ""}, "not ''"),
+        ({"model": np.array(["cascade", "live"])}, "model must be one of live, lite, cascade"),
+        ({"precision": "float64"}, "precision must be one of float32, bfloat16, float16, int8, auto, not 'float64'"),
+        ({"precision": "int8"}, "int8 is available for live and lite only; model cascade computes in float32"),
+        ({"precision": float}, "not <class 'float'>"),
+        ({"precision": 16}, "not 16"),
+    ],
+)
 def test_unknown_models_and_precisions_are_named(given, allowed):
     with pytest.raises(OptionError) as error:
         check_model(**dict({"model": "cascade"}, **given))
@@ -192,8 +252,14 @@ def test_unknown_models_and_precisions_are_named(given, allowed):
 def test_weights_are_one_for_each_style_or_none():
     for given in ([], (), [1, 0], (0.5, 3)):
         check_weights(given, 2)
-    for given, named in (([1], "1 weights for 2 styles"), ([1, 2, 3], "3 weights for 2 styles"), ([0, 0], "0, 0"),
-                         ([-1, 2], "-1, 2"), ([NAN, 1], "nan, 1"), ([INFINITE, 1], "inf, 1")):
+    for given, named in (
+        ([1], "1 weights for 2 styles"),
+        ([1, 2, 3], "3 weights for 2 styles"),
+        ([0, 0], "0, 0"),
+        ([-1, 2], "-1, 2"),
+        ([NAN, 1], "nan, 1"),
+        ([INFINITE, 1], "inf, 1"),
+    ):
         with pytest.raises(OptionError) as error:
             check_weights(given, 2)
         assert named in str(error.value) and "\n" not in str(error.value)
@@ -238,7 +304,8 @@ def test_every_row_of_the_table_is_complete():
         if control.default not in (None, {}, ""):
             assert type(control.default) is control.type
     assert {name: getattr(Controls(), name) for name in CONTROLS} == {
-        name: control.default for name, control in CONTROLS.items()}
+        name: control.default for name, control in CONTROLS.items()
+    }
 
 
 def test_controls_are_immutable_and_replaced_like_a_named_tuple():

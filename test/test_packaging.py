@@ -1,4 +1,5 @@
 """The package as pip installs it: the public names, the version, the command and its files."""
+
 import os
 import re
 import subprocess
@@ -28,11 +29,15 @@ def read(*path):
 
 # --- the public names -----------------------------------------------------------------------------
 
+
 def test_importing_the_package_imports_neither_numpy_nor_tensorflow(run):
-    done = run("-c", "import sys, ros_style_transfer as r; dir(r); r.__version__\n"
-                     "print(sorted({'numpy', 'cv2', 'tensorflow', 'rospy'} & set(sys.modules)))\n"
-                     "r.Controls, r.StyleLibrary, r.RenderOptions\n"
-                     "print('tensorflow' in sys.modules)")
+    done = run(
+        "-c",
+        "import sys, ros_style_transfer as r; dir(r); r.__version__\n"
+        "print(sorted({'numpy', 'cv2', 'tensorflow', 'rospy'} & set(sys.modules)))\n"
+        "r.Controls, r.StyleLibrary, r.RenderOptions\n"
+        "print('tensorflow' in sys.modules)",
+    )
     assert done.stdout.split("\n")[:2] == ["[]", "False"], done.stderr
 
 
@@ -52,6 +57,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 # --- the version ----------------------------------------------------------------------------------
 
+
 def test_every_file_names_the_same_version(repository):
     package = xml.etree.ElementTree.parse(os.path.join(repository, "package.xml")).getroot()
     assert package.find("version").text == ros_style_transfer.__version__
@@ -64,14 +70,29 @@ def test_every_file_names_the_same_version(repository):
 
 # --- pip install ----------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def wheel(repository, tmp_path_factory):
     """The path of the wheel that `pip install .` would install, built without network."""
     pytest.importorskip("hatchling", reason="hatchling is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder),
-         repository], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "-w",
+            str(folder),
+            repository,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
     (path,) = folder.glob("*.whl")
     return path
@@ -83,18 +104,40 @@ def installed(wheel, tmp_path_factory):
     dependencies are those of this Python."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    packages = sysconfig.get_path("purelib", "venv" if "venv" in sysconfig.get_scheme_names() else "posix_prefix",
-                                  {"base": str(folder), "platbase": str(folder)})
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "-q",
-                    "--no-deps", "--no-index", str(wheel)], check=True)
+    packages = sysconfig.get_path(
+        "purelib",
+        "venv" if "venv" in sysconfig.get_scheme_names() else "posix_prefix",
+        {"base": str(folder), "platbase": str(folder)},
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(folder / "bin" / "python"),
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-index",
+            str(wheel),
+        ],
+        check=True,
+    )
     dependencies = [path for path in sys.path if path.endswith("-packages")]
     with open(os.path.join(packages, "dependencies.pth"), "w") as file:
         file.write("\n".join(dependencies))
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
 
     def installed(program, *arguments):
-        return subprocess.run([str(folder / "bin" / program), *map(str, arguments)], cwd=str(folder), env=environment,
-                              capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            [str(folder / "bin" / program), *map(str, arguments)],
+            cwd=str(folder),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     return installed
 
@@ -105,16 +148,23 @@ def test_the_wheel_holds_the_core_its_weights_and_styles(wheel, repository):
         (metadata,) = [file.read(name).decode() for name in names if name.endswith("METADATA")]
     assert "\nVersion: %s\n" % ros_style_transfer.__version__ in metadata
     weights = {"ros_style_transfer/weights/" + name for name in os.listdir(os.path.join(repository, "weights"))}
-    styles = {"ros_style_transfer/styles/" + name
-              for name in os.listdir(os.path.join(repository, "ros_style_transfer", "styles"))}
+    styles = {
+        "ros_style_transfer/styles/" + name
+        for name in os.listdir(os.path.join(repository, "ros_style_transfer", "styles"))
+    }
     assert {*weights, *styles, "ros_style_transfer/py.typed", "ros_style_transfer/cli/main.py"} <= names
     assert not [name for name in names if name.startswith(("ros_style_transfer/ros/", "ros_style_transfer/nodes/"))]
 
 
 def test_the_source_distribution_holds_what_catkin_and_pip_build_from(repository, tmp_path):
     pytest.importorskip("hatchling", reason="hatchling is not installed")
-    done = subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
-                          cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
     (path,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(str(path)) as file:
@@ -135,9 +185,13 @@ def test_the_installed_command_prints_its_help(installed):
 
 
 def test_the_installed_package_finds_its_weights_and_styles(installed):
-    done = installed("python", "-c", "import ros_style_transfer as r; from ros_style_transfer.models import weights\n"
-                                     "print(r.__file__, weights.folder(), r.StyleLibrary().find('mosaic'))\n"
-                                     "weights.load('live')")
+    done = installed(
+        "python",
+        "-c",
+        "import ros_style_transfer as r; from ros_style_transfer.models import weights\n"
+        "print(r.__file__, weights.folder(), r.StyleLibrary().find('mosaic'))\n"
+        "weights.load('live')",
+    )
     assert done.returncode == 0, done.stderr
     package, weights, style = done.stdout.split()
     assert "dist-packages" in package or "site-packages" in package

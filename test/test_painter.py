@@ -1,4 +1,5 @@
 """The painter: what happens to features between encoding and decoding, against formulas in numpy's float64."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -103,13 +104,15 @@ def test_levels_of_the_cascade_paint_one_after_the_other(cascade, rgb, pictures)
 
 @pytest.mark.parametrize("strength, level_strength, shows", [(1.0, {}, 1.0), (0.5, {4: 0.4}, 0.2)])
 def test_the_cascades_first_level_stands_on_the_canvas_as_far_as_it_is_painted(
-        monkeypatch, cascade, pictures, strength, level_strength, shows):
+    monkeypatch, cascade, pictures, strength, level_strength, shows
+):
     even = draw_scene(96, 80) // 16 + 100
     even[:48] = 90
     style, given = cascade.style_of(pictures[0]), dict(strength=strength, level_strength=level_strength)
     grain = shows * canvas()[:80, :96] * evenness(even / 255)
-    expected = paint(cascade, tf.constant(even / 255 + 0.04 * grain[..., None], tf.float32), style,
-                     levels=(4, 2), **given)
+    expected = paint(
+        cascade, tf.constant(even / 255 + 0.04 * grain[..., None], tf.float32), style, levels=(4, 2), **given
+    )
     bare = paint(cascade, even, style, levels=(4, 2), **given)
     monkeypatch.undo()
     assert distance(paint(cascade, even, style, levels=(4, 2), **given), expected) < 0.01
@@ -167,7 +170,8 @@ def expected_painting(rgb, style, blocks, levels, method="ot", strength=1.0, rec
 @pytest.mark.parametrize("levels", [(2, 1, 0), (2, 1), (1,), (2, 0), (0,)])
 @pytest.mark.parametrize("region", ["all", "the whole picture as a region"])
 def test_live_models_paint_their_levels_together_and_leave_the_others(
-        request, rgb, pictures, model, blocks, levels, region):
+    request, rgb, pictures, model, blocks, levels, region
+):
     painter = request.getfixturevalue(model)
     share = None if region == "all" else np.ones(rgb.shape[:2], np.float32)
     found = paint(painter, rgb, [Region(painter.style_of(pictures[0]), share)], model, levels=levels)
@@ -242,9 +246,20 @@ def test_noise_of_a_flat_image_is_not_blown_up_to_the_styles_contrast(rgb, pictu
 
 
 TILED = [
-    {}, {"method": "wct"}, {"method": "adain"}, {"method": "whiten"}, {"strength": 0.3}, {"level_strength": {0: 0.0}},
-    {"level_strength": {2: 0.5, 0: 0.7}}, {"levels": (2, 1)}, {"levels": (1, 0)}, {"levels": (0,)}, {"passes": 2},
-    {"swap": 1.0}, {"swap": 0.5, "swap_level": 1, "swap_patch": 5, "swap_stride": 2, "strength": 0.8}]
+    {},
+    {"method": "wct"},
+    {"method": "adain"},
+    {"method": "whiten"},
+    {"strength": 0.3},
+    {"level_strength": {0: 0.0}},
+    {"level_strength": {2: 0.5, 0: 0.7}},
+    {"levels": (2, 1)},
+    {"levels": (1, 0)},
+    {"levels": (0,)},
+    {"passes": 2},
+    {"swap": 1.0},
+    {"swap": 0.5, "swap_level": 1, "swap_patch": 5, "swap_stride": 2, "strength": 0.8},
+]
 
 
 @pytest.mark.parametrize("controls", TILED, ids=str)
@@ -337,7 +352,8 @@ def test_a_region_of_a_few_pixels_takes_the_whole_pictures_statistics(cascade, r
     share = np.zeros((80, 96), np.float32)
     share[40:47, 50:59] = 1  # 63 positions at level 1
     wanted = content + share[..., None] * (
-        transformed(content, features_of(cascade, pictures[0], 1), "wct", cascade.ridge) - content)
+        transformed(content, features_of(cascade, pictures[0], 1), "wct", cascade.ridge) - content
+    )
     found = paint(cascade, rgb, [Region(style, share), Region(None, 1 - share)], levels=(1,))
     assert distance(found, cascade.network.finish({1: tf.constant(wanted, tf.float32)})) < 1e-3
 
@@ -357,9 +373,13 @@ def swapped(painter, rgb, pictures, weights, swap, patch=3):
     """The picture that swapping at level 5 gives: whitened each by itself, swapped, coloured by the mixture."""
     content, *styles = (features_of(painter, picture, 5) for picture in (rgb, *pictures))
     flat = whitened(content, painter.ridge)
-    chosen = sum(weight * wct.swap(tf.constant(flat, tf.float32),
-                                   tf.constant(whitened(style, painter.ridge), tf.float32), patch).numpy()
-                 for weight, style in zip(weights, styles))
+    chosen = sum(
+        weight
+        * wct.swap(
+            tf.constant(flat, tf.float32), tf.constant(whitened(style, painter.ridge), tf.float32), patch
+        ).numpy()
+        for weight, style in zip(weights, styles)
+    )
     mean, covariance = (sum(w * part for w, part in zip(weights, parts)) for parts in zip(*map(moments, styles)))
     coloured = (swap * chosen + (1 - swap) * flat) @ power(covariance, 0.5) + mean
     return painter.network.finish({5: tf.constant(coloured, tf.float32)})

@@ -1,4 +1,5 @@
 """Renders: what a user gets, with which option, and what goes on when something is odd."""
+
 import json
 import os
 import signal
@@ -46,8 +47,10 @@ def test_a_render_takes_on_the_style_and_keeps_the_content(styles):
     assert picture.shape == CONTENT.shape and picture.dtype == np.uint8
     assert style_distance(picture, style) < 0.3 * style_distance(CONTENT, style)
     grey = lambda rgb: cv2.Canny(cv2.GaussianBlur(rgb, (0, 0), 2), 40, 80).astype(float)
-    assert np.corrcoef(grey(picture).ravel(), grey(CONTENT).ravel())[0, 1] > np.corrcoef(
-        grey(images.resize(style, 160, 120)).ravel(), grey(CONTENT).ravel())[0, 1] + 0.1
+    assert (
+        np.corrcoef(grey(picture).ravel(), grey(CONTENT).ravel())[0, 1]
+        > np.corrcoef(grey(images.resize(style, 160, 120)).ravel(), grey(CONTENT).ravel())[0, 1] + 0.1
+    )
     assert [step.width for step in steps] == sorted(step.width for step in steps)
     for size in {step.width for step in steps}:
         losses = [step.loss for step in steps if step.width == size]
@@ -75,10 +78,21 @@ def test_more_total_variation_weight_is_smoother(styles):
     assert slopes(smooth) < 0.8 * slopes(rough)
 
 
-@pytest.mark.parametrize("option", [
-    {"optimizer": "adam", "iterations": 25}, {"pooling": "average"}, {"style_loss": "gram"},
-    {"style_loss": "covariance"}, {"init": "noise", "iterations": 15}, {"init": "style", "iterations": 15},
-    {"style_scale": 0.5}, {"style_crop": 0.5}, {"scales": 1}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"optimizer": "adam", "iterations": 25},
+        {"pooling": "average"},
+        {"style_loss": "gram"},
+        {"style_loss": "covariance"},
+        {"init": "noise", "iterations": 15},
+        {"init": "style", "iterations": 15},
+        {"style_scale": 0.5},
+        {"style_crop": 0.5},
+        {"scales": 1},
+        {"precision": "bfloat16"},
+    ],
+)
 def test_every_option_renders_and_lowers_the_style_distance(styles, option):
     style = styles["mosaic"]
     picture, _ = rendered(style=[style], **{"precision": "float32", **option})
@@ -101,7 +115,8 @@ def test_luminance_keeps_the_contents_colours(styles):
 def test_coral_gives_the_style_the_contents_palette(styles):
     distance = lambda picture: np.abs(picture.mean((0, 1)) - CONTENT.mean((0, 1))).max()
     assert distance(rendered(style=[styles["neon_lines"]], keep_colours="coral")[0]) < 0.3 * distance(
-        rendered(style=[styles["neon_lines"]])[0])
+        rendered(style=[styles["neon_lines"]])[0]
+    )
 
 
 def test_a_mask_leaves_what_is_labelled_0_and_gives_each_region_its_style(styles):
@@ -189,18 +204,25 @@ def test_wrong_input_is_named(styles):
         next(renderer.render(CONTENT, [styles["mosaic"]], mask=np.zeros(CONTENT.shape[:2], np.uint8)))
 
 
-@pytest.mark.parametrize("values,said", [
-    ({"network": "vgg20"}, "network must be one of compact, vgg16, vgg19, not 'vgg20'"),
-    ({"content_layers": "block9_conv1"}, "content_layers names 'block9_conv1'; the network compact has block1_conv1"),
-    ({"style_layers": "block5_conv3"}, "style_layers names 'block5_conv3'"),
-    ({"style_layers": "block1_conv1:x"}, "style_layers must be LAYER:WEIGHT"),
-    ({"style_layers": "block1_conv1:1,block1_conv1:2"}, "each layer once"),
-    ({"iterations": "0"}, "iterations must be a whole number from 1"),
-    ({"iterations": "many"}, "iterations must be a whole number, not 'many'"),
-    ({"content_weight": "nan"}, "content_weight must be a number from 0"),
-    ({"style_weight": 0, "content_weight": 0}, "both 0"),
-    ({"relative": "maybe"}, "relative must be one of yes, no"),
-    ({"wibble": 1}, "unknown option of a render 'wibble'")])
+@pytest.mark.parametrize(
+    "values,said",
+    [
+        ({"network": "vgg20"}, "network must be one of compact, vgg16, vgg19, not 'vgg20'"),
+        (
+            {"content_layers": "block9_conv1"},
+            "content_layers names 'block9_conv1'; the network compact has block1_conv1",
+        ),
+        ({"style_layers": "block5_conv3"}, "style_layers names 'block5_conv3'"),
+        ({"style_layers": "block1_conv1:x"}, "style_layers must be LAYER:WEIGHT"),
+        ({"style_layers": "block1_conv1:1,block1_conv1:2"}, "each layer once"),
+        ({"iterations": "0"}, "iterations must be a whole number from 1"),
+        ({"iterations": "many"}, "iterations must be a whole number, not 'many'"),
+        ({"content_weight": "nan"}, "content_weight must be a number from 0"),
+        ({"style_weight": 0, "content_weight": 0}, "both 0"),
+        ({"relative": "maybe"}, "relative must be one of yes, no"),
+        ({"wibble": 1}, "unknown option of a render 'wibble'"),
+    ],
+)
 def test_options_are_checked(values, said):
     with pytest.raises(OptionError) as error:
         check(options_from(values))
@@ -208,8 +230,9 @@ def test_options_are_checked(values, said):
 
 
 def test_texts_become_options():
-    options = options_from({"style_layers": "block1_conv1:2, block2_conv1", "relative": "no", "iterations": "7",
-                            "init": ""})
+    options = options_from(
+        {"style_layers": "block1_conv1:2, block2_conv1", "relative": "no", "iterations": "7", "init": ""}
+    )
     assert options.style_layers == {"block1_conv1": 2.0, "block2_conv1": 1.0}
     assert (options.relative, options.iterations, options.init) == (False, 7, "content")
 
@@ -218,8 +241,14 @@ def test_texts_become_options():
 
 
 def command(*args, **kwargs):
-    return subprocess.Popen([sys.executable, "-m", "ros_style_transfer", "render", *map(str, args)], cwd=REPOSITORY,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **kwargs)
+    return subprocess.Popen(
+        [sys.executable, "-m", "ros_style_transfer", "render", *map(str, args)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        **kwargs,
+    )
 
 
 def run(*args):
@@ -237,8 +266,23 @@ def photo(tmp_path):
 
 def test_the_command_renders_with_progress_and_previews(photo, tmp_path):
     out, preview = tmp_path / "out.png", tmp_path / "preview.png"
-    code, said, err = run(photo, "--style", "mosaic", "-o", out, "--iterations", 6, "--scales", 2, "--size", 128,
-                          "--preview", preview, "--every", 3)
+    code, said, err = run(
+        photo,
+        "--style",
+        "mosaic",
+        "-o",
+        out,
+        "--iterations",
+        6,
+        "--scales",
+        2,
+        "--size",
+        128,
+        "--preview",
+        preview,
+        "--every",
+        3,
+    )
     assert code == 0, err
     assert images.read(out).shape == (96, 128, 3)
     assert images.read(preview).shape == (96, 128, 3)
@@ -251,14 +295,21 @@ def test_wct_is_a_start(photo, tmp_path):
     assert code == 0, err
 
 
-@pytest.mark.parametrize("args,said", [
-    (["--style", "nothing"], "unknown style 'nothing'"),
-    (["--style", "mosaic", "--network", "vgg16"], "fetch them with `python -m ros_style_transfer weights fetch vgg16`"),
-    (["--style", "mosaic", "--network-weights", "a.h5"], "the network is compact"),
-    (["--style", "mosaic", "--resume"], "there is nothing to resume"),
-    (["--style", "mosaic", "--init", "nowhere.png"], "no such picture: nowhere.png"),
-    (["--style", "mosaic", "--iterations", "-3"], "iterations must be"),
-    (["--style", "mosaic", "ink_wash", "--style-weights", "1"], "1 weights for 2 styles")])
+@pytest.mark.parametrize(
+    "args,said",
+    [
+        (["--style", "nothing"], "unknown style 'nothing'"),
+        (
+            ["--style", "mosaic", "--network", "vgg16"],
+            "fetch them with `python -m ros_style_transfer weights fetch vgg16`",
+        ),
+        (["--style", "mosaic", "--network-weights", "a.h5"], "the network is compact"),
+        (["--style", "mosaic", "--resume"], "there is nothing to resume"),
+        (["--style", "mosaic", "--init", "nowhere.png"], "no such picture: nowhere.png"),
+        (["--style", "mosaic", "--iterations", "-3"], "iterations must be"),
+        (["--style", "mosaic", "ink_wash", "--style-weights", "1"], "1 weights for 2 styles"),
+    ],
+)
 def test_the_command_says_in_one_line_what_is_wrong(photo, tmp_path, monkeypatch, args, said):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     code, _, err = run(photo, "-o", tmp_path / "out.png", *args)
@@ -287,8 +338,18 @@ def test_an_interrupted_render_is_resumed(photo, tmp_path):
 
 
 def test_a_render_that_was_stopped_after_its_last_iteration_is_resumed(photo, tmp_path, monkeypatch):
-    args = ["render", str(photo), "--style", "mosaic", "-o", str(tmp_path / "out.png"), "--iterations", "2",
-            "--scales", "2"]
+    args = [
+        "render",
+        str(photo),
+        "--style",
+        "mosaic",
+        "-o",
+        str(tmp_path / "out.png"),
+        "--iterations",
+        "2",
+        "--scales",
+        "2",
+    ]
     keep = State.keep
     monkeypatch.setattr(State, "keep", lambda self, progress, now=False: keep(self, progress, now=True))
     monkeypatch.setattr(State, "forget", lambda self: None)
@@ -300,8 +361,9 @@ def test_a_render_that_was_stopped_after_its_last_iteration_is_resumed(photo, tm
 
 
 def test_a_child_ends_with_whoever_started_it(photo, tmp_path):
-    process = command(photo, "--style", "mosaic", "-o", tmp_path / "out.png", "--iterations", 5000, "--json",
-                      stdin=subprocess.PIPE)
+    process = command(
+        photo, "--style", "mosaic", "-o", tmp_path / "out.png", "--iterations", 5000, "--json", stdin=subprocess.PIPE
+    )
     process.stdout.readline()
     process.stdin.close()
     started = time.monotonic()

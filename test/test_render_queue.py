@@ -1,4 +1,5 @@
 """Renders in processes of their own: order, bounds, cancelling, ends."""
+
 import os
 import signal
 import subprocess
@@ -18,14 +19,16 @@ STYLES = StyleLibrary().paths()
 
 
 def request(iterations=2, on_progress=lambda progress, preview: None, style="mosaic", **changes):
-    return RenderRequest(draw_scene(96, 64), [STYLES[style]], options={"iterations": iterations, "scales": 1},
-                         on_progress=on_progress)._replace(**changes)
+    return RenderRequest(
+        draw_scene(96, 64), [STYLES[style]], options={"iterations": iterations, "scales": 1}, on_progress=on_progress
+    )._replace(**changes)
 
 
 def children():
     """Our own renders."""
-    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "ros_style_transfer render"],
-                           stdout=subprocess.PIPE, text=True)
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "ros_style_transfer render"], stdout=subprocess.PIPE, text=True
+    )
     return [int(line) for line in found.stdout.split()]
 
 
@@ -94,13 +97,17 @@ def test_a_render_runs_at_its_share(queue):
     assert os.getpriority(os.PRIO_PROCESS, child) == 15
 
 
-@pytest.mark.parametrize("changes,said", [
-    ({"styles": ["/nowhere.png"]}, "no such picture: /nowhere.png"),
-    ({"options": {"iterations": "many"}}, "iterations must be a whole number, not 'many'"),
-    ({"options": {"wibble": "1"}}, "wibble"),
-    ({"options": {"network": "vgg16", "max_memory": "x"}}, "max_memory must be a number"),
-    ({"preset": "fast"}, "preset must be one of default, seed, not 'fast'"),
-    ({"content": np.zeros((5, 5), np.uint8)}, "a picture must be uint8")])
+@pytest.mark.parametrize(
+    "changes,said",
+    [
+        ({"styles": ["/nowhere.png"]}, "no such picture: /nowhere.png"),
+        ({"options": {"iterations": "many"}}, "iterations must be a whole number, not 'many'"),
+        ({"options": {"wibble": "1"}}, "wibble"),
+        ({"options": {"network": "vgg16", "max_memory": "x"}}, "max_memory must be a number"),
+        ({"preset": "fast"}, "preset must be one of default, seed, not 'fast'"),
+        ({"content": np.zeros((5, 5), np.uint8)}, "a picture must be uint8"),
+    ],
+)
 def test_what_is_wrong_is_said_and_the_next_is_rendered(queue, changes, said):
     with pytest.raises(StyleTransferError) as error:
         queue.add(request(**changes)).result(60)
@@ -120,10 +127,14 @@ raise SystemExit(%d)
 """
 
 
-@pytest.mark.parametrize("line, code, outcome", [
-    ("json.dumps({'error': 'it broke: no, 5:3'})", 1, "it broke: no, 5:3"),
-    ("'no object'", 3, "the render process ended with code 3: .*--json --no-checkpoint"),
-    ("'no object'", 0, None)])
+@pytest.mark.parametrize(
+    "line, code, outcome",
+    [
+        ("json.dumps({'error': 'it broke: no, 5:3'})", 1, "it broke: no, 5:3"),
+        ("'no object'", 3, "the render process ended with code 3: .*--json --no-checkpoint"),
+        ("'no object'", 0, None),
+    ],
+)
 def test_a_process_tells_its_error_in_a_line_of_json(line, code, outcome):
     stubbed = RenderQueue(command=[sys.executable, "-c", STUB % (line, code)])
     try:

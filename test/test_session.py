@@ -1,4 +1,5 @@
 """A whole live stream without middleware: plain Python callbacks, the real model, small frames."""
+
 import os
 import threading
 import time
@@ -54,12 +55,29 @@ class Middleware:
         self._came, self._number = threading.Condition(), 0
         self.clock = Clock()
         self.broken = None  # an exception that reporting raises
-        self.session = StreamSession(options, StyleTopic("style topic", lambda: "not published"), self._on_change,
-                                     self.fatal.append, clock=self.clock)
-        self.stream = self.session.add_stream("front", StreamCallbacks(**dict(dict(
-            publish=self._publish, decode=lambda message: message[1],
-            encode=lambda painted, message: (message[0], painted),
-            explain_silence=lambda: "publishers: none"), **changes)), "camera topic", "output topic")
+        self.session = StreamSession(
+            options,
+            StyleTopic("style topic", lambda: "not published"),
+            self._on_change,
+            self.fatal.append,
+            clock=self.clock,
+        )
+        self.stream = self.session.add_stream(
+            "front",
+            StreamCallbacks(
+                **dict(
+                    dict(
+                        publish=self._publish,
+                        decode=lambda message: message[1],
+                        encode=lambda painted, message: (message[0], painted),
+                        explain_silence=lambda: "publishers: none",
+                    ),
+                    **changes,
+                )
+            ),
+            "camera topic",
+            "output topic",
+        )
 
     def _on_change(self):
         self.changes += 1
@@ -122,7 +140,8 @@ def loaded():
 @pytest.fixture(autouse=True)
 def load_once(monkeypatch, loaded):
     load = lambda model, precision, weights_dir=None, **rest: (
-        Stylizer(model, precision, weights_dir, **rest) if weights_dir else loaded)
+        Stylizer(model, precision, weights_dir, **rest) if weights_dir else loaded
+    )
     monkeypatch.setattr("ros_style_transfer.stylizer.Stylizer", load)
 
 
@@ -158,8 +177,9 @@ def test_a_whole_stream(stream, stylizer, tmp_path):
 
     answer = stream.change(styles=["woodcut", "cubism"], weights=[3, 1], controls=Controls(strength=0.5))
     assert answer == (True, "style woodcut 3, cubism 1, strength 0.5")
-    assert_alike(stream.paint(), expected(stylizer, "woodcut", "cubism", weights=[3, 1],
-                                          controls=Controls(strength=0.5)))
+    assert_alike(
+        stream.paint(), expected(stylizer, "woodcut", "cubism", weights=[3, 1], controls=Controls(strength=0.5))
+    )
 
     answer = stream.change(styles=["nope"])
     assert not answer.success and "unknown style 'nope'" in answer.message
@@ -193,8 +213,9 @@ def test_frames_are_scaled_to_the_largest_side(stream):
 
 def test_controls_are_changed_from_those_in_force(stream):
     for values in ({"passes": "2"}, {"strength": 0.5}):
-        assert stream.session.change(lambda appearance, values=values: AppearanceChange(
-            controls=controls_from(values, appearance.controls))).success
+        assert stream.session.change(
+            lambda appearance, values=values: AppearanceChange(controls=controls_from(values, appearance.controls))
+        ).success
     assert stream.status.appearance.controls == Controls(passes=2, strength=0.5)
 
 
@@ -233,9 +254,13 @@ def test_the_next_frame_becomes_the_style(stream, stylizer):
     assert not stream.session.wants_frames(has_listeners=False)
 
 
-@pytest.mark.parametrize("style, message", [
-    ("camera", "the style was not set: no frame on camera topic for 5 s (publishers: none)"),
-    ("topic", "the style was not set: no frame on style topic for 5 s (not published)")])
+@pytest.mark.parametrize(
+    "style, message",
+    [
+        ("camera", "the style was not set: no frame on camera topic for 5 s (publishers: none)"),
+        ("topic", "the style was not set: no frame on style topic for 5 s (not published)"),
+    ],
+)
 def test_a_style_that_never_arrives_is_refused(stream, style, message):
     answer = in_background(lambda: stream.change(styles=[style]))
     stream.wait_until(lambda: stream.session._worker.pending_styles())
@@ -361,11 +386,13 @@ def test_silence_is_reported_as_long_as_it_lasts(stream, caplog):
         assert stream.change(styles=["mosaic"]).success, "another event does not hide it"
         assert "no frame on camera topic for 5 s (publishers: none)" in stream.status.message
     assert [record.message for record in caplog.records].count(
-        "no frame on camera topic for 5 s (publishers: none)") == 1, "the log says it once a minute"
+        "no frame on camera topic for 5 s (publishers: none)"
+    ) == 1, "the log says it once a minute"
     stream.clock.ahead += 60
     stream.session.check_streams()
     assert [record.message for record in caplog.records].count(
-        "no frame on camera topic for 5 s (publishers: none)") == 2
+        "no frame on camera topic for 5 s (publishers: none)"
+    ) == 2
     stream.paint()
     assert "no frame" not in stream.status.message
 

@@ -1,4 +1,5 @@
 """Steady video on scenes whose truth is known: noise, cuts, things that move."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,5 @@
 """Styles by name and by path, and what may not be read."""
+
 import os
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Painting with the shipped weights: what a user gets for a picture."""
+
 import functools
 import os
 import subprocess
@@ -72,8 +73,15 @@ def test_another_size_and_other_controls_never_retrace_a_graph(styles):
     before = traced(fresh)
     assert before >= 10, "an encoder and a decoder for each of five levels"
     for size in ((33, 70), (100, 32)):
-        for controls in ({}, {"strength": 0.5}, {"levels": (3, 4)}, {"passes": 2}, {"level_strength": {5: 0.2}},
-                         {"keep_colours": "luminance"}, {"style_scale": 0.5}):
+        for controls in (
+            {},
+            {"strength": 0.5},
+            {"levels": (3, 4)},
+            {"passes": 2},
+            {"level_strength": {5: 0.2}},
+            {"keep_colours": "luminance"},
+            {"style_scale": 0.5},
+        ):
             paint(fresh, styles["mosaic"], draw_scene(*size), **controls)
     assert traced(fresh) == before
 
@@ -120,8 +128,9 @@ def test_style_of_one_colour_colours_everything(stylizer, scene, colour):
 
 
 def test_strength_leads_from_the_content_to_the_style(stylizer, styles, scene):
-    distances = [difference(paint(stylizer, styles["mosaic"], scene, strength=strength), scene)
-                 for strength in (0, 0.3, 1.0)]
+    distances = [
+        difference(paint(stylizer, styles["mosaic"], scene, strength=strength), scene) for strength in (0, 0.3, 1.0)
+    ]
     assert distances[0] == 0
     assert 0 < distances[1] < 0.9 * distances[2]
 
@@ -129,8 +138,10 @@ def test_strength_leads_from_the_content_to_the_style(stylizer, styles, scene):
 def test_level_one_alone_keeps_more_structure_than_all(stylizer, styles, scene):
     kept = []
     for levels in ((1,), None):
-        painted = [luma(paint(stylizer, styles[name], scene, levels=levels)).ravel()
-                   for name in ("mosaic", "watercolour", "cubism")]
+        painted = [
+            luma(paint(stylizer, styles[name], scene, levels=levels)).ravel()
+            for name in ("mosaic", "watercolour", "cubism")
+        ]
         kept.append(np.mean([np.corrcoef(p, luma(scene).ravel())[0, 1] for p in painted]))
     assert kept[0] > kept[1] + 0.05
 
@@ -228,8 +239,12 @@ def test_half_precision_paints_nearly_the_same(stylizer, half, styles, scene, pr
 
 def test_without_a_style_the_error_says_what_to_call(scene):
     fresh = Stylizer("cascade", "float32")
-    for paint_something in (lambda: fresh.stylize(scene), lambda: fresh.texture(32, 32), fresh.warm_up,
-                            lambda: fresh.stylize(scene, mask=np.zeros(scene.shape[:2], np.uint8))):
+    for paint_something in (
+        lambda: fresh.stylize(scene),
+        lambda: fresh.texture(32, 32),
+        fresh.warm_up,
+        lambda: fresh.stylize(scene, mask=np.zeros(scene.shape[:2], np.uint8)),
+    ):
         with pytest.raises(OptionError, match="set_style"):
             paint_something()
 
@@ -241,9 +256,16 @@ def test_warming_up_needs_no_picture_and_changes_none(stylizer, styles, scene):
     assert np.array_equal(stylizer.stylize(scene), expected)
 
 
-@pytest.mark.parametrize("picture, found", [
-    (np.zeros((32, 32, 3), np.float32), r"float32 \(32, 32, 3\)"), (np.zeros((32, 32), np.uint8), r"uint8 \(32, 32\)"),
-    (np.zeros((32, 32, 4), np.uint8), r"\(32, 32, 4\)"), (np.zeros((0, 5, 3), np.uint8), "5x0"), ("x.jpg", "str")])
+@pytest.mark.parametrize(
+    "picture, found",
+    [
+        (np.zeros((32, 32, 3), np.float32), r"float32 \(32, 32, 3\)"),
+        (np.zeros((32, 32), np.uint8), r"uint8 \(32, 32\)"),
+        (np.zeros((32, 32, 4), np.uint8), r"\(32, 32, 4\)"),
+        (np.zeros((0, 5, 3), np.uint8), "5x0"),
+        ("x.jpg", "str"),
+    ],
+)
 def test_what_is_no_picture_is_named(stylizer, styles, picture, found):
     stylizer.set_style(styles["mosaic"])
     with pytest.raises(ImageError, match=found):
@@ -252,21 +274,26 @@ def test_what_is_no_picture_is_named(stylizer, styles, picture, found):
         stylizer.set_style(picture)
 
 
-@pytest.mark.parametrize("options, value, allowed", [
-    ({"model": "gatys"}, "'gatys'", "cascade"),
-    ({"precision": "float64"}, "'float64'", "float32, bfloat16, float16")])
+@pytest.mark.parametrize(
+    "options, value, allowed",
+    [({"model": "gatys"}, "'gatys'", "cascade"), ({"precision": "float64"}, "'float64'", "float32, bfloat16, float16")],
+)
 def test_wrong_options_name_the_value_and_what_is_allowed(options, value, allowed):
     with pytest.raises(OptionError, match=value) as error:
         Stylizer(**options)
     assert allowed in str(error.value)
 
 
-@pytest.mark.parametrize("controls, value, allowed", [
-    ({"levels": (9,)}, "9", "5,4,3,2,1"),
-    ({"levels": ()}, r"\(\)", "5,4,3,2,1"),
-    ({"levels": (3, 3)}, r"\(3, 3\)", "each once"),
-    ({"method": "adam"}, "'adam'", "wct, ot, adain, whiten"),
-    ({"swap": 0.5, "method": "ot"}, "ot", "wct")])
+@pytest.mark.parametrize(
+    "controls, value, allowed",
+    [
+        ({"levels": (9,)}, "9", "5,4,3,2,1"),
+        ({"levels": ()}, r"\(\)", "5,4,3,2,1"),
+        ({"levels": (3, 3)}, r"\(3, 3\)", "each once"),
+        ({"method": "adam"}, "'adam'", "wct, ot, adain, whiten"),
+        ({"swap": 0.5, "method": "ot"}, "ot", "wct"),
+    ],
+)
 def test_wrong_controls_name_the_value_and_what_is_allowed(stylizer, styles, scene, controls, value, allowed):
     stylizer.set_style(styles["mosaic"])
     with pytest.raises(OptionError, match=value) as error:
@@ -283,8 +310,20 @@ def test_wrong_strength_is_named(stylizer, styles, scene, strength):
 
 
 @pytest.mark.parametrize("model", ["live", "lite", "cascade"])
-@pytest.mark.parametrize("look", [{}, {"method": "adain"}, {"method": "wct", "strength": 0.6}, {"method": "whiten"},
-                                  {"method": "ot", "passes": 2}, {"swap": 0.7}, "mask", "mixture"], ids=str)
+@pytest.mark.parametrize(
+    "look",
+    [
+        {},
+        {"method": "adain"},
+        {"method": "wct", "strength": 0.6},
+        {"method": "whiten"},
+        {"method": "ot", "passes": 2},
+        {"swap": 0.7},
+        "mask",
+        "mixture",
+    ],
+    ids=str,
+)
 def test_what_does_not_fit_is_painted_in_tiles_and_looks_the_same(model, look, styles, monkeypatch):
     """Seams, other statistics, another canvas: anything that a tile does not share with the whole would show."""
     stylizer = Stylizer(model, "float32")
@@ -361,8 +400,13 @@ print((peak() - before) / 1400**2, MODELS[sys.argv[1]].bytes_per_pixel)
 
 @pytest.mark.parametrize("model", ["live", "lite", "cascade"])
 def test_a_pixel_takes_the_memory_that_is_estimated(model):
-    done = subprocess.run([sys.executable, "-c", MEASURE, model], stdout=subprocess.PIPE, text=True, check=True,
-                          env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, model],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+    )
     measured, estimated = map(float, done.stdout.split())
     assert 0.4 * estimated < measured < estimated
 

@@ -1,4 +1,5 @@
 """Pictures in tiles: they are the picture again, and their statistics the whole's."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,8 +8,10 @@ from ros_style_transfer.transfer import wct
 from ros_style_transfer.transfer.tiles import merge, tiles
 
 
-@pytest.mark.parametrize("height, width, side, margin", [
-    (64, 96, None, 40), (64, 96, 32, 0), (160, 96, 48, 20), (32, 32, 16, 100), (176, 336, 100, 33)])
+@pytest.mark.parametrize(
+    "height, width, side, margin",
+    [(64, 96, None, 40), (64, 96, 32, 0), (160, 96, 48, 20), (32, 32, 16, 100), (176, 336, 100, 33)],
+)
 def test_tiles_side_by_side_are_the_picture(height, width, side, margin):
     picture = np.arange(height * width).reshape(height, width)
     painted, times = np.zeros_like(picture), np.zeros_like(picture)
@@ -20,8 +23,10 @@ def test_tiles_side_by_side_are_the_picture(height, width, side, margin):
         assert tile.inner(times, 1).size == tile.area and max(tile.inner(times, 1).shape) <= (side or 1000)
         assert np.array_equal(tile.outer(picture[::16, ::16], 16), read[::16, ::16])
         # As much is read around it as was asked for, or as there is.
-        for first, last, begin, end in ((tile.top, tile.bottom, read[0, 0] // width, height),
-                                        (tile.left, tile.right, read[0, 0] % width, width)):
+        for first, last, begin, end in (
+            (tile.top, tile.bottom, read[0, 0] // width, height),
+            (tile.left, tile.right, read[0, 0] % width, width),
+        ):
             assert begin <= max(0, first - margin) and begin % 16 == 0
             assert (read[-1, -1] // width if end == height else read[-1, -1] % width) >= min(end, last + margin) - 1
     assert np.array_equal(painted, picture) and (times == 1).all()
@@ -31,8 +36,10 @@ def test_statistics_of_parts_together_are_those_of_the_whole():
     rng = np.random.default_rng(0)
     features = np.float32(rng.normal(3, 1, (40, 30, 5)) @ rng.normal(0, 1, (5, 5)))
     features[:13] += 7
-    parts = [(wct.statistics(tf.constant(piece)), float(piece.shape[0] * piece.shape[1]))
-             for piece in (features[:13, :10], features[:13, 10:], features[13:])]
+    parts = [
+        (wct.statistics(tf.constant(piece)), float(piece.shape[0] * piece.shape[1]))
+        for piece in (features[:13, :10], features[:13, 10:], features[13:])
+    ]
     found, flat = merge(parts), features.reshape(-1, 5).astype(np.float64)
     assert np.allclose(found.mean, flat.mean(0), rtol=1e-5)
     assert np.allclose(found.covariance, np.cov(flat.T, bias=True), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,5 @@
 """What a silent node says of the topics that are published, and which argument takes them."""
+
 import pytest
 
 from ros_style_transfer.ros.topic_hints import explain_silence, image_topics
@@ -12,27 +13,55 @@ def explain(base, transport, argument="image", **topics):
     return explain_silence(base, transport, {name: ["/driver"] for name in types}, types, argument)
 
 
-@pytest.mark.parametrize("base, transport, topics, expected", [
-    ("/cam/image", "raw", {"cam__image": IMAGE}, "publishers: /driver"),
-    ("/cam/image", "compressed", {"cam__image__compressed": COMPRESSED}, "publishers: /driver"),
-    ("/cam/image", "raw", {"cam__image__compressed": COMPRESSED},
-     "only /cam/image/compressed is published; use image_transport:=compressed"),
-    ("/cam/image", "compressed", {"cam__image": IMAGE}, "only /cam/image is published; use image_transport:=raw"),
-    ("/cam/image/compressed", "raw", {"cam__image__compressed": COMPRESSED},
-     "it is published as sensor_msgs/CompressedImage, not sensor_msgs/Image; use image:=/cam/image "
-     "image_transport:=compressed"),
-    ("/cam/image/compressed", "compressed", {"cam__image__compressed": COMPRESSED},
-     "/cam/image/compressed is published; use image:=/cam/image, without /compressed"),
-    ("/cam/jpeg", "raw", {"cam__jpeg": COMPRESSED},
-     "it is published as sensor_msgs/CompressedImage, not sensor_msgs/Image; relay it to a topic that ends in "
-     "/compressed"),
-    ("/cam/points", "raw", {"cam__points": CLOUD, "cam__image": IMAGE},
-     "it is published as sensor_msgs/PointCloud2, not sensor_msgs/Image; image topics: /cam/image; choose with "
-     "image:=TOPIC"),
-    ("/camera", "raw", {"cam__image": IMAGE, "rear__compressed": COMPRESSED, "jpeg": COMPRESSED, "scan": CLOUD},
-     "it is not published; image topics: /cam/image, /rear/compressed; choose with image:=TOPIC, for TOPIC/compressed "
-     "with image_transport:=compressed"),
-    ("/camera", "raw", {"scan": CLOUD}, "it is not published; no image topic is")])
+@pytest.mark.parametrize(
+    "base, transport, topics, expected",
+    [
+        ("/cam/image", "raw", {"cam__image": IMAGE}, "publishers: /driver"),
+        ("/cam/image", "compressed", {"cam__image__compressed": COMPRESSED}, "publishers: /driver"),
+        (
+            "/cam/image",
+            "raw",
+            {"cam__image__compressed": COMPRESSED},
+            "only /cam/image/compressed is published; use image_transport:=compressed",
+        ),
+        ("/cam/image", "compressed", {"cam__image": IMAGE}, "only /cam/image is published; use image_transport:=raw"),
+        (
+            "/cam/image/compressed",
+            "raw",
+            {"cam__image__compressed": COMPRESSED},
+            "it is published as sensor_msgs/CompressedImage, not sensor_msgs/Image; use image:=/cam/image "
+            "image_transport:=compressed",
+        ),
+        (
+            "/cam/image/compressed",
+            "compressed",
+            {"cam__image__compressed": COMPRESSED},
+            "/cam/image/compressed is published; use image:=/cam/image, without /compressed",
+        ),
+        (
+            "/cam/jpeg",
+            "raw",
+            {"cam__jpeg": COMPRESSED},
+            "it is published as sensor_msgs/CompressedImage, not sensor_msgs/Image; relay it to a topic that ends in "
+            "/compressed",
+        ),
+        (
+            "/cam/points",
+            "raw",
+            {"cam__points": CLOUD, "cam__image": IMAGE},
+            "it is published as sensor_msgs/PointCloud2, not sensor_msgs/Image; image topics: /cam/image; choose with "
+            "image:=TOPIC",
+        ),
+        (
+            "/camera",
+            "raw",
+            {"cam__image": IMAGE, "rear__compressed": COMPRESSED, "jpeg": COMPRESSED, "scan": CLOUD},
+            "it is not published; image topics: /cam/image, /rear/compressed; choose with image:=TOPIC, "
+            "for TOPIC/compressed with image_transport:=compressed",
+        ),
+        ("/camera", "raw", {"scan": CLOUD}, "it is not published; no image topic is"),
+    ],
+)
 def test_it_says_what_is_published_and_which_argument_takes_it(base, transport, topics, expected):
     assert explain(base, transport, **topics) == expected
 

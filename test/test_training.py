@@ -1,4 +1,5 @@
 """The training: its pieces against numpy and the runtime, and a tiny run of each model from pictures to weights."""
+
 import csv
 import json
 import os
@@ -96,7 +97,7 @@ def test_pruned_encoder_says_what_the_teacher_says(styles):
         wide = (wide / np.sqrt(np.mean(wide**2)))[:, 4:-4, 4:-4]  # the teacher pads with zeros
         rest = narrow[:, 4:-4, 4:-4] @ kernel + bias - wide
         # A head that knew nothing would leave all of the variance; a third of the channels should tell most of it.
-        assert np.mean(rest**2) < 0.5 * np.mean((wide - wide.mean((0, 1, 2)))**2), level
+        assert np.mean(rest**2) < 0.5 * np.mean((wide - wide.mean((0, 1, 2))) ** 2), level
 
 
 @pytest.mark.parametrize("height, width, size", [(100, 150, 64), (64, 64, 64), (40, 90, 64), (500, 70, 64)])
@@ -132,7 +133,7 @@ def test_pictures_kept_for_evaluation_are_not_listed(tmp_path, scene):
 
 def test_pictures_are_loaded_as_rgb_no_longer_than_asked(tmp_path):
     images.write(str(tmp_path / "orange.png"), np.full((60, 120, 3), (250, 120, 10), np.uint8))
-    picture, = data.load_pictures([str(tmp_path / "orange.png")], 80)
+    (picture,) = data.load_pictures([str(tmp_path / "orange.png")], 80)
     assert picture.shape == (40, 80, 3)
     assert (picture == (250, 120, 10)).all()
 
@@ -162,8 +163,9 @@ def test_palettes_are_other_pictures_and_some_styles_keep_their_own(monkeypatch,
     assert np.abs(np.cov(changed.reshape(-1, 3).T) - np.cov(other.reshape(-1, 3).T)).max() < 0.25 * other.var()
 
 
-@pytest.mark.parametrize("missing, said", [
-    ("nowhere", "no folder .*nowhere; give a folder"), ("empty", "no pictures in .*empty")])
+@pytest.mark.parametrize(
+    "missing, said", [("nowhere", "no folder .*nowhere; give a folder"), ("empty", "no pictures in .*empty")]
+)
 def test_folders_without_pictures_are_named(tmp_path, missing, said):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match=said):
@@ -175,8 +177,14 @@ class Described:
 
     def __init__(self, cache_bytes=1e9):
         self.asked = []
-        self.crops = data.DescribedCrops(lambda rng: rng.integers(0, 256, (42, 42, 3)).astype(np.uint8), 20,
-                                         self.describe, (1, 2), margin=5, cache_bytes=cache_bytes)
+        self.crops = data.DescribedCrops(
+            lambda rng: rng.integers(0, 256, (42, 42, 3)).astype(np.uint8),
+            20,
+            self.describe,
+            (1, 2),
+            margin=5,
+            cache_bytes=cache_bytes,
+        )
 
     def describe(self, rgb):
         self.asked.append(len(rgb))
@@ -264,8 +272,12 @@ def float64():
 
 def covariance(case, size=6):
     """A covariance matrix ``[size, size]`` of distinct, of repeated or of vanishing eigenvalues."""
-    values = {"distinct": np.geomspace(0.1, 4, size), "repeated": np.repeat([0.5, 2.0], size // 2),
-              "all alike": np.full(size, 1.5), "singular": np.repeat([0.0, 2.0], size // 2)}[case]
+    values = {
+        "distinct": np.geomspace(0.1, 4, size),
+        "repeated": np.repeat([0.5, 2.0], size // 2),
+        "all alike": np.full(size, 1.5),
+        "singular": np.repeat([0.0, 2.0], size // 2),
+    }[case]
     turn = np.linalg.qr(np.random.default_rng(5).normal(size=(size, size)))[0]
     return turn @ np.diag(values) @ turn.T
 
@@ -330,8 +342,10 @@ def test_training_whitens_and_colours_as_the_runtime_does():
     rng = np.random.default_rng(0)
     content, style = correlated(rng, 2, 12, 14, 16), correlated(rng, 2, 12, 14, 16)
     wanted = statistics.statistics(style)
-    trained = {"wct": np.asarray(cascade.whiten_color(content, *wanted, ridge=wct.RIDGE)),
-               "ot": np.asarray(statistics.transport(content, *wanted, wct.RIDGE))}
+    trained = {
+        "wct": np.asarray(cascade.whiten_color(content, *wanted, ridge=wct.RIDGE)),
+        "ot": np.asarray(statistics.transport(content, *wanted, wct.RIDGE)),
+    }
     for method, bound in (("wct", 1e-3), ("ot", 1e-2)):  # the transport's second ridge is the training's alone
         for n in range(2):
             pair = [wct.statistics(tf.constant(f[n])) for f in (content, style)]
@@ -354,8 +368,10 @@ def test_training_of_the_cascade_stylizes_as_the_runtime_does(scene, styles):
     trainer.assign(arrays)
     assert all(np.array_equal(value, arrays[name]) for name, value in trainer.exported().items())
     style = styles["mosaic"][:128, :160]
-    trained = trainer.stylize(*(picture[None].astype(np.float32) / 255 for picture in (scene, style)),
-                              canvas.canvas()[None, :scene.shape[0], :scene.shape[1], None])
+    trained = trainer.stylize(
+        *(picture[None].astype(np.float32) / 255 for picture in (scene, style)),
+        canvas.canvas()[None, : scene.shape[0], : scene.shape[1], None],
+    )
     painted = paint(Cascade(arrays, entry["widths"], entry["backbone"]), "cascade", scene, style)
     # The five levels stretch the float32 rounding of ten eigendecompositions.
     assert np.abs(np.clip(trained, 0, 1)[0] - np.clip(painted, 0, 1)).mean() < 1 / 255
@@ -364,7 +380,8 @@ def test_training_of_the_cascade_stylizes_as_the_runtime_does(scene, styles):
 @pytest.mark.parametrize("second_ridge, bound", [(None, 0.06), (0.0, 0.005)], ids=["as it is", "without second ridge"])
 @pytest.mark.parametrize("model, blocks", [("live", shapes.LIVE_BLOCKS), ("lite", shapes.LITE_BLOCKS)])
 def test_training_of_the_live_models_stylizes_as_the_runtime_does(
-        monkeypatch, scene, styles, second_ridge, bound, model, blocks):
+    monkeypatch, scene, styles, second_ridge, bound, model, blocks
+):
     """But for the ridge of the transport's middle root, which is there for its gradient in training alone."""
     roots = statistics.roots
     if second_ridge is not None:
@@ -439,8 +456,11 @@ def loss_network():
         def __call__(self, rgb):
             rgb = np.asarray(rgb)
             b, h, w, _ = rgb.shape
-            return {level: tf.constant(rgb.reshape(b, h // n, n, w // n, n, 3).mean((2, 4)) @ mix[level])
-                    for level in mix for n in [2 ** (level - 1)]}
+            return {
+                level: tf.constant(rgb.reshape(b, h // n, n, w // n, n, 3).mean((2, 4)) @ mix[level])
+                for level in mix
+                for n in [2 ** (level - 1)]
+            }
 
     return losses.LossNetwork(Network(), {level: 0.5 * level for level in mix})
 
@@ -450,8 +470,11 @@ def test_losses_are_what_their_papers_say(loss_network):
     content, style, painted = (rng.random((2, 96, 80, 3)).astype(np.float32) ** power for power in (1, 2, 3))
     found = loss_network.losses(painted, loss_network.describe_content(content), loss_network.describe_style(style))
     pictures = {"content": content, "style": style, "painted": painted}
-    taps = {(name, level): features.numpy().astype(np.float64) / (0.5 * level)
-            for name, rgb in pictures.items() for level, features in loss_network.network(rgb).items()}
+    taps = {
+        (name, level): features.numpy().astype(np.float64) / (0.5 * level)
+        for name, rgb in pictures.items()
+        for level, features in loss_network.network(rgb).items()
+    }
     grams = {key: np.einsum("bhwi,bhwj->bij", f, f) / (f.shape[1] * f.shape[2]) for key, f in taps.items()}
     norm = lambda matrices: np.sqrt((matrices**2).sum((1, 2)))
     for level in range(1, 6):
@@ -459,15 +482,23 @@ def test_losses_are_what_their_papers_say(loss_network):
         gap = np.maximum(norm(grams["content", level] - target), 0.4 * norm(target))
         error = np.mean(norm(grams["painted", level] - target) / gap)
         assert float(found["style%d" % level]) == pytest.approx(error, rel=1e-3)
-    normal = {name: (f - f.mean((1, 2), keepdims=True)) / np.sqrt(f.var((1, 2), keepdims=True) + 1e-5)
-              for name in pictures for f in [taps[name, 4]]}
+    normal = {
+        name: (f - f.mean((1, 2), keepdims=True)) / np.sqrt(f.var((1, 2), keepdims=True) + 1e-5)
+        for name in pictures
+        for f in [taps[name, 4]]
+    }
     assert float(found["content"]) == pytest.approx(np.mean((normal["content"] - normal["painted"]) ** 2) / 2, rel=1e-3)
-    both = [losses.patch_distance(np.float32(taps["painted", level]), np.float32(taps["style", level]), stride)
-            for level, stride in ((3, 3), (4, 2))]
+    both = [
+        losses.patch_distance(np.float32(taps["painted", level]), np.float32(taps["style", level]), stride)
+        for level, stride in ((3, 3), (4, 2))
+    ]
     assert float(found["patch"]) == pytest.approx(np.mean([float(forth) for forth, _ in both]), rel=1e-3)
     assert float(found["coverage"]) == pytest.approx(np.mean([float(back) for _, back in both]), rel=1e-3)
-    pooled = {name: f.reshape(2, f.shape[1] // 2, 2, f.shape[2] // 2, 2, 4).mean((2, 4))
-              for name in ("content", "painted") for f in [taps[name, 3]]}
+    pooled = {
+        name: f.reshape(2, f.shape[1] // 2, 2, f.shape[2] // 2, 2, 4).mean((2, 4))
+        for name in ("content", "painted")
+        for f in [taps[name, 3]]
+    }
     apart = [np.abs(similarities(a) - similarities(b)).mean() for a, b in zip(pooled["painted"], pooled["content"])]
     assert float(found["structure"]) == pytest.approx(np.mean(apart), rel=1e-3)
 
@@ -493,8 +524,9 @@ def test_descriptions_are_computed_by_the_compiled_function_too(loss_network):
 
 
 def arguments(folder, **options):
-    return types.SimpleNamespace(**{"work": str(folder), "model": "live", "precision": None, "every": 1, "seed": 1,
-                                    **options})
+    return types.SimpleNamespace(
+        **{"work": str(folder), "model": "live", "precision": None, "every": 1, "seed": 1, **options}
+    )
 
 
 def test_precision_is_measured_once_and_remembered(monkeypatch, tmp_path):
@@ -546,8 +578,9 @@ def test_learning_rate_rises_stays_and_falls():
     assert at(3500) == pytest.approx(0.505e-3) and at(4000) == pytest.approx(1e-5)
 
 
-@pytest.mark.parametrize("seconds, text", [(0, "0 s"), (44.6, "45 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"),
-                                           (12000, "3 h 20 min")])
+@pytest.mark.parametrize(
+    "seconds, text", [(0, "0 s"), (44.6, "45 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (12000, "3 h 20 min")]
+)
 def test_durations_are_for_people(seconds, text):
     assert training.duration(seconds) == text
 
@@ -572,10 +605,17 @@ def test_every_loss_has_a_weight_and_every_model_its_widths():
 COMMAND = ["live", "--teacher", "teacher.npz", "--photos", "pictures", "--styles", "pictures"]
 
 
-@pytest.mark.parametrize("more, said", [
-    (["--size", "100"], "--size must be a multiple of 16"), (["--batch", "3"], "--batch must be a multiple of 2"),
-    (["--steps", "0"], "--steps must be at least 1"), (["--teacher", "no.npz"], "--teacher: no file no.npz"),
-    (["--start", "no.npz"], "--start: no file no.npz"), (["--photos", "nowhere"], "no folder nowhere")])
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        (["--size", "100"], "--size must be a multiple of 16"),
+        (["--batch", "3"], "--batch must be a multiple of 2"),
+        (["--steps", "0"], "--steps must be at least 1"),
+        (["--teacher", "no.npz"], "--teacher: no file no.npz"),
+        (["--start", "no.npz"], "--start: no file no.npz"),
+        (["--photos", "nowhere"], "no folder nowhere"),
+    ],
+)
 def test_what_is_wrong_with_the_command_line_is_said(monkeypatch, material, capsys, more, said):
     monkeypatch.chdir(material)
     with pytest.raises(SystemExit) as ended:
@@ -611,16 +651,35 @@ def material(tmp_path_factory, styles):
 
 def command(material, model, work, *options):
     pictures = str(material / "pictures")
-    return [model, "--teacher", str(material / "teacher.npz"), "--photos", pictures, "--styles", pictures, "--work",
-            str(work), "--batch", "2", "--size", "64", "--precision", "float32", "--every", "1", *map(str, options)]
+    return [
+        model,
+        "--teacher",
+        str(material / "teacher.npz"),
+        "--photos",
+        pictures,
+        "--styles",
+        pictures,
+        "--work",
+        str(work),
+        "--batch",
+        "2",
+        "--size",
+        "64",
+        "--precision",
+        "float32",
+        "--every",
+        "1",
+        *map(str, options),
+    ]
 
 
 @pytest.fixture(scope="module")
 def tiny():
     """The smallest cost of a run apart from its steps."""
     patch = pytest.MonkeyPatch()
-    for name, value in dict(PRUNE_CROPS=1, PRUNE_POSITIONS=2000, SCALE_CROPS=2, VALIDATION=1, SAMPLES=1,
-                            MEASURED_STEPS=1).items():
+    for name, value in dict(
+        PRUNE_CROPS=1, PRUNE_POSITIONS=2000, SCALE_CROPS=2, VALIDATION=1, SAMPLES=1, MEASURED_STEPS=1
+    ).items():
         patch.setattr(training, name, value)
     yield
     patch.undo()
@@ -661,7 +720,8 @@ def test_a_model_is_trained_from_pictures_to_weights_that_the_runtime_loads(trai
             rows = list(csv.DictReader(file))
         assert [row["step"] for row in rows] == ["2", "3"]
         assert set(rows[0]) >= {"step", "loss", "validation"} and all(
-            np.isfinite(float(value)) for row in rows for value in row.values())
+            np.isfinite(float(value)) for row in rows for value in row.values()
+        )
         assert json.loads((work / (stem + ".json")).read_text())["step"] == 3
         assert (work / (stem + "_samples.jpg")).stat().st_size > 1000
         assert (work / (stem + "_curves.png")).stat().st_size > 1000
@@ -717,8 +777,12 @@ class Process:
     def __init__(self, arguments):
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ros_style_transfer.training", *arguments], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONPATH=REPOSITORY))
+            [sys.executable, "-m", "ros_style_transfer.training", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ, PYTHONPATH=REPOSITORY),
+        )
         self.lines = []
 
     def wait_for(self, start):

@@ -1,4 +1,5 @@
 """The networks against two other implementations: the judge's VGG16, and the Keras one that trains them."""
+
 import functools
 
 import numpy as np
@@ -30,7 +31,7 @@ def picture(styles):
 
 def part_of(arrays, prefix):
     """The arrays of one network under the names that the training uses."""
-    return {key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)}
+    return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def relative(a, b):
@@ -46,8 +47,11 @@ def test_preprocess_takes_imagenets_mean_colour_off(styles):
 
 
 def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teacher, networks, picture):
-    arrays = {"encoder_level%d_%s" % (level, key): value for key, value in networks.load_teacher(teacher).items()
-              for level in shapes.LEVELS}
+    arrays = {
+        "encoder_level%d_%s" % (level, key): value
+        for key, value in networks.load_teacher(teacher).items()
+        for level in shapes.LEVELS
+    }
     theirs = judge.Vgg16(teacher)(tf.constant(picture))
     # We reflect at the border, VGG pads with zeros: what a convolution adds to the reach of that, a pooling halves.
     for level, reach in {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}.items():
@@ -90,11 +94,15 @@ def test_decoder_doubles_the_sides_at_every_level_above_the_first(backbone, leve
     assert np.allclose(rgb, 0.25)
 
 
-@pytest.mark.parametrize("network, name", [
-    (functools.partial(vgg.Encoder, 5), "encoder_level5_block3_conv2_kernel"),
-    (functools.partial(vgg.Encoder, 2), "encoder_level2_block1_conv1_bias"),
-    (functools.partial(vgg.Decoder, 5), "decoder_level5_block5_conv1_kernel"),
-    (functools.partial(vgg.Decoder, 3), "decoder_level3_block1_conv1_bias")])
+@pytest.mark.parametrize(
+    "network, name",
+    [
+        (functools.partial(vgg.Encoder, 5), "encoder_level5_block3_conv2_kernel"),
+        (functools.partial(vgg.Encoder, 2), "encoder_level2_block1_conv1_bias"),
+        (functools.partial(vgg.Decoder, 5), "decoder_level5_block5_conv1_kernel"),
+        (functools.partial(vgg.Decoder, 3), "decoder_level3_block1_conv1_bias"),
+    ],
+)
 def test_missing_and_misshapen_arrays_are_named(shipped, network, name):
     arrays, entry = shipped
     with pytest.raises(WeightsError, match=name + ".* nothing"):

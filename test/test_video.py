@@ -1,4 +1,5 @@
 """Reading and writing videos: real files, and a webcam that is none."""
+
 import os
 import struct
 
@@ -20,7 +21,7 @@ def frame(number, width=WIDTH, height=HEIGHT):
     for y, rows in enumerate((slice(None, middle_y), slice(middle_y, None))):
         for x, columns in enumerate((slice(None, middle_x), slice(middle_x, None))):
             rgb[rows, columns] = CORNERS[y, x]
-    rgb[middle_y - 4:middle_y + 4, :4 * number] = 0
+    rgb[middle_y - 4 : middle_y + 4, : 4 * number] = 0
     return rgb
 
 
@@ -46,16 +47,38 @@ def clip(tmp_path):
     return write(tmp_path / "clip.mp4")
 
 
-@pytest.mark.parametrize("path, expected", [
-    ("clip.mp4", True), ("a/CLIP.AVI", True), ("clip.webm", True), ("picture.png", False), ("0", False),
-    ("clip.mp4.txt", False), ("mp4", False), (".mp4", False)])
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("clip.mp4", True),
+        ("a/CLIP.AVI", True),
+        ("clip.webm", True),
+        ("picture.png", False),
+        ("0", False),
+        ("clip.mp4.txt", False),
+        ("mp4", False),
+        (".mp4", False),
+    ],
+)
 def test_videos_are_told_by_their_ending(path, expected):
     assert video.is_video(path) is expected
 
 
-@pytest.mark.parametrize("source, expected", [
-    ("0", 0), (2, 2), ("/dev/video0", 0), ("/dev/video12", 12), ("./0", None), ("clip.mp4", None), ("1.mp4", None),
-    ("/dev/video", None), ("/home/dev/video0", None), ("", None)])
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("0", 0),
+        (2, 2),
+        ("/dev/video0", 0),
+        ("/dev/video12", 12),
+        ("./0", None),
+        ("clip.mp4", None),
+        ("1.mp4", None),
+        ("/dev/video", None),
+        ("/home/dev/video0", None),
+        ("", None),
+    ],
+)
 def test_webcams_are_told_by_their_name(source, expected):
     assert video.webcam_number(source) == expected
 
@@ -142,7 +165,7 @@ def test_what_is_no_video_is_named(tmp_path, clip, damage):
     elif damage != "missing":
         with open(clip, "rb") as file:
             whole = file.read()
-        data = {"empty": b"", "text": b"no video\n" * 99, "truncated": whole[:len(whole) // 2]}[damage]
+        data = {"empty": b"", "text": b"no video\n" * 99, "truncated": whole[: len(whole) // 2]}[damage]
         with open(path, "wb") as file:
             file.write(data)
     expected = "no such video" if damage in ("missing", "folder") else "cannot read the video"
@@ -190,11 +213,13 @@ class Capture:
 @pytest.fixture
 def webcam(monkeypatch):
     """Puts a `Capture` where there is any webcam."""
+
     def plug(**options):
         capture = Capture(**options)
         monkeypatch.setattr(video.cv2, "VideoCapture", capture)
         monkeypatch.setattr(video.os.path, "exists", lambda path: True)
         return capture
+
     return plug
 
 
@@ -311,7 +336,9 @@ def test_writing_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
 def test_a_full_disk_is_noticed(tmp_path, run, ending):
     """OpenCV says nothing of it; a limit to a file's size stands for the disk's."""
     path = tmp_path / ("clip" + ending)
-    process = run("-c", """if True:
+    process = run(
+        "-c",
+        """if True:
         import resource, sys
         import numpy as np
         from ros_style_transfer.media import video
@@ -320,7 +347,9 @@ def test_a_full_disk_is_noticed(tmp_path, run, ending):
         with video.Writer(sys.argv[1], 25) as writer:
             for _ in range(60):
                 writer.write(noise)
-        """, path)
+        """,
+        path,
+    )
     assert "ImageError: cannot write %s: the file broke off" % path in process.stderr
     assert os.listdir(str(tmp_path)) == ["elsewhere"]
 

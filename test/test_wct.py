@@ -1,6 +1,7 @@
 """The transforms against their papers' formulas in numpy's float64: Li et al. 2017 (equations 3 and 4), the optimal
 transport between normal distributions (Knott & Smith 1984), AdaIN (Huang & Belongie 2017), style swap (Chen &
 Schmidt 2016)."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -166,8 +167,9 @@ def test_transport_moves_features_as_little_as_can_be_and_less_than_whitening_an
     turned = np.linalg.qr(np.random.default_rng(0).normal(size=(CHANNELS, CHANNELS)))[0].astype(np.float32)
     content, style = features(1) * stretch, features(2) * stretch @ turned
     style += moments(content)[0].astype(np.float32) - moments(style)[0].astype(np.float32)  # no method spares that way
-    moved = {method: np.mean(np.square(transform(content, style, method, ridge=0.0) - content))
-             for method in ("wct", "ot")}
+    moved = {
+        method: np.mean(np.square(transform(content, style, method, ridge=0.0) - content)) for method in ("wct", "ot")
+    }
     # The least there is: the Wasserstein distance between the two normal distributions.
     own, target = moments(content)[1], moments(style)[1]
     half = power(own, 0.5)
@@ -249,8 +251,11 @@ def test_fewer_positions_than_channels_never_exceed_the_styles_variance(style, m
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 4)])
 @pytest.mark.parametrize("method", METHODS)
 def test_tiny_styles_and_contents_stay_finite(method, shape):
-    for content, style in ((features(5, *shape), features(6)), (features(5), features(6, *shape)),
-                           (features(5, *shape), features(6, *shape))):
+    for content, style in (
+        (features(5, *shape), features(6)),
+        (features(5), features(6, *shape)),
+        (features(5, *shape), features(6, *shape)),
+    ):
         assert np.isfinite(transform(content, style, method).numpy()).all()
 
 
@@ -279,8 +284,9 @@ def test_blend_is_the_weighted_mean_of_mean_and_covariance(content, style):
 def swap_by_loops(content, style, patch, stride):
     """Style swap as Chen & Schmidt 2016 tell it, a patch at a time."""
     content, style = content.astype(np.float64), style.astype(np.float64)
-    windows = lambda f, step: [(y, x) for y in range(0, f.shape[0] - patch + 1, step)
-                               for x in range(0, f.shape[1] - patch + 1, step)]
+    windows = lambda f, step: [
+        (y, x) for y in range(0, f.shape[0] - patch + 1, step) for x in range(0, f.shape[1] - patch + 1, step)
+    ]
     cut = lambda f, at: f[at[0] : at[0] + patch, at[1] : at[1] + patch]
     total, count = np.zeros_like(content), np.zeros(content.shape[:2] + (1,))
     for at in windows(content, 1):
@@ -308,7 +314,8 @@ def test_swap_of_single_positions_takes_the_styles_vector_of_largest_correlation
     result = wct.swap(tf.constant(content), tf.constant(style), 1).numpy().reshape(-1, CHANNELS)
     own, vectors = (f.reshape(-1, CHANNELS).astype(np.float64) for f in (content, style))
     likeness = (own / np.linalg.norm(own, axis=1, keepdims=True)) @ (
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    ).T
     chosen = np.linalg.norm(result[:, None] - vectors, axis=-1)
     assert chosen.min(1).max() < 1e-5  # each one is one of the style's
     reached = np.take_along_axis(likeness, chosen.argmin(1)[:, None], 1)[:, 0]

@@ -1,4 +1,5 @@
 """The weights that we ship, and what is done with files that are not they."""
+
 import hashlib
 import io
 import json
@@ -138,16 +139,25 @@ def test_installed_package_finds_its_weights(repository, tmp_path):
     """catkin's install space: the package in lib/python3/dist-packages, weights under share."""
     packages = tmp_path / "install" / "lib" / "python3" / "dist-packages"
     share = tmp_path / "install" / "share" / "ros_style_transfer"
-    shutil.copytree(os.path.join(repository, "ros_style_transfer"), str(packages / "ros_style_transfer"),
-                    ignore=shutil.ignore_patterns("__pycache__", "*.jpg"))
-    program = ("import sys; sys.path.insert(0, sys.argv[1])\n"
-               "from ros_style_transfer.models import weights\n"
-               "print(weights.__file__); print(weights.folder()); print(len(weights.load('cascade')[0]))")
+    shutil.copytree(
+        os.path.join(repository, "ros_style_transfer"),
+        str(packages / "ros_style_transfer"),
+        ignore=shutil.ignore_patterns("__pycache__", "*.jpg"),
+    )
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ros_style_transfer.models import weights\n"
+        "print(weights.__file__); print(weights.folder()); print(len(weights.load('cascade')[0]))"
+    )
 
     def load():
-        return subprocess.run([sys.executable, "-c", program, str(packages)], cwd=str(tmp_path),
-                              env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
-                              capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-c", program, str(packages)],
+            cwd=str(tmp_path),
+            env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+        )
 
     without = load()
     assert without.returncode != 0 and "manifest.json" in without.stderr.splitlines()[-1]

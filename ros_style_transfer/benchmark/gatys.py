@@ -1,4 +1,5 @@
 """Our render compared to the optimisation in Chollet's walkthrough of Gatys et al. 2015, on the same objective."""
+
 import json
 import time
 from typing import Any, Dict, List, Optional, Tuple
@@ -20,8 +21,13 @@ OURS = {"scales": 3, "iterations": 18}
 Curve = List[Tuple[float, np.ndarray]]  # (seconds, picture) each
 
 
-def gatys(content: np.ndarray, style: np.ndarray, weights_file: Optional[str] = None,
-          json_file: Optional[str] = None, plot_file: Optional[str] = None) -> Dict[str, Any]:
+def gatys(
+    content: np.ndarray,
+    style: np.ndarray,
+    weights_file: Optional[str] = None,
+    json_file: Optional[str] = None,
+    plot_file: Optional[str] = None,
+) -> Dict[str, Any]:
     """Seconds until the final loss of the walkthrough's procedure, for that procedure and for ours.
 
     The walkthrough: VGG16, 512x512 pixels, starting from noise, L-BFGS with a short memory, restarted after
@@ -40,17 +46,27 @@ def gatys(content: np.ndarray, style: np.ndarray, weights_file: Optional[str] = 
     start = loss_of(np.float32(content) / 255)
 
     curves = {"walkthrough": _walkthrough(content, style, weights_file), "ours": _ours(content, style, weights_file)}
-    losses = {name: [(seconds, loss_of(x)) for seconds, x in tqdm(curve, desc="evaluating " + name)]
-              for name, curve in curves.items()}
+    losses = {
+        name: [(seconds, loss_of(x)) for seconds, x in tqdm(curve, desc="evaluating " + name)]
+        for name, curve in curves.items()
+    }
     goal = losses["walkthrough"][-1][1]
-    reached = {name: next((seconds for seconds, loss in curve if loss <= goal), None)
-               for name, curve in losses.items()}
-    result = {"loss": goal, "loss_of_the_content_alone": start, "seconds": reached,
-              "speed_up": None if not reached["ours"] else reached["walkthrough"] / reached["ours"]}
+    reached = {name: next((seconds for seconds, loss in curve if loss <= goal), None) for name, curve in losses.items()}
+    result = {
+        "loss": goal,
+        "loss_of_the_content_alone": start,
+        "seconds": reached,
+        "speed_up": None if not reached["ours"] else reached["walkthrough"] / reached["ours"],
+    }
     print("final loss of the walkthrough: %.4e (of the content itself: %.4e)" % (goal, start))
     for name in losses:
-        print("%-11s %s" % (name, "%.1f s" % reached[name] if reached[name] else "does not reach it, ends at %.4e"
-                            % losses[name][-1][1]))
+        print(
+            "%-11s %s"
+            % (
+                name,
+                "%.1f s" % reached[name] if reached[name] else "does not reach it, ends at %.4e" % losses[name][-1][1],
+            )
+        )
     if result["speed_up"]:
         print("%.1f times faster" % result["speed_up"])
     if json_file:

@@ -1,4 +1,5 @@
 """Measuring: durations, the machine's limits, memory, and the arithmetic that a picture needs."""
+
 import functools
 import time
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
@@ -37,11 +38,16 @@ def times(action: Callable[[], Any], runs: int = MIN_RUNS, seconds: float = MIN_
 
 def peak(precision: str) -> float:
     """Multiply-adds per second of the fastest of a few square 3x3 convolutions: the limit of this machine."""
-    time_of = (device.integer_convolution_time if precision == "int8"
-               else functools.partial(device.convolution_time, precision))
+    time_of = (
+        device.integer_convolution_time
+        if precision == "int8"
+        else functools.partial(device.convolution_time, precision)
+    )
     clock = lambda action: times(action, seconds=0.3).low
-    return max(side * side * 9 * channels * channels / time_of(side, channels, clock)
-               for side, channels in ((128, 64), (64, 128), (64, 256)))
+    return max(
+        side * side * 9 * channels * channels / time_of(side, channels, clock)
+        for side, channels in ((128, 64), (64, 128), (64, 256))
+    )
 
 
 def multiply_adds(model: str, facts: Mapping[str, Any], width: int, height: int) -> Dict[str, float]:

@@ -1,4 +1,5 @@
 """How fast pictures are stylized, compared to what the machine's convolutions allow and to published code."""
+
 import json
 import multiprocessing
 import os
@@ -26,15 +27,23 @@ def scene(width: int, height: int) -> np.ndarray:
     """A picture with a bit of everything, uint8 ``[h, w, 3]``: waves of many lengths, noise, a flat patch."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width] / max(width, height)
-    waves = [np.sin(2 * np.pi * (fx * x + fy * y) + phase) / (1 + np.hypot(fx, fy)) ** 0.5
-             for fx, fy, phase in rng.normal(0, 8, (12, 3))]
+    waves = [
+        np.sin(2 * np.pi * (fx * x + fy * y) + phase) / (1 + np.hypot(fx, fy)) ** 0.5
+        for fx, fy, phase in rng.normal(0, 8, (12, 3))
+    ]
     colours = np.tensordot(np.moveaxis(waves, 0, 2), rng.normal(0, 40, (12, 3)), 1) + 128
     colours[: height // 3, : width // 3] = 190, 205, 230
     return np.uint8(np.clip(colours + rng.normal(0, 6, colours.shape), 0, 255))
 
 
-def live(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tuple[int, int]] = SIZES,
-         weights_dir: Optional[str] = None, layers: bool = False, reference: bool = True) -> Dict[str, Any]:
+def live(
+    models: Sequence[str],
+    precisions: Sequence[str],
+    sizes: Sequence[Tuple[int, int]] = SIZES,
+    weights_dir: Optional[str] = None,
+    layers: bool = False,
+    reference: bool = True,
+) -> Dict[str, Any]:
     """Stylize frames as a camera sends them, one after another, without ROS.
 
     Args:
@@ -49,8 +58,10 @@ def live(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tuple
     style = StyleLibrary().read(STYLE)
     slowest = published(*sizes[-1]) if reference else None
     if slowest:
-        print("published: five levels at full width, the style encoded and singular values computed for every frame, "
-              "%dx%d: %s" % (*sizes[-1], slowest))
+        print(
+            "published: five levels at full width, the style encoded and singular values computed for every frame, "
+            "%dx%d: %s" % (*sizes[-1], slowest)
+        )
         result["published"] = dict(slowest._asdict(), size=sizes[-1])
     for model in models:
         facts = weights.load(model, weights_dir)[1]
@@ -62,22 +73,47 @@ def live(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tuple
                 times = measure.times(lambda stylizer=stylizer, rgb=rgb: stylizer.stylize(rgb))
                 count = sum(measure.multiply_adds(model, facts, width, height).values())
                 fraction = count / peaks[precision] / times.median
-                row = dict(model=model, precision=precision, width=width, height=height, seconds=times._asdict(),
-                           frames_per_second=1 / times.median, multiply_adds=count, fraction_of_peak=fraction)
+                row = dict(
+                    model=model,
+                    precision=precision,
+                    width=width,
+                    height=height,
+                    seconds=times._asdict(),
+                    frames_per_second=1 / times.median,
+                    multiply_adds=count,
+                    fraction_of_peak=fraction,
+                )
                 comparison = ""
                 if slowest and (width, height) == sizes[-1]:
                     row["times_published"] = slowest.median / times.median
                     comparison = ", %.0f times the published rate" % row["times_published"]
-                print("%-8s %-9s %4dx%-4d %s: %.1f frames per second, %.1f G multiply-adds, %.0f %% of the peak%s" % (
-                    model, precision, width, height, times, 1 / times.median, count / 1e9, 100 * fraction, comparison))
+                print(
+                    "%-8s %-9s %4dx%-4d %s: %.1f frames per second, %.1f G multiply-adds, %.0f %% of the peak%s"
+                    % (
+                        model,
+                        precision,
+                        width,
+                        height,
+                        times,
+                        1 / times.median,
+                        count / 1e9,
+                        100 * fraction,
+                        comparison,
+                    )
+                )
                 if layers and precision in FLOATS:
                     row["layers"] = _layers(model, precision, weights_dir, width, height, peaks[precision])
                 result["frames"].append(row)
     return result
 
 
-def image(models: Sequence[str], precisions: Sequence[str], sides: Sequence[int] = SIDES,
-          weights_dir: Optional[str] = None, max_memory: float = 0.0) -> Dict[str, Any]:
+def image(
+    models: Sequence[str],
+    precisions: Sequence[str],
+    sides: Sequence[int] = SIDES,
+    weights_dir: Optional[str] = None,
+    max_memory: float = 0.0,
+) -> Dict[str, Any]:
     """Stylize single pictures, 4 by 3, of increasing size: time for each megapixel, and memory."""
     result: Dict[str, Any] = {"peak_multiply_adds": _peaks(precisions), "pictures": []}
     for model in models:
@@ -96,11 +132,29 @@ def _pictures(model, precision, sides, weights_dir, max_memory) -> List[Dict[str
         stylize = lambda rgb=rgb: stylizer.stylize(rgb)
         memory = measure.peak_memory(stylize)
         times = measure.times(stylize, runs=3 if side <= 1024 else 1, seconds=0.0)
-        print("%-8s %-9s %5dx%-5d %s: %.2f s per megapixel, at most %.0f MB" % (
-            model, precision, side, side * 3 // 4, times, times.median / (side * side * 0.75e-6),
-            (memory or np.nan) / 1e6), flush=True)
-        rows.append(dict(model=model, precision=precision, width=side, height=side * 3 // 4, seconds=times._asdict(),
-                         memory=memory))
+        print(
+            "%-8s %-9s %5dx%-5d %s: %.2f s per megapixel, at most %.0f MB"
+            % (
+                model,
+                precision,
+                side,
+                side * 3 // 4,
+                times,
+                times.median / (side * side * 0.75e-6),
+                (memory or np.nan) / 1e6,
+            ),
+            flush=True,
+        )
+        rows.append(
+            dict(
+                model=model,
+                precision=precision,
+                width=side,
+                height=side * 3 // 4,
+                seconds=times._asdict(),
+                memory=memory,
+            )
+        )
     return rows
 
 
@@ -111,8 +165,11 @@ def published(width: int, height: int) -> measure.Times:
     colouring use singular value decompositions.  The weights are random, since only the time matters.
     """
     rng, arrays = np.random.default_rng(0), {}
-    layers = [part for level in (5, 4, 3, 2, 1) for part in (
-        ("encoder_level%d_" % level, encoder_layers(last=level)), ("decoder_", decoder_layers(level)))]
+    layers = [
+        part
+        for level in (5, 4, 3, 2, 1)
+        for part in (("encoder_level%d_" % level, encoder_layers(last=level)), ("decoder_", decoder_layers(level)))
+    ]
     for prefix, some in layers:
         for name, channels, out in some:
             scale = np.sqrt(2 / (9 * channels))
@@ -147,8 +204,9 @@ def _available(model, precisions):
 def _peaks(precisions):
     peaks = {precision: measure.peak(precision) for precision in precisions}
     for precision, rate in peaks.items():
-        print("peak of this machine in %s: %.0f G multiply-adds per second (3x3 convolutions)"
-              % (precision, rate / 1e9))
+        print(
+            "peak of this machine in %s: %.0f G multiply-adds per second (3x3 convolutions)" % (precision, rate / 1e9)
+        )
     return peaks
 
 
@@ -163,8 +221,10 @@ def _layers(model, precision, weights_dir, width, height, peak):
         times = measure.times(lambda run=convolve, x=x: run(x).numpy(), seconds=0.2)
         fraction = count / peak / times.median
         rows[name] = dict(seconds=times.median, multiply_adds=count, fraction_of_peak=fraction)
-        print("    %-10s %3dx%-3d %3d to %-3d %s: %.0f %% of the peak" % (
-            name, width // scale, height // scale, channels, out, times, 100 * fraction))
+        print(
+            "    %-10s %3dx%-3d %3d to %-3d %s: %.0f %% of the peak"
+            % (name, width // scale, height // scale, channels, out, times, 100 * fraction)
+        )
     return rows
 
 
@@ -212,5 +272,3 @@ def _plot_frames(result, path):
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)
-
-

@@ -1,4 +1,5 @@
 """The command ``benchmark``: how fast this machine stylizes."""
+
 import argparse
 import itertools
 import json
@@ -17,7 +18,8 @@ from .common import add_setting, check_writable, find_styles, parse_size
 def add_to(commands: Any) -> None:
     """Add the command ``benchmark live|image|ros|gatys`` to the command line's ``commands``."""
     measures = commands.add_parser("benchmark", help="measure how fast this machine is").add_subparsers(
-        dest="what", required=True, metavar="live|image|ros|gatys")
+        dest="what", required=True, metavar="live|image|ros|gatys"
+    )
     live = measures.add_parser("live", help="frames, one after another, without ROS")
     image = measures.add_parser("image", help="pictures of increasing size: time and memory")
     ros = measures.add_parser("ros", help="the node in a ROS graph of its own, from stamp to arrival")
@@ -25,25 +27,38 @@ def add_to(commands: Any) -> None:
     for one in (live, image, ros):
         for name, choices, everything in (("model", MODELS, "all"), ("precision", PRECISIONS, "all but float16")):
             default = [SETTINGS[name].default] if one is ros else None
-            one.add_argument("--" + name, nargs="+", default=default, metavar=name[0].upper(),
-                             help="%s (default: %s)" % (", ".join(choices), default[0] if default else everything))
+            one.add_argument(
+                "--" + name,
+                nargs="+",
+                default=default,
+                metavar=name[0].upper(),
+                help="%s (default: %s)" % (", ".join(choices), default[0] if default else everything),
+            )
         add_setting(one, "weights_dir")
         if one is not ros:
             one.add_argument("--plot", metavar="DIR", help="draw charts in this folder (needs matplotlib)")
     for one in (live, ros):
         one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="sizes of the frames")
     live.add_argument("--layers", action="store_true", help="also time each convolution of single-pass models")
-    live.add_argument("--no-reference", action="store_true",
-                      help="do not time what published implementations compute for each frame")
+    live.add_argument(
+        "--no-reference", action="store_true", help="do not time what published implementations compute for each frame"
+    )
     image.add_argument("--side", nargs="+", type=int, metavar="N", help="longer sides (default: 128 to 3840)")
     add_setting(image, "max_memory")
-    ros.add_argument("--rate", nargs="+", type=float, default=[30.0], metavar="HZ",
-                     help="frames per second of the camera (default: %(default)s)")
+    ros.add_argument(
+        "--rate",
+        nargs="+",
+        type=float,
+        default=[30.0],
+        metavar="HZ",
+        help="frames per second of the camera (default: %(default)s)",
+    )
     ros.add_argument("--seconds", type=float, default=10.0, metavar="S", help="duration (default: %(default)s)")
     gatys.add_argument("content", metavar="CONTENT", help="a picture")
     gatys.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
-    gatys.add_argument("--network-weights", metavar="FILE",
-                       help="VGG16's weights (default: those that `weights fetch` downloaded)")
+    gatys.add_argument(
+        "--network-weights", metavar="FILE", help="VGG16's weights (default: those that `weights fetch` downloaded)"
+    )
     gatys.add_argument("--plot", metavar="FILE", help="draw both curves, .png or .jpg (needs matplotlib)")
     for one in (live, image, ros, gatys):
         one.add_argument("--json", metavar="FILE", help="write the figures to this file")
@@ -67,15 +82,19 @@ def _choose_models(args):
     """Check the models and precisions, and fill in those that are measured by default."""
     layers = args.what == "live" and args.layers
     if layers and any(model in MODELS and MODELS[model].sequential for model in args.model or ()):
-        raise OptionError("--layers is for models of a single pass: %s"
-                          % ", ".join(name for name, spec in MODELS.items() if not spec.sequential))
+        raise OptionError(
+            "--layers is for models of a single pass: %s"
+            % ", ".join(name for name, spec in MODELS.items() if not spec.sequential)
+        )
     args.model = args.model or [name for name, spec in MODELS.items() if not (layers and spec.sequential)]
     for model, precision in itertools.product(args.model, args.precision or ("float32",)):
         check_model(model, precision)
     args.precision = args.precision or ["float32", "bfloat16", "int8"]  # int8 for models that have it
     if args.what != "ros" and "auto" in args.precision:
-        raise OptionError("benchmark needs explicit precisions, because auto selects one by itself; choose from %s"
-                          % ", ".join(name for name in PRECISIONS if name != "auto"))
+        raise OptionError(
+            "benchmark needs explicit precisions, because auto selects one by itself; choose from %s"
+            % ", ".join(name for name in PRECISIONS if name != "auto")
+        )
 
 
 def _gatys(args):
@@ -89,8 +108,11 @@ def _live(args):
     sizes = [parse_size(text, "--size") for text in args.size]
     from ..benchmark.painting import live, write
 
-    write(live(args.model, args.precision, sizes, args.weights_dir, args.layers, not args.no_reference),
-          args.json, args.plot)
+    write(
+        live(args.model, args.precision, sizes, args.weights_dir, args.layers, not args.no_reference),
+        args.json,
+        args.plot,
+    )
 
 
 def _image(args):
@@ -98,8 +120,9 @@ def _image(args):
         check_integer("--side", side, 32, 32768)
     from ..benchmark.painting import SIDES, image, write
 
-    write(image(args.model, args.precision, args.side or SIDES, args.weights_dir, args.max_memory),
-          args.json, args.plot)
+    write(
+        image(args.model, args.precision, args.side or SIDES, args.weights_dir, args.max_memory), args.json, args.plot
+    )
 
 
 def _ros(args):
@@ -108,6 +131,13 @@ def _ros(args):
     for rate in args.rate:
         check_range("--rate", rate, 0.1, 1000)
     # A program of its own, because nothing here may need ROS.
-    arguments = dict(models=args.model, precisions=args.precision, sizes=sizes, rates=args.rate, seconds=args.seconds,
-                     weights_dir=args.weights_dir, json_file=args.json)
+    arguments = dict(
+        models=args.model,
+        precisions=args.precision,
+        sizes=sizes,
+        rates=args.rate,
+        seconds=args.seconds,
+        weights_dir=args.weights_dir,
+        json_file=args.json,
+    )
     sys.exit(subprocess.call([sys.executable, "-m", "ros_style_transfer.ros.benchmark", json.dumps(arguments)]))

@@ -2,6 +2,7 @@
 
 Everything that can be checked without TensorFlow is checked before its import, which takes seconds.
 """
+
 import argparse
 import os
 import sys
@@ -71,10 +72,18 @@ def add_setting(command: Any, name: str, **changes: Any) -> None:
     if isinstance(setting.allowed, tuple) and not isinstance(setting.allowed, Range):
         if not all(str(choice) in help for choice in setting.allowed):
             help += ": " + ", ".join(map(str, setting.allowed))
-    command.add_argument(option_of(name), **dict(dict(
-        type=setting.type, default=None if setting.default == "" else setting.default,
-        metavar=_METAVARS.get(name, name[0].upper()),
-        help=help if setting.default == "" else "%s (default: %s)" % (help, describe_default(setting))), **changes))
+    command.add_argument(
+        option_of(name),
+        **dict(
+            dict(
+                type=setting.type,
+                default=None if setting.default == "" else setting.default,
+                metavar=_METAVARS.get(name, name[0].upper()),
+                help=help if setting.default == "" else "%s (default: %s)" % (help, describe_default(setting)),
+            ),
+            **changes,
+        ),
+    )
 
 
 def add_model_options(command: Any) -> None:
@@ -87,13 +96,19 @@ def add_model_options(command: Any) -> None:
 def add_painting_options(command: Any) -> None:
     """Add the style weights, the mask, and all controls to the parser ``command``."""
     command.add_argument("--style-weights", nargs="+", type=float, metavar="W", help=STYLE_WEIGHTS_HELP)
-    command.add_argument("--mask", metavar="M", help="a picture of labels: 0 leaves the content unchanged, n applies "
-                                                     "the n-th style (or 0 and 255)")
+    command.add_argument(
+        "--mask",
+        metavar="M",
+        help="a picture of labels: 0 leaves the content unchanged, n applies the n-th style (or 0 and 255)",
+    )
     for title, controls in in_groups(list(CONTROLS.values())):
         group = command.add_argument_group("%s controls" % title.lower())
         for control in controls:
-            group.add_argument(option_of(control.name), metavar=control.name[0].upper(),
-                               help="%s (default: %s)" % (control.help, describe_default(control)))
+            group.add_argument(
+                option_of(control.name),
+                metavar=control.name[0].upper(),
+                help="%s (default: %s)" % (control.help, describe_default(control)),
+            )
 
 
 def find_styles(names: Sequence[str], seed: Optional[int] = None) -> List[str]:
@@ -131,12 +146,19 @@ def check_painting_options(args: argparse.Namespace, styles: int, controls: Cont
         styles: the number of styles.
         controls: the `Controls` that ``args`` contain.
     """
-    reject_ineffective(args, (
-        (controls.method == "whiten", "style style_weights mask style_scale style_crop",
-         "has no effect with the method whiten, which uses no style"),
-        (styles < 2, "style_weights", "needs several styles, but there is only one"),
-        (not args.mask, "feather", "softens a mask's edges, but there is no --mask"),
-        (not controls.swap, "swap_level swap_patch swap_stride", "needs --swap greater than 0")))
+    reject_ineffective(
+        args,
+        (
+            (
+                controls.method == "whiten",
+                "style style_weights mask style_scale style_crop",
+                "has no effect with the method whiten, which uses no style",
+            ),
+            (styles < 2, "style_weights", "needs several styles, but there is only one"),
+            (not args.mask, "feather", "softens a mask's edges, but there is no --mask"),
+            (not controls.swap, "swap_level swap_patch swap_stride", "needs --swap greater than 0"),
+        ),
+    )
     check_styles(styles, args.style_weights or (), args.mask is not None, controls.method)
     if controls.method == "whiten" and controls.keep_colours == "coral":
         raise OptionError("--keep-colours coral recolours the style, but the method whiten uses none")

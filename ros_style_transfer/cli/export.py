@@ -1,4 +1,5 @@
 """The command ``export``: a model as a TensorFlow SavedModel."""
+
 import argparse
 from typing import Any
 
@@ -15,9 +16,13 @@ def add_to(commands: Any) -> None:
     add_setting(parser, "model")
     add_setting(parser, "weights_dir")
     # Not `auto`: that would measure this machine, while an exported model is usually for another one.
-    add_setting(parser, "precision", default=FLOATS[0],
-                help="number format of the convolutions: %s (default: %%(default)s, which converters expect)"
-                     % ", ".join(FLOATS))
+    add_setting(
+        parser,
+        "precision",
+        default=FLOATS[0],
+        help="number format of the convolutions: %s (default: %%(default)s, which converters expect)"
+        % ", ".join(FLOATS),
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,5 @@
 """The command ``gallery``: one picture with many settings of the controls, on one sheet."""
+
 import argparse
 import warnings
 from typing import TYPE_CHECKING, Any, Iterator, List, Sequence, Tuple
@@ -28,8 +29,11 @@ GALLERY_STYLES = ["flow_night", "mosaic"]
 
 def add_to(commands: Any) -> None:
     """Add the command ``gallery`` to the command line's ``commands``."""
-    parser = commands.add_parser("gallery", help="show the controls' effects on one picture, as a sheet",
-                                 usage="%(prog)s CONTENT -o OUT [--style S ...] [option ...]")
+    parser = commands.add_parser(
+        "gallery",
+        help="show the controls' effects on one picture, as a sheet",
+        usage="%(prog)s CONTENT -o OUT [--style S ...] [option ...]",
+    )
     parser.add_argument("content", metavar="CONTENT", help="a picture")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the sheet, a picture")
     add_model_options(parser)
@@ -49,8 +53,10 @@ def run(args: argparse.Namespace) -> None:
 
     from ..stylizer import Stylizer
 
-    images.write(args.output, draw(content, styles, Stylizer(args.model, args.precision, args.weights_dir,
-                                                            max_memory=args.max_memory)))
+    images.write(
+        args.output,
+        draw(content, styles, Stylizer(args.model, args.precision, args.weights_dir, max_memory=args.max_memory)),
+    )
 
 
 def draw(content: np.ndarray, styles: Sequence[np.ndarray], stylizer: "Stylizer") -> np.ndarray:

@@ -2,6 +2,7 @@
 
 Data flow: arguments -> `plan_jobs` -> a `Job` for each output -> `check`, `common.read_mask`, `advisories`.
 """
+
 import argparse
 import csv
 import os
@@ -60,11 +61,15 @@ def plan_jobs(args: argparse.Namespace) -> List[Job]:
         if len(args.content) > 1:
             raise OptionError("a .csv of pairs must be the only CONTENT")
         side = args.size or PAIRS_SIDE
-        return [Job(content, [style], _in_folder(args.output, "%02d" % n, content), side, side)
-                for n, (content, style) in enumerate(read_pairs(args.content[0]))]
+        return [
+            Job(content, [style], _in_folder(args.output, "%02d" % n, content), side, side)
+            for n, (content, style) in enumerate(read_pairs(args.content[0]))
+        ]
     if not args.content and not args.texture:
-        raise OptionError("give CONTENT to stylize, or --texture WxH%s"
-                          % ("; CONTENT goes before --style, which takes everything after it" if args.style else ""))
+        raise OptionError(
+            "give CONTENT to stylize, or --texture WxH%s"
+            % ("; CONTENT goes before --style, which takes everything after it" if args.style else "")
+        )
     if args.content and args.texture:
         raise OptionError("a texture has no content: give either CONTENT or --texture, not both")
     if not args.style and (args.method != "whiten" or args.texture):
@@ -72,8 +77,9 @@ def plan_jobs(args: argparse.Namespace) -> List[Job]:
     styles = common.find_styles(args.style or [], args.seed)
     if args.texture:
         return [Job(None, styles, args.output)]
-    contents = [path for content in args.content
-                for path in (pictures_in(content) if os.path.isdir(content) else [content])]
+    contents = [
+        path for content in args.content for path in (pictures_in(content) if os.path.isdir(content) else [content])
+    ]
     if contents == args.content[:1] and not os.path.isdir(args.output) and not args.output.endswith(os.sep):
         outputs = [args.output]
     else:
@@ -100,8 +106,10 @@ def _names_in(folder):
 def _in_folder(folder, name, content):
     """The output path in ``folder`` for ``content``."""
     if not os.path.isdir(folder) and folder.lower().endswith(images.EXTENSIONS + video.EXTENSIONS):
-        raise OptionError("several CONTENT, a folder and a .csv need a folder for their outputs, but -o %s is the "
-                          "name of a file" % folder)
+        raise OptionError(
+            "several CONTENT, a folder and a .csv need a folder for their outputs, but -o %s is the "
+            "name of a file" % folder
+        )
     return os.path.join(folder, name + (".mp4" if is_video_source(content) else ".png"))
 
 
@@ -116,8 +124,9 @@ def read_pairs(path: str) -> List[Tuple[str, str]]:
             raise ValueError("no rows")
         return pairs
     except KeyError as error:
-        raise OptionError("cannot read pairs from %s: no column %s; its first line must be content,style"
-                          % (path, error)) from None
+        raise OptionError(
+            "cannot read pairs from %s: no column %s; its first line must be content,style" % (path, error)
+        ) from None
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise OptionError("cannot read pairs from %s (columns content,style): %s" % (path, error)) from None
 
@@ -149,19 +158,32 @@ def _check_numbers(args):
 def _reject_ineffective(args, jobs, controls):
     """Raise for options that have no effect in this call, because the user expects one."""
     styles, videos = len(jobs[0].styles), sum(job.is_video() for job in jobs)
-    common.reject_ineffective(args, (
-        (is_table(args.content), "style style_weights texture",
-         "cannot be combined with a .csv of pairs, which names a style for each"),
-        (controls.method == "whiten", "concat", "has no effect with the method whiten, which uses no style"),
-        (args.texture, "mask size keep_colours", "refers to CONTENT, but a texture has none"),
-        (not args.texture and "random" not in (args.style or []), "seed",
-         "is for --texture and --style random, but neither is given"),
-        (not videos, "cycle smoothing frames", "is for videos, but there is none"),
-        (videos < len(jobs), "cycle", "is for videos, but there are pictures, too"),
-        (styles < 2, "cycle", "needs several styles, but there is only one"),
-        (args.cycle is not None, "style_weights mask",
-         "cannot be combined with --cycle, which shows one style at a time"),
-        (args.cycle is None, "fade", "needs --cycle")))
+    common.reject_ineffective(
+        args,
+        (
+            (
+                is_table(args.content),
+                "style style_weights texture",
+                "cannot be combined with a .csv of pairs, which names a style for each",
+            ),
+            (controls.method == "whiten", "concat", "has no effect with the method whiten, which uses no style"),
+            (args.texture, "mask size keep_colours", "refers to CONTENT, but a texture has none"),
+            (
+                not args.texture and "random" not in (args.style or []),
+                "seed",
+                "is for --texture and --style random, but neither is given",
+            ),
+            (not videos, "cycle smoothing frames", "is for videos, but there is none"),
+            (videos < len(jobs), "cycle", "is for videos, but there are pictures, too"),
+            (styles < 2, "cycle", "needs several styles, but there is only one"),
+            (
+                args.cycle is not None,
+                "style_weights mask",
+                "cannot be combined with --cycle, which shows one style at a time",
+            ),
+            (args.cycle is None, "fade", "needs --cycle"),
+        ),
+    )
     common.check_painting_options(args, styles, controls)
 
 
@@ -180,11 +202,14 @@ def check_files(jobs: Sequence[Job], others: Sequence[Optional[str]] = ()) -> No
         (video if job.is_video() else images).check_ending(job.output)
         output = os.path.realpath(job.output)
         if output in inputs:
-            raise OptionError("the output %s would overwrite the input %s; choose another -o"
-                              % (job.output, inputs[output]))
+            raise OptionError(
+                "the output %s would overwrite the input %s; choose another -o" % (job.output, inputs[output])
+            )
         if output in outputs:
-            raise OptionError("%s and %s have the same name, so both would be written to %s; use different folders"
-                              % (outputs[output], job.content, job.output))
+            raise OptionError(
+                "%s and %s have the same name, so both would be written to %s; use different folders"
+                % (outputs[output], job.content, job.output)
+            )
         outputs[output] = job.content
         common.check_writable(job.output)
 
@@ -194,8 +219,10 @@ def _check_video(args, path):
     with video.Reader(path) as reader:
         frames = frame_count(args, reader)
         if args.cycle and frames and frames <= args.cycle * reader.fps:
-            raise OptionError("--cycle %g never reaches the second style: only %.3g seconds of %s are stylized"
-                              % (args.cycle, frames / reader.fps, path))
+            raise OptionError(
+                "--cycle %g never reaches the second style: only %.3g seconds of %s are stylized"
+                % (args.cycle, frames / reader.fps, path)
+            )
 
 
 def frame_count(args: argparse.Namespace, reader: video.Reader) -> Optional[int]:
@@ -210,5 +237,7 @@ def advisories(args: argparse.Namespace, jobs: Sequence[Job], mask: Optional[np.
         others = [name for name in _names_in(folder) if os.path.join(folder, name) not in contents]
         if others:
             yield "skipped in %s, because only its pictures are stylized (name videos and folders themselves): %s" % (
-                folder, ", ".join(others[:5] + ["..."] * (len(others) > 5)))
+                folder,
+                ", ".join(others[:5] + ["..."] * (len(others) > 5)),
+            )
     yield from common.style_advisories(args, jobs[0].styles, mask)

@@ -1,4 +1,5 @@
 """``python -m ros_style_transfer``: style transfer for pictures and videos without ROS."""
+
 import argparse
 from typing import Optional, Sequence
 
@@ -12,8 +13,9 @@ COMMANDS = {"stylize": stylize, "gallery": gallery, "render": render, "benchmark
 
 def parser() -> Parser:
     """The command line's parser.  Options that are not given are None, so that ineffective ones can be rejected."""
-    main = Parser(prog="python -m ros_style_transfer",
-                  description="Style transfer for pictures and videos, without ROS.")
+    main = Parser(
+        prog="python -m ros_style_transfer", description="Style transfer for pictures and videos, without ROS."
+    )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS.values():
         module.add_to(commands)

@@ -1,4 +1,5 @@
 """The command ``render``: one picture by optimisation.  The node runs it as a process, see `render.queue`."""
+
 import argparse
 import json
 import os
@@ -20,28 +21,34 @@ from .inputs import Job, check_files
 def add_to(commands: Any) -> None:
     """Add the command ``render`` to the command line's ``commands``."""
     parser = commands.add_parser(
-        "render", help="render one picture by optimisation (Gatys et al. 2015): slow, with the highest quality",
+        "render",
+        help="render one picture by optimisation (Gatys et al. 2015): slow, with the highest quality",
         usage="%(prog)s CONTENT --style S ... -o OUT [option ...]",
         description="Optimise a picture, coarse to fine, until its features match the content's and the statistics "
-                    "of its features match the style's (Gatys, Ecker, Bethge 2015).")
+        "of its features match the style's (Gatys, Ecker, Bethge 2015).",
+    )
     parser.add_argument("content", metavar="CONTENT", help="a picture")
     parser.add_argument("--style", nargs="+", required=True, metavar="S", help=STYLE_HELP)
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the picture to write")
     parser.add_argument("--style-weights", nargs="+", type=float, metavar="W", help=STYLE_WEIGHTS_HELP)
-    parser.add_argument("--mask", metavar="M",
-                        help="a picture of labels: 0 leaves the content unchanged, n applies the n-th style")
+    parser.add_argument(
+        "--mask", metavar="M", help="a picture of labels: 0 leaves the content unchanged, n applies the n-th style"
+    )
     parser.add_argument("--size", type=int, metavar="N", help="resize the content to this longer side first")
-    parser.add_argument("--preset", default="default", help="%s (default: %%(default)s)"
-                        % ", ".join(PRESETS))
-    parser.add_argument("--network-weights", metavar="FILE",
-                        help="VGG weights, .h5 or .npz (default: those of `weights fetch`)")
+    parser.add_argument("--preset", default="default", help="%s (default: %%(default)s)" % ", ".join(PRESETS))
+    parser.add_argument(
+        "--network-weights", metavar="FILE", help="VGG weights, .h5 or .npz (default: those of `weights fetch`)"
+    )
     parser.add_argument("--preview", metavar="FILE", help="write intermediate pictures to this file, see --every")
     parser.add_argument("--every", type=int, default=10, metavar="N", help="iterations between previews (default: 10)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted render of the same inputs")
     parser.add_argument("--no-checkpoint", action="store_true", help="write no file that --resume could continue from")
     parser.add_argument("--threads", type=int, metavar="N", help="number of cores to use (default: all)")
-    parser.add_argument("--json", action="store_true",
-                        help="write progress and errors as lines of JSON to stdout; end when stdin is closed")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="write progress and errors as lines of JSON to stdout; end when stdin is closed",
+    )
     options = parser.add_argument_group("options; the defaults are those of the preset `default`")
     for name, (_, description) in DESCRIPTIONS.items():
         default = getattr(PRESETS["default"], name)
@@ -104,15 +111,26 @@ def _check_files(args: argparse.Namespace, options: RenderOptions, styles: List[
     check_files(jobs, [args.mask, args.network_weights])
 
 
-def _checkpoint(args: argparse.Namespace, options: RenderOptions, content: np.ndarray, styles: List[np.ndarray],
-                mask: Optional[np.ndarray]) -> Any:
+def _checkpoint(
+    args: argparse.Namespace,
+    options: RenderOptions,
+    content: np.ndarray,
+    styles: List[np.ndarray],
+    mask: Optional[np.ndarray],
+) -> Any:
     from ..render.checkpoint import STATE, State
 
     return State(args.output + STATE, options, content, styles, args.style_weights, mask)
 
 
-def _render(args: argparse.Namespace, options: RenderOptions, content: np.ndarray, styles: List[np.ndarray],
-            mask: Optional[np.ndarray], initial: Optional[np.ndarray]) -> np.ndarray:
+def _render(
+    args: argparse.Namespace,
+    options: RenderOptions,
+    content: np.ndarray,
+    styles: List[np.ndarray],
+    mask: Optional[np.ndarray],
+    initial: Optional[np.ndarray],
+) -> np.ndarray:
     """The rendered picture, uint8 RGB."""
     # Importing TensorFlow takes seconds: everything that can be wrong is reported before.
     from ..models.device import share_threads
@@ -143,8 +161,10 @@ def _render(args: argparse.Namespace, options: RenderOptions, content: np.ndarra
         except KeyboardInterrupt:
             if progress is not start and not args.no_checkpoint:
                 checkpoint.keep(progress, now=True)
-                print_message("stopped; `--resume` continues from iteration %d at %dx%d"
-                              % (progress.iteration, progress.width, progress.height))
+                print_message(
+                    "stopped; `--resume` continues from iteration %d at %dx%d"
+                    % (progress.iteration, progress.width, progress.height)
+                )
             raise
     return renderer.picture(progress.x, content, mask)
 
@@ -163,8 +183,9 @@ class ProgressBar:
         size = "%dx%d" % (progress.width, progress.height)
         if self._bar is None or self._bar.desc != size:
             self.__exit__()
-            self._bar = tqdm(total=progress.iterations, initial=progress.iteration - 1, disable=self._disable,
-                             unit="iteration")
+            self._bar = tqdm(
+                total=progress.iterations, initial=progress.iteration - 1, disable=self._disable, unit="iteration"
+            )
             self._bar.desc = size
         self._bar.update()
         self._bar.set_postfix(loss="%.4g" % progress.loss, remaining="%.0fs" % progress.remaining, refresh=False)
@@ -184,6 +205,7 @@ def _print_progress(progress: Any, has_preview: bool) -> None:
 
 def _exit_when_stdin_closes() -> None:
     """End this process when the one that started it has ended, whatever it is doing."""
+
     def watch() -> None:
         while os.read(0, 4096):
             pass

@@ -1,4 +1,5 @@
 """The command ``stylize``: pictures, videos and textures in a style."""
+
 import argparse
 import functools
 import itertools
@@ -26,27 +27,48 @@ TEXTURE_PASSES = 3  # enough to turn noise into a texture
 def add_to(commands: Any) -> None:
     """Add the command ``stylize`` to the command line's ``commands``."""
     parser = commands.add_parser(
-        "stylize", help="stylize pictures, videos or a webcam",
+        "stylize",
+        help="stylize pictures, videos or a webcam",
         # argparse would show CONTENT last, where --style takes it.
         usage="%(prog)s CONTENT ... --style S ... -o OUT [option ...]\n"
-              "       %(prog)s --texture WxH --style S ... -o OUT [option ...]",
+        "       %(prog)s --texture WxH --style S ... -o OUT [option ...]",
         description="Stylize pictures, folders of pictures, videos, or a webcam (its number). A .csv file with the "
-                    "columns content,style (paths relative to the file) stylizes each pair, both resized to a longer "
-                    "side of %d; OUT is then a folder of 00.png, 01.png, ..." % inputs.PAIRS_SIDE)
-    parser.add_argument("content", nargs="*", metavar="CONTENT",
-                        help="pictures, folders of pictures, videos, webcams, or one .csv of pairs")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT",
-                        help="a file for one CONTENT, a folder for several (or if it exists as a folder or ends in /)")
+        "columns content,style (paths relative to the file) stylizes each pair, both resized to a longer "
+        "side of %d; OUT is then a folder of 00.png, 01.png, ..." % inputs.PAIRS_SIDE,
+    )
+    parser.add_argument(
+        "content",
+        nargs="*",
+        metavar="CONTENT",
+        help="pictures, folders of pictures, videos, webcams, or one .csv of pairs",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="a file for one CONTENT, a folder for several (or if it exists as a folder or ends in /)",
+    )
     parser.add_argument("--texture", metavar="WxH", help="make a texture of the style, of this size, without CONTENT")
-    parser.add_argument("--seed", type=int, metavar="N",
-                        help="seed of the texture (default: 0) and of the style `random` (default: unpredictable)")
-    parser.add_argument("--size", type=int, metavar="N",
-                        help="resize the content to this longer side first (default: keep its size)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed of the texture (default: 0) and of the style `random` (default: unpredictable)",
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="N", help="resize the content to this longer side first (default: keep its size)"
+    )
     parser.add_argument("--concat", action="store_true", default=None, help="put the style next to the result")
-    parser.add_argument("--cycle", type=float, metavar="SECONDS",
-                        help="in a video, show one style after another, each for this time")
-    parser.add_argument("--fade", type=float, metavar="SECONDS",
-                        help="with --cycle: cross-fade between two styles (default: 1, at most --cycle)")
+    parser.add_argument(
+        "--cycle", type=float, metavar="SECONDS", help="in a video, show one style after another, each for this time"
+    )
+    parser.add_argument(
+        "--fade",
+        type=float,
+        metavar="SECONDS",
+        help="with --cycle: cross-fade between two styles (default: 1, at most --cycle)",
+    )
     parser.add_argument("--frames", type=int, metavar="N", help="stop a video or webcam after N frames, as Ctrl-C does")
     add_model_options(parser)
     add_painting_options(parser)
@@ -78,8 +100,11 @@ def run(args: argparse.Namespace) -> None:
         try:
             stylize(stylizer, job, [read_style(path) for path in job.styles], mask, controls, args, clock)
         except (StyleTransferError, MemoryError) as error:  # continue with the remaining pictures
-            print_message(error if isinstance(error, StyleTransferError) else
-                          "not enough memory for %s; make it smaller" % job.output)
+            print_message(
+                error
+                if isinstance(error, StyleTransferError)
+                else "not enough memory for %s; make it smaller" % job.output
+            )
             failed += 1
     if failed and len(jobs) > 1:
         print_message("%d of %d failed, see above" % (failed, len(jobs)))
@@ -87,8 +112,15 @@ def run(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def stylize(stylizer: "Stylizer", job: inputs.Job, styles: List[np.ndarray], mask: Optional[np.ndarray],
-            controls: Controls, args: argparse.Namespace, clock: "VideoClock") -> None:
+def stylize(
+    stylizer: "Stylizer",
+    job: inputs.Job,
+    styles: List[np.ndarray],
+    mask: Optional[np.ndarray],
+    controls: Controls,
+    args: argparse.Namespace,
+    clock: "VideoClock",
+) -> None:
     """Do one `Job`."""
     style_side = round(job.style_side * max(1.0, controls.style_scale))  # the stylizer never upscales a style
     styles = [images.scaled(rgb, style_side) for rgb in styles]
@@ -115,22 +147,34 @@ def stylize(stylizer: "Stylizer", job: inputs.Job, styles: List[np.ndarray], mas
     images.write(job.output, painted, alpha)
 
 
-def stylize_video(stylizer: "Stylizer", job: inputs.Job, styles: List[np.ndarray], mask: Optional[np.ndarray],
-                  controls: Controls, args: argparse.Namespace, clock: "VideoClock") -> None:
+def stylize_video(
+    stylizer: "Stylizer",
+    job: inputs.Job,
+    styles: List[np.ndarray],
+    mask: Optional[np.ndarray],
+    controls: Controls,
+    args: argparse.Namespace,
+    clock: "VideoClock",
+) -> None:
     """Stylize a video or a webcam frame by frame; with ``--cycle``, in one style after another."""
     webcam = not video.is_video(job.content)
     shown, written, started = 0, 0, time.monotonic()
     stylizer.reset()
     try:
         with video.Reader(job.content) as reader, video.Writer(job.output, reader.fps) as writer:
-            frames = tqdm(itertools.islice(reader, args.frames), total=inputs.frame_count(args, reader), unit="frame",
-                          desc=os.path.basename(job.output))
+            frames = tqdm(
+                itertools.islice(reader, args.frames),
+                total=inputs.frame_count(args, reader),
+                unit="frame",
+                desc=os.path.basename(job.output),
+            )
             for number, rgb in enumerate(frames):
                 clock.now = time.monotonic() - started if webcam else number / reader.fps
                 if args.cycle and int(clock.now / args.cycle) != shown:
                     shown = int(clock.now / args.cycle)
-                    stylizer.set_style(styles[shown % len(styles)], min(1.0, args.cycle)
-                                       if args.fade is None else args.fade)
+                    stylizer.set_style(
+                        styles[shown % len(styles)], min(1.0, args.cycle) if args.fade is None else args.fade
+                    )
                 painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask)
                 if args.concat:
                     painted = images.concat(styles, painted)
@@ -159,8 +203,14 @@ class Progress:
     """A progress bar for one picture, shown only if it takes more than two seconds."""
 
     def __init__(self, name: str) -> None:
-        self._bar = tqdm(desc=name, total=100, unit="%", delay=2.0, leave=False,
-                         bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}<{remaining}")
+        self._bar = tqdm(
+            desc=name,
+            total=100,
+            unit="%",
+            delay=2.0,
+            leave=False,
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}<{remaining}",
+        )
 
     def __enter__(self) -> Any:
         return lambda done: self._bar.update(100 * done - self._bar.n)

@@ -1,5 +1,6 @@
 """Pictures as arrays: uint8, ``[height, width, 3]``, RGB in sRGB; alpha apart, uint8 ``[height, width]``.
 No TensorFlow, no ROS."""
+
 import io
 import os
 import warnings
@@ -16,8 +17,20 @@ ALPHA_EXTENSIONS = (".png", ".webp", ".tif", ".tiff")  # these keep alpha
 MIN_SIDE, MAX_SIDE = 16, 16384
 
 # What EXIF's orientations from 2 on ask for; 1 is upright.
-_TURNS = dict(enumerate((Image.FLIP_LEFT_RIGHT, Image.ROTATE_180, Image.FLIP_TOP_BOTTOM, Image.TRANSPOSE,
-                         Image.ROTATE_270, Image.TRANSVERSE, Image.ROTATE_90), start=2))
+_TURNS = dict(
+    enumerate(
+        (
+            Image.FLIP_LEFT_RIGHT,
+            Image.ROTATE_180,
+            Image.FLIP_TOP_BOTTOM,
+            Image.TRANSPOSE,
+            Image.ROTATE_270,
+            Image.TRANSVERSE,
+            Image.ROTATE_90,
+        ),
+        start=2,
+    )
+)
 
 
 def read(path):
@@ -91,7 +104,7 @@ def _in_8_bits(image, path):
         values = cv2.imread(os.fspath(path), cv2.IMREAD_UNCHANGED)
         if values is None or values.ndim != 3:
             return image
-        values = values[..., [2, 1, 0, 3][:values.shape[2]]]
+        values = values[..., [2, 1, 0, 3][: values.shape[2]]]
         # OpenCV knows the low byte, too, but turns some TIFFs by rules of its own.
         if not np.array_equal(values >> 8, image):
             return image
@@ -129,10 +142,13 @@ def _in_srgb(image, path):
             space = profile.profile.xcolor_space
             mode = "L" if grey and space == "GRAY" else "CMYK" if image.mode == "CMYK" else "RGB"
             return ImageCms.profileToProfile(
-                image.convert(mode), profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                image.convert(mode), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
         except (ImageCms.PyCMSError, OSError, ImportError) as error:  # ImportError: a Pillow without LittleCMS
-            warnings.warn("the colour profile of %s is of no use (%s); its colours are taken as sRGB"
-                          % (path, error), stacklevel=3)
+            warnings.warn(
+                "the colour profile of %s is of no use (%s); its colours are taken as sRGB" % (path, error),
+                stacklevel=3,
+            )
     return image.convert("RGB")
 
 
@@ -140,7 +156,8 @@ def _fill(rgb, alpha):
     """``rgb`` with the nearest half-opaque pixel's colour where alpha is 0."""
     seen = alpha >= min(128, alpha.max())  # a rim of next to no alpha has next to no bits of colour
     _, labels = cv2.distanceTransformWithLabels(
-        np.uint8(~seen), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+        np.uint8(~seen), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     colours = np.zeros((labels.max() + 1, 3), np.uint8)
     colours[labels[seen]] = rgb[seen]
     return np.where(alpha[..., None] == 0, colours[labels], rgb)
@@ -199,8 +216,10 @@ def path_below(folder, name, said):
 def _with_alpha(image, alpha, keep):
     """``image`` with ``alpha``, or on white where alpha cannot be kept."""
     if alpha.dtype != np.uint8 or alpha.shape != (image.height, image.width):
-        raise ImageError("the alpha of a %dx%d picture must be uint8 [%d, %d], not %s %s" % (
-            *image.size, image.height, image.width, alpha.dtype, alpha.shape))
+        raise ImageError(
+            "the alpha of a %dx%d picture must be uint8 [%d, %d], not %s %s"
+            % (*image.size, image.height, image.width, alpha.dtype, alpha.shape)
+        )
     alpha = Image.fromarray(alpha)
     if keep:
         image.putalpha(alpha)

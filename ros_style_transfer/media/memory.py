@@ -1,4 +1,5 @@
 """The memory that this machine could still give, and that this process has."""
+
 import os
 
 

@@ -1,4 +1,5 @@
 """Styles by name: those that we ship, and those in the folders that the user names."""
+
 import os
 
 from ..errors import StyleError
@@ -51,8 +52,10 @@ class StyleLibrary:
         path = os.path.realpath(style.replace("\0", "?"))
         if os.sep in style or os.path.exists(path):
             if not self._is_inside(path):
-                raise StyleError("style %r lies outside the style folders (%s); copy it there or add its "
-                                 "folder to ~style_dirs" % (style, ", ".join(self.folders)))
+                raise StyleError(
+                    "style %r lies outside the style folders (%s); copy it there or add its "
+                    "folder to ~style_dirs" % (style, ", ".join(self.folders))
+                )
             if os.path.isfile(path):
                 return path
         raise StyleError("unknown style %r; known: %s" % (style, ", ".join(paths)))

@@ -1,5 +1,6 @@
 """Videos and webcams as frames: uint8, ``[height, width, 3]``, RGB.  Sound is neither read nor
 written.  No TensorFlow, no ROS."""
+
 import os
 import re
 
@@ -108,12 +109,16 @@ def _open_file(path):
 def _open_webcam(number):
     device = "/dev/video%d" % number
     if not os.path.exists(device):
-        raise ImageError("no webcam %d: there is no %s; `ls /dev/video*` shows those that are plugged in; "
-                         "to read a file of this name, put ./ before it" % (number, device))
+        raise ImageError(
+            "no webcam %d: there is no %s; `ls /dev/video*` shows those that are plugged in; "
+            "to read a file of this name, put ./ before it" % (number, device)
+        )
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
-        raise ImageError("cannot open the webcam %s: it is in use, not a camera, or not yours to read "
-                         "(are you in the group `video`?)" % device)
+        raise ImageError(
+            "cannot open the webcam %s: it is in use, not a camera, or not yours to read "
+            "(are you in the group `video`?)" % device
+        )
     return capture
 
 
@@ -148,8 +153,10 @@ class Writer:
         if self._writer is None:
             self._writer, self._shape = self._open(rgb), rgb.shape
         if rgb.shape != self._shape:  # OpenCV would leave it out without a word
-            raise ImageError("a frame of %dx%d does not fit into the video %s of %dx%d"
-                             % (*rgb.shape[1::-1], self._path, *self._shape[1::-1]))
+            raise ImageError(
+                "a frame of %dx%d does not fit into the video %s of %dx%d"
+                % (*rgb.shape[1::-1], self._path, *self._shape[1::-1])
+            )
         self._writer.write(cv2.cvtColor(_even(rgb), cv2.COLOR_RGB2BGR))
 
     def _open(self, rgb):
@@ -163,8 +170,10 @@ class Writer:
         writer = cv2.VideoWriter(self._partial, cv2.VideoWriter_fourcc(*codec), self._fps, (width, height))
         if not writer.isOpened():
             os.remove(self._partial)
-            raise ImageError("cannot write %s: OpenCV cannot encode %s with %dx%d at %g frames a second; try .avi, "
-                             "or a smaller size" % (self._path, codec, width, height, self._fps))
+            raise ImageError(
+                "cannot write %s: OpenCV cannot encode %s with %dx%d at %g frames a second; try .avi, "
+                "or a smaller size" % (self._path, codec, width, height, self._fps)
+            )
         return writer
 
     def __enter__(self):

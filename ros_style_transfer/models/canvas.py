@@ -1,4 +1,5 @@
 """The canvas: the grain under the paint, and how much of it shows under a picture."""
+
 import functools
 
 import cv2
@@ -56,8 +57,10 @@ def evenness(rgb):
             rows.append(cv2.resize(plane, (width // 8, light.shape[0] // 8), interpolation=cv2.INTER_AREA))
     blocks = [np.concatenate(rows) for rows in blocks]
     variance = lambda mean, square: np.maximum(square - mean * mean, 0.0)
-    sums = [cv2.boxFilter(plane, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-            for plane in (*blocks, np.ones_like(blocks[0]))]
+    sums = [
+        cv2.boxFilter(plane, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for plane in (*blocks, np.ones_like(blocks[0]))
+    ]
     here, whole = variance(sums[0] / sums[2], sums[1] / sums[2]), variance(*(plane.mean() for plane in blocks))
     here = cv2.erode(here, np.ones((3, 3), np.uint8))  # the least of all neighbourhoods that a block is in
     shown = 1.0 / (1.0 + here / max(EVEN**2 * whole, EVEN_LEAST**2))

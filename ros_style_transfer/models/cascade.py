@@ -1,4 +1,5 @@
 """The cascade of Li et al. 2017 (figure 1c): five rounds of encoding and decoding, coarse to fine."""
+
 import functools
 
 import tensorflow as tf

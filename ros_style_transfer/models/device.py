@@ -1,4 +1,5 @@
 """What this machine computes on and how fast: its GPUs, threads, and the choice of a precision by measuring."""
+
 import functools
 import time
 
@@ -77,9 +78,16 @@ def integer_convolution_time(side, channels, clock):
 def _convolutions(count, side=96, channels=64):
     """() to so many 3x3 convolutions, one of another."""
     names = ["layer%d" % n for n in range(count)]
-    arrays = {name + part: value for name in names for part, value in (
-        ("_kernel", np.full((3, 3, channels, channels), 1 / (9 * channels), np.float32)),
-        ("_bias", np.zeros(channels, np.float32)), ("_range", np.float32([[0, 1], [0, 1]])))}
+    arrays = {
+        name + part: value
+        for name in names
+        for part, value in (
+            ("_kernel", np.full((3, 3, channels, channels), 1 / (9 * channels), np.float32)),
+            ("_bias", np.zeros(channels, np.float32)),
+            ("_range", np.float32([[0, 1], [0, 1]])),
+        )
+    }
     net = Integers([(name, 3, 1, channels, channels) for name in names], arrays, "", tf.float32, "convolutions")
-    return functools.partial(Program(lambda x: functools.reduce(net, names, x[None])[0]),
-                             np.ones((side, side, channels), np.float32))
+    return functools.partial(
+        Program(lambda x: functools.reduce(net, names, x[None])[0]), np.ones((side, side, channels), np.float32)
+    )

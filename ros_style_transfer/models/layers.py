@@ -1,4 +1,5 @@
 """What every network here is made of: convolutions, and functions as graphs."""
+
 import tensorflow as tf
 
 from ..errors import WeightsError

@@ -1,4 +1,5 @@
 """The live model: one encoder, one decoder, whitening and colouring between them."""
+
 import tensorflow as tf
 
 from .layers import Convolutions, graph
@@ -51,8 +52,11 @@ class Live(tf.Module):
         self.dtype = self.net.dtype
         # One by one: TensorFlow before 2.14 takes no dictionary whose keys are numbers.
         features = [tf.TensorSpec((None, None, widths[level]), self.dtype) for level in (1, 2, 0)]
-        specs = lambda levels: [tf.TensorSpec((self._layers[name][3],), self.dtype)
-                                for name in live_modulated(blocks, levels) for _ in ("gain", "shift")]
+        specs = lambda levels: [
+            tf.TensorSpec((self._layers[name][3],), self.dtype)
+            for name in live_modulated(blocks, levels)
+            for _ in ("gain", "shift")
+        ]
         self._encode = graph(self._encoded, PICTURE)
         self._code = graph(self._coded, *[VECTOR] * (2 * len(ENCODER_LEVELS)))
         self._draw = graph(self._drawn, *features[:2], *specs((2, 1)))
@@ -151,5 +155,7 @@ class Live(tf.Module):
         count = len(ENCODER_LEVELS)
         code = tf.concat([*moments[:count], *(tf.sqrt(variance + 1e-5) for variance in moments[count:])], 0)
         code = tf.cast(code, self.dtype)[None, None, None]
-        return tf.split(self.net(self.net(code, "style_code"), "modulation", relu=False)[0, 0, 0],
-                        [self._layers[name][3] for name in live_modulated(self._blocks) for _ in ("gain", "shift")])
+        return tf.split(
+            self.net(self.net(code, "style_code"), "modulation", relu=False)[0, 0, 0],
+            [self._layers[name][3] for name in live_modulated(self._blocks) for _ in ("gain", "shift")],
+        )

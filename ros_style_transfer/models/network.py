@@ -5,6 +5,7 @@ so its features are ``[h / s, w / s, c]``.  Features have the type of the networ
 pictures, moments and statistics are float32.  One *round* encodes a picture, transforms the features and
 decodes them; `transfer.pipeline` shows the data flow.
 """
+
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Sequence, Tuple, Union, runtime_checkable
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ class Network(Protocol):
     def ground_share(self, strength: Any, number: int) -> Any:
         """Opacity of the canvas under the picture, 0..1, in round ``number`` of a pass; None: no canvas."""
 
-    def encode(self, rgb: "Array", levels: Sequence[int],
-               ground: Optional["Array"] = None) -> Mapping[int, "tf.Tensor"]:
+    def encode(
+        self, rgb: "Array", levels: Sequence[int], ground: Optional["Array"] = None
+    ) -> Mapping[int, "tf.Tensor"]:
         """``{level: features}`` of ``rgb [h, w, 3]``, 0..1, on the canvas ``ground [h, w]``.
 
         The result has ``levels`` and every other level that the decoder needs.  None for ``ground`` is the
@@ -83,4 +85,3 @@ class Network(Protocol):
 
     def unfold(self, image: "tf.Tensor") -> "tf.Tensor":
         """What `finish` gave, its colors transformed, to RGB ``[h, w, 3]``."""
-

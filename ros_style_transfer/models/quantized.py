@@ -4,6 +4,7 @@ A value is rounded to one of 256 between two bounds, the kernel's weights to 255
 they make, and a convolution sums their products exactly (Jacob et al. 2018).  The bounds of what each
 layer is given and makes, its *ranges*, come with the weights: `calibration.ranges` finds them in paintings.
 """
+
 import contextlib
 import os
 import re
@@ -34,11 +35,14 @@ class Integers(Convolutions):
 
     def __init__(self, layers, arrays, prefix, dtype, name, **padding):
         super().__init__(layers, arrays, prefix, dtype, name, **padding)
-        self._ranges = {layer: arrays[prefix + layer + "_range"] for layer in self.shapes
-                        if prefix + layer + "_range" in arrays}
+        self._ranges = {
+            layer: arrays[prefix + layer + "_range"] for layer in self.shapes if prefix + layer + "_range" in arrays
+        }
         if not self._ranges:
-            raise WeightsError("the weights say no ranges, which int8 needs; find them with "
-                               "python -m ros_style_transfer.training.calibrate, or choose another dtype")
+            raise WeightsError(
+                "the weights say no ranges, which int8 needs; find them with "
+                "python -m ros_style_transfer.training.calibrate, or choose another dtype"
+            )
 
     def __call__(self, x, layer, relu=True, modulation=None):
         side, stride = self.shapes[layer][:2]
@@ -94,18 +98,22 @@ class Program:
         for index, argument in zip(self._inputs, arguments):
             self._interpreter.set_tensor(index, argument)
         self._interpreter.invoke()
-        return tf.nest.pack_sequence_as(self._structure, [self._interpreter.get_tensor(index)
-                                                          for index in self._outputs])
+        return tf.nest.pack_sequence_as(
+            self._structure, [self._interpreter.get_tensor(index) for index in self._outputs]
+        )
 
     def _convert(self, arguments):
-        signature = [tf.TensorSpec((None, None, a.shape[2]) if a.ndim == 3 else a.shape, name="given%d" % n)
-                     for n, a in enumerate(arguments)]
+        signature = [
+            tf.TensorSpec((None, None, a.shape[2]) if a.ndim == 3 else a.shape, name="given%d" % n)
+            for n, a in enumerate(arguments)
+        ]
         concrete = graph(self._function, *signature).get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         self._interpreter = tf.lite.Interpreter(
             model_content=converter.convert(),
-            num_threads=tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count())
+            num_threads=tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        )
         inputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_input_details()}
         self._inputs = [inputs[spec.name] for spec in signature]
         self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]

@@ -12,6 +12,7 @@ Everything else reads this table: options, parameters, the panel, precisions, ti
 Two orders hold everywhere.  `MODELS` lists the default first.  ``levels`` run from coarse to fine in
 everything that a user reads or writes; a network may store them in any order.
 """
+
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
@@ -100,14 +101,36 @@ _LIVE_FACTS = ("widths", "blocks", "ridge")
 # at 3.7 times (against float32) 0.6 and 0.8.
 MODELS: Dict[str, ModelSpec] = {
     "live": ModelSpec(
-        levels=(2, 1, 0), sequential=False, method="ot", swap_levels=(2, 1), bytes_per_pixel=150,
-        build=_build_live, multiply_adds=_live_multiply_adds, int8=Int8(min_speedup=1.9), facts=_LIVE_FACTS),
+        levels=(2, 1, 0),
+        sequential=False,
+        method="ot",
+        swap_levels=(2, 1),
+        bytes_per_pixel=150,
+        build=_build_live,
+        multiply_adds=_live_multiply_adds,
+        int8=Int8(min_speedup=1.9),
+        facts=_LIVE_FACTS,
+    ),
     "lite": ModelSpec(
-        levels=(2, 1, 0), sequential=False, method="ot", swap_levels=(2, 1), bytes_per_pixel=150,
-        build=_build_live, multiply_adds=_live_multiply_adds, int8=Int8(min_speedup=3.0), facts=_LIVE_FACTS),
+        levels=(2, 1, 0),
+        sequential=False,
+        method="ot",
+        swap_levels=(2, 1),
+        bytes_per_pixel=150,
+        build=_build_live,
+        multiply_adds=_live_multiply_adds,
+        int8=Int8(min_speedup=3.0),
+        facts=_LIVE_FACTS,
+    ),
     "cascade": ModelSpec(
-        levels=(5, 4, 3, 2, 1), sequential=True, method="wct", swap_levels=(5, 4), bytes_per_pixel=450,
-        build=_build_cascade, multiply_adds=_cascade_multiply_adds),
+        levels=(5, 4, 3, 2, 1),
+        sequential=True,
+        method="wct",
+        swap_levels=(5, 4),
+        bytes_per_pixel=450,
+        build=_build_cascade,
+        multiply_adds=_cascade_multiply_adds,
+    ),
 }
 DEFAULT_MODEL = next(iter(MODELS))
 INT8_MODELS = tuple(name for name, spec in MODELS.items() if spec.int8)

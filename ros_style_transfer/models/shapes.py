@@ -4,6 +4,7 @@ The cascade: each level has an encoder of its own, a VGG network (Simonyan & Zis
 widths, cut after the level's ReLU (Li et al. 2017 share one), and a decoder that mirrors it in blocks:
 block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
 """
+
 LEVELS = (5, 4, 3, 2, 1)  # coarse to fine, the order of Li et al. 2017
 
 # The number of convolutions in each block of the encoder; the fifth block ends at conv5_1.
@@ -108,8 +109,10 @@ def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
     quarter, eighth, sixteenth = widths
     layers = {
         "stem": (3, 1, 3 * FOLD**2, quarter),
-        "encoder1a": (3, 2, quarter, eighth), "encoder1b": (3, 1, eighth, eighth),
-        "encoder2a": (3, 2, eighth, sixteenth), "encoder2b": (3, 1, sixteenth, sixteenth),
+        "encoder1a": (3, 2, quarter, eighth),
+        "encoder1b": (3, 1, eighth, eighth),
+        "encoder2a": (3, 2, eighth, sixteenth),
+        "encoder2b": (3, 1, sixteenth, sixteenth),
     }
     for level in (2, 1, 0):
         for names in live_blocks(blocks, level):

@@ -1,4 +1,5 @@
 """A stop watch.  No TensorFlow: the training, which may run without, uses it, too."""
+
 import time
 
 

@@ -1,4 +1,5 @@
 """Encoder and decoder as TensorFlow modules: frozen arrays in, features and pictures out."""
+
 import tensorflow as tf
 
 from .layers import Convolutions

@@ -1,4 +1,5 @@
 """The official ImageNet weights of VGG16 and VGG19 (Simonyan & Zisserman 2014): fetched, checked, read."""
+
 import hashlib
 import os
 import urllib.error
@@ -26,11 +27,19 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "vgg16": Source(_KERAS + "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", 58889256,
-                    "sha256", "bfe5187d0a272bed55ba430631598124cff8e880b98d38c9e56c8d66032abdc1"),
+    "vgg16": Source(
+        _KERAS + "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        58889256,
+        "sha256",
+        "bfe5187d0a272bed55ba430631598124cff8e880b98d38c9e56c8d66032abdc1",
+    ),
     # Keras publishes no more than this of it.
-    "vgg19": Source(_KERAS + "vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5", 80134624,
-                    "md5", "253f8cb515780f3b799900260a226db6"),
+    "vgg19": Source(
+        _KERAS + "vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        80134624,
+        "md5",
+        "253f8cb515780f3b799900260a226db6",
+    ),
 }
 
 
@@ -62,8 +71,10 @@ def fetch(name, folder=None, sources=SOURCES):
         if not os.path.exists(part) or os.path.getsize(part) < source.size:
             _download(source, part, name)
             if os.path.getsize(part) < source.size:  # a connection that was closed early is no error to urllib
-                raise WeightsError("the connection to %s broke off after %d of %d bytes; what came is kept, try again"
-                                   % (source.url, os.path.getsize(part), source.size))
+                raise WeightsError(
+                    "the connection to %s broke off after %d of %d bytes; what came is kept, try again"
+                    % (source.url, os.path.getsize(part), source.size)
+                )
         try:
             _check(part, source)
         except WeightsError:
@@ -71,8 +82,9 @@ def fetch(name, folder=None, sources=SOURCES):
             raise
         os.replace(part, path)
     except urllib.error.URLError as error:
-        raise WeightsError("cannot fetch %s: %s; what came so far is kept, try again" % (source.url, error.reason)
-                           ) from None
+        raise WeightsError(
+            "cannot fetch %s: %s; what came so far is kept, try again" % (source.url, error.reason)
+        ) from None
     except OSError as error:
         raise WeightsError("cannot fetch %s to %s: %s" % (source.url, folder, error)) from None
     return path
@@ -86,7 +98,8 @@ def _download(source, part, name):
         if done and answer.status != 206:  # a server that starts over
             done = 0
         with open(part, "ab" if done else "wb") as file, tqdm(
-                desc=name, total=source.size, initial=done, unit="B", unit_scale=True) as progress:
+            desc=name, total=source.size, initial=done, unit="B", unit_scale=True
+        ) as progress:
             for chunk in iter(lambda: answer.read(CHUNK), b""):
                 file.write(chunk)
                 progress.update(len(chunk))
@@ -98,9 +111,11 @@ def _check(path, source):
         for chunk in iter(lambda: file.read(CHUNK), b""):
             digest.update(chunk)
     if digest.hexdigest() != source.digest:
-        raise WeightsError("%s is not what it should be: %d bytes with the %s %s instead of %d with %s; remove it and "
-                           "fetch it again" % (path, os.path.getsize(path), source.algorithm.upper(),
-                                               digest.hexdigest(), source.size, source.digest))
+        raise WeightsError(
+            "%s is not what it should be: %d bytes with the %s %s instead of %d with %s; remove it and "
+            "fetch it again"
+            % (path, os.path.getsize(path), source.algorithm.upper(), digest.hexdigest(), source.size, source.digest)
+        )
 
 
 def load(name, path=None):
@@ -117,8 +132,10 @@ def load(name, path=None):
     if path is None:
         path = os.path.join(cache(), os.path.basename(SOURCES[name].url))
         if not os.path.exists(path):
-            raise WeightsError("the weights of %s are not here: fetch them with `python -m ros_style_transfer weights "
-                               "fetch %s`, name a file of them, or render with the network compact" % (name, name))
+            raise WeightsError(
+                "the weights of %s are not here: fetch them with `python -m ros_style_transfer weights "
+                "fetch %s`, name a file of them, or render with the network compact" % (name, name)
+            )
         _check(path, SOURCES[name])
     try:
         arrays = _read_npz(path) if path.lower().endswith(".npz") else _read_h5(path)
@@ -128,8 +145,10 @@ def load(name, path=None):
         for part, shape in (("_kernel", (3, 3, channels, width)), ("_bias", (width,))):
             found = arrays[layer + part].shape if layer + part in arrays else "nothing"
             if found != shape:
-                raise WeightsError("%s does not hold %s: %s should have the shape %s, found %s"
-                                   % (path, name, layer + part, shape, found))
+                raise WeightsError(
+                    "%s does not hold %s: %s should have the shape %s, found %s"
+                    % (path, name, layer + part, shape, found)
+                )
     return arrays
 
 
@@ -144,6 +163,7 @@ def _read_h5(path):
     arrays = {}
     with h5py.File(path, "r") as file:
         for layer in file:
+
             def keep(_, item, layer=layer):
                 if isinstance(item, h5py.Dataset):
                     arrays[layer + ("_kernel" if item.ndim == 4 else "_bias")] = np.array(item, np.float32)

@@ -1,4 +1,5 @@
 """The weights that we ship: found, checked against their manifest, loaded.  Never unpickled."""
+
 import hashlib
 import io
 import json
@@ -28,8 +29,10 @@ def folder():
     for path in _FOLDERS:
         if os.path.isfile(os.path.join(path, "manifest.json")):
             return os.path.normpath(path)
-    raise WeightsError("no weights/manifest.json in %s; is the package installed whole?"
-                       % " or ".join(os.path.normpath(p) for p in _FOLDERS))
+    raise WeightsError(
+        "no weights/manifest.json in %s; is the package installed whole?"
+        % " or ".join(os.path.normpath(p) for p in _FOLDERS)
+    )
 
 
 def manifest(path=None):
@@ -65,8 +68,10 @@ def load(model, path=None):
         raise WeightsError("cannot read the weights of %r, %s: %s" % (model, name, error.strerror)) from None
     found = hashlib.sha256(data).hexdigest()
     if found != entry["sha256"]:
-        raise WeightsError("the weights %s are damaged: SHA-256 %s, the manifest says %s; fetch the file again"
-                           % (name, found, entry["sha256"]))
+        raise WeightsError(
+            "the weights %s are damaged: SHA-256 %s, the manifest says %s; fetch the file again"
+            % (name, found, entry["sha256"])
+        )
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return {key: file[key].astype(np.float32) for key in file.files}, entry

@@ -1,4 +1,5 @@
 """The state from which an interrupted render is resumed."""
+
 import hashlib
 import json
 import os
@@ -43,8 +44,9 @@ class State:
         except Exception as error:  # whatever a damaged file makes numpy raise
             raise ImageError("cannot read the state %s: %s; remove it and start over" % (self._path, error)) from None
         if numbers.pop("digest") != self._digest:
-            raise OptionError("%s is of a render with other pictures or options; start over without --resume"
-                              % self._path)
+            raise OptionError(
+                "%s is of a render with other pictures or options; start over without --resume" % self._path
+            )
         return Progress(**numbers, x=x, curvature=curvature if curvature.size else None)
 
     def keep(self, progress, now=False):

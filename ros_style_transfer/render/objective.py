@@ -12,6 +12,7 @@ or, for the style, ``|S - S_s|^2 + |m - m_s|^2`` (``covariance``) or the distanc
 ``|m - m_s|^2 + tr(S + S_s - 2 (S_s^1/2 S S_s^1/2)^1/2)`` (``w2``).  All are means: a weight says the
 same at every size, which is what lets a small picture be rendered first.
 """
+
 import functools
 from typing import NamedTuple
 
@@ -43,8 +44,14 @@ class LossNetwork(Convolutions):
     """
 
     def __init__(self, arrays, layers, scale, padding, pooling, dtype):
-        super().__init__([(name, 3, 1, channels, width) for name, channels, width in layers],
-                         arrays, "", dtype, "loss_network", padding)
+        super().__init__(
+            [(name, 3, 1, channels, width) for name, channels, width in layers],
+            arrays,
+            "",
+            dtype,
+            "loss_network",
+            padding,
+        )
         self._layers, self._scale = [name for name, _, _ in layers], scale
         self._pool = tf.nn.avg_pool2d if pooling == "average" else tf.nn.max_pool2d
         self.channels = {name: width for name, _, width in layers}
@@ -141,6 +148,7 @@ class Target(NamedTuple):
 def products(flat):
     """``F'F`` of ``F [n, c]``, float32; its gradient in one multiplication, where the general rule needs two, and in
     what ``F`` came in: it goes back through convolutions in that."""
+
     def gradient(upstream):
         return tf.matmul(flat, tf.cast(upstream + tf.transpose(upstream), flat.dtype))
 
@@ -214,14 +222,18 @@ class Objective:
     def _specs(self, layers):
         """The signatures of contents, their scales, targets, sums and regions' shares of ``layers``."""
         regions = tf.TensorSpec((None,))
-        features = {n: tf.TensorSpec((None, None, self.network.channels[n]), self.network.dtype)
-                    for n in self._content}
+        features = {n: tf.TensorSpec((None, None, self.network.channels[n]), self.network.dtype) for n in self._content}
         vectors = {n: tf.TensorSpec((None, self.network.channels[n])) for n in layers}
         matrices = {n: tf.TensorSpec((None, self.network.channels[n], self.network.channels[n])) for n in layers}
         targets = {n: Target(vectors[n], *[matrices[n]] * 3, regions, regions) for n in layers}
         sums = {n: Moments(regions, vectors[n], matrices[n]) for n in layers}
-        return features, {n: SCALAR for n in self._content}, targets, sums, {
-            n: tf.TensorSpec((None, None, None)) for n in layers}
+        return (
+            features,
+            {n: SCALAR for n in self._content},
+            targets,
+            sums,
+            {n: tf.TensorSpec((None, None, None)) for n in layers},
+        )
 
     # --- what is wanted ---------------------------------------------------------------------
 
@@ -251,9 +263,16 @@ class Objective:
                 known[id(rgb)] = {layer: moments(f) for layer, f in look(tf.constant(rgb)).items()}
         means = {}
         for layer in self._style:
-            blended = [sum(np.float32(weight / sum(w for w, _ in styles)) * tf.concat([
-                tf.reshape(part, (-1,)) / known[id(rgb)][layer].count for part in known[id(rgb)][layer][1:]], 0)
-                for weight, rgb in styles) for styles in regions]
+            blended = [
+                sum(
+                    np.float32(weight / sum(w for w, _ in styles))
+                    * tf.concat(
+                        [tf.reshape(part, (-1,)) / known[id(rgb)][layer].count for part in known[id(rgb)][layer][1:]], 0
+                    )
+                    for weight, rgb in styles
+                )
+                for styles in regions
+            ]
             c = self.network.channels[layer]
             rows = tf.stack(blended)
             means[layer] = Moments(tf.ones(len(regions)), rows[:, :c], tf.reshape(rows[:, c:], (-1, c, c)))
@@ -316,8 +335,8 @@ class Objective:
         features, scales, targets, _, shares = self._specs(self._style)
         if len(self._tiles) == 1:
             content, style, gradient = self._graph(
-                self._evaluated, RGB, features, scales, targets, *[shares] * self._masked, layers=self._style)(
-                given, self._contents[0], self._content_scale, self._targets, *self._share(0))
+                self._evaluated, RGB, features, scales, targets, *[shares] * self._masked, layers=self._style
+            )(given, self._contents[0], self._content_scale, self._targets, *self._share(0))
             gradient = gradient.numpy()
         else:
             content, style, gradient = self._in_tiles(x)
@@ -361,15 +380,16 @@ class Objective:
     def _in_tiles(self, x):
         """The same tile by tile: the statistics of the whole first, then every tile's gradient by the chain rule."""
         features, scales, targets, sums, shares = self._specs(self._style)
-        style, slopes = self._graph(self._style_of_sums, sums, targets)(
-            self._sums(x), self._targets)
+        style, slopes = self._graph(self._style_of_sums, sums, targets)(self._sums(x), self._targets)
         box = tf.TensorSpec((4,), tf.int32)
-        look = self._graph(self._of_part, RGB, box, features, scales, sums, *[shares] * self._masked,
-                           layers=self._style)
+        look = self._graph(
+            self._of_part, RGB, box, features, scales, sums, *[shares] * self._masked, layers=self._style
+        )
         content, gradient = 0.0, np.zeros_like(x)
         for n, (inner, outer) in enumerate(self._tiles):
-            part, slope = look(_cut(x, outer), _inside(inner, outer), self._contents[n], self._content_scale, slopes,
-                               *self._share(n))
+            part, slope = look(
+                _cut(x, outer), _inside(inner, outer), self._contents[n], self._content_scale, slopes, *self._share(n)
+            )
             top, left, bottom, right = outer
             gradient[top:bottom, left:right] += slope.numpy()
             content += float(part)
@@ -382,8 +402,10 @@ class Objective:
             tape.watch(x)
             features = self.network.features(x, layers + self._content)
             content = self._content_of(features, contents, content_scale)
-            style = self._style_of({layer: moments(features[layer], None if shares is None else shares[layer])
-                                    for layer in layers}, targets)
+            style = self._style_of(
+                {layer: moments(features[layer], None if shares is None else shares[layer]) for layer in layers},
+                targets,
+            )
             loss = content + style
         return content, style, tape.gradient(loss, x)
 
@@ -393,8 +415,11 @@ class Objective:
     def _sums_inside(self, features, box, shares, layers):
         inside = {}
         for layer in layers:
-            share = None if shares is None else tf.transpose(
-                _positions(tf.transpose(shares[layer], (1, 2, 0)), layer, box), (2, 0, 1))
+            share = (
+                None
+                if shares is None
+                else tf.transpose(_positions(tf.transpose(shares[layer], (1, 2, 0)), layer, box), (2, 0, 1))
+            )
             inside[layer] = moments(_positions(features[layer], layer, box), share)
         return inside
 
@@ -417,8 +442,10 @@ class Objective:
 
     def _content_of(self, features, contents, content_scale):
         exact = lambda values: tf.cast(values, tf.float32)
-        return sum(tf.reduce_sum(tf.square(exact(features[layer]) - exact(contents[layer]))) / content_scale[layer]
-                   for layer in self._content)
+        return sum(
+            tf.reduce_sum(tf.square(exact(features[layer]) - exact(contents[layer]))) / content_scale[layer]
+            for layer in self._content
+        )
 
     def _style_of(self, sums, targets):
         return sum(self._distances(sums, targets).values())
@@ -433,12 +460,18 @@ class Objective:
             if self._options.style_loss == "gram":
                 distance = tf.reduce_sum(tf.square(gram - target.gram), (1, 2)) / target.scale
             elif self._options.style_loss == "covariance":
-                distance = (tf.reduce_sum(tf.square(covariance - target.covariance), (1, 2)) / target.scale
-                            + far / target.mean_scale)
+                distance = (
+                    tf.reduce_sum(tf.square(covariance - target.covariance), (1, 2)) / target.scale
+                    + far / target.mean_scale
+                )
             else:
                 between = tf.matmul(target.root, tf.matmul(covariance, target.root))
-                distance = (far + tf.linalg.trace(covariance) + tf.linalg.trace(target.covariance)
-                            - 2.0 * trace_of_root(between)) / target.scale
+                distance = (
+                    far
+                    + tf.linalg.trace(covariance)
+                    + tf.linalg.trace(target.covariance)
+                    - 2.0 * trace_of_root(between)
+                ) / target.scale
             # A region weighs by its size, as it does in the picture.
             share = sums[layer].count / (tf.reduce_sum(sums[layer].count) + TINY)
             weight = self._options.style_weight * self._options.style_layers[layer]
@@ -466,8 +499,12 @@ def tiles(height, width, side, reach):
     boxes = []
     for top, bottom in _cuts(height, side, reach):
         for left, right in _cuts(width, side, reach):
-            boxes.append(((top, left, bottom, right), (max(0, top - reach), max(0, left - reach),
-                                                       min(height, bottom + reach), min(width, right + reach))))
+            boxes.append(
+                (
+                    (top, left, bottom, right),
+                    (max(0, top - reach), max(0, left - reach), min(height, bottom + reach), min(width, right + reach)),
+                )
+            )
     return boxes
 
 

@@ -2,6 +2,7 @@
 
 Both are generators: whoever asks for the next iterate can look at this one, or stop.
 """
+
 import collections
 from typing import Any, NamedTuple
 
@@ -128,8 +129,9 @@ def adam(x, evaluate, rate=0.02, averaging=0.99):
         root = root + np.float32(1e-6) * root.max() + np.float32(1e-30)
         x = x - np.float32(rate) * mean / (1 - first**steps) / root
         average += (1 - averaging) * (x - average)
-        yield Iterate(average / np.float32(1 - averaging**steps), here.value, here.parts, here.gradient,
-                      evaluations, note)
+        yield Iterate(
+            average / np.float32(1 - averaging**steps), here.value, here.parts, here.gradient, evaluations, note
+        )
         note = ""
 
 

@@ -1,4 +1,5 @@
 """The options of a render, for the command line and the node, checked without TensorFlow."""
+
 from typing import Mapping, NamedTuple
 
 from ..controls import (
@@ -32,8 +33,16 @@ class RenderOptions(NamedTuple):
     content_layers: Mapping[str, float] = {"block4_conv1": 1.0}
     # Taps alone leave what lies between them to chance.
     style_layers: Mapping[str, float] = {
-        "block1_conv1": 0.7, "block1_conv2": 0.3, "block2_conv1": 0.7, "block2_conv2": 0.3, "block3_conv1": 0.7,
-        "block3_conv3": 0.3, "block4_conv1": 0.7, "block4_conv3": 0.3, "block5_conv1": 1.0}
+        "block1_conv1": 0.7,
+        "block1_conv2": 0.3,
+        "block2_conv1": 0.7,
+        "block2_conv2": 0.3,
+        "block3_conv1": 0.7,
+        "block3_conv3": 0.3,
+        "block4_conv1": 0.7,
+        "block4_conv3": 0.3,
+        "block5_conv1": 1.0,
+    }
     style_loss: str = "w2"
     relative: bool = True
     pooling: str = "max"
@@ -64,8 +73,10 @@ PRESETS = {
         content_weight=0.02 * (_SIDE // 2) ** 2 * VGG_WIDTHS[1],
         content_layers={"block2_conv2": 1.0},
         style_weight=4.5 / 5,
-        style_layers={"block%d_conv%d" % (block, conv): 1 / (4 * 3**2 * 16 ** (block - 1))
-                      for block, conv in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))},
+        style_layers={
+            "block%d_conv%d" % (block, conv): 1 / (4 * 3**2 * 16 ** (block - 1))
+            for block, conv in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
+        },
         tv_weight=0.995 * (_SIDE - 1) ** 2 * 255**2.5,
         tv_power=1.25,
         style_loss="gram",
@@ -96,21 +107,38 @@ DESCRIPTIONS = {
     "averaging": (float, "Adam: share of the iterates' average that stays in a step; 0: none"),
     "tolerance": (float, "end a size when five iterations lower the loss by less than this share; 0: never"),
     "time_budget": (float, "seconds, shared out among the sizes; 0: no limit"),
-    **{name: (CONTROLS[name].type, CONTROLS[name].help) for name in (
-        "keep_colours", "style_scale", "style_crop", "feather")},
+    **{
+        name: (CONTROLS[name].type, CONTROLS[name].help)
+        for name in ("keep_colours", "style_scale", "style_crop", "feather")
+    },
     "seed": (int, "of the noise"),
-    "precision": (str, "number format of the convolutions: float32, bfloat16, float16, or auto (the faster of the "
-                       "first two)"),
+    "precision": (
+        str,
+        "number format of the convolutions: float32, bfloat16, float16, or auto (the faster of the first two)",
+    ),
     "max_memory": (float, "megabytes; what does not fit is evaluated in tiles; 0: most of what is free"),
 }
 _RANGES = {
-    "content_weight": (0.0, 1e15), "style_weight": (0.0, 1e15), "tv_weight": (0.0, 1e15), "tv_power": (1.0, 2.0),
-    "learning_rate": (1e-5, 1.0), "averaging": (0.0, 0.9999), "tolerance": (0.0, 1.0), "time_budget": (0.0, 86400.0),
-    "max_memory": (0.0, 1e7), **{name: CONTROLS[name].allowed for name in ("style_scale", "style_crop", "feather")},
+    "content_weight": (0.0, 1e15),
+    "style_weight": (0.0, 1e15),
+    "tv_weight": (0.0, 1e15),
+    "tv_power": (1.0, 2.0),
+    "learning_rate": (1e-5, 1.0),
+    "averaging": (0.0, 0.9999),
+    "tolerance": (0.0, 1.0),
+    "time_budget": (0.0, 86400.0),
+    "max_memory": (0.0, 1e7),
+    **{name: CONTROLS[name].allowed for name in ("style_scale", "style_crop", "feather")},
 }
 _WHOLE = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
-_CHOICES = {"network": NETWORKS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS, "optimizer": OPTIMIZERS,
-            "keep_colours": KEEP_COLOURS, "precision": (*FLOATS, "auto")}
+_CHOICES = {
+    "network": NETWORKS,
+    "style_loss": STYLE_LOSSES,
+    "pooling": POOLINGS,
+    "optimizer": OPTIMIZERS,
+    "keep_colours": KEEP_COLOURS,
+    "precision": (*FLOATS, "auto"),
+}
 
 
 def options_from(values, preset="default"):
@@ -149,8 +177,10 @@ def parse_layers(name, text):
             raise ValueError("twice")
         return found
     except ValueError:
-        raise OptionError("%s must be LAYER:WEIGHT joined by commas, each layer once, such as "
-                          "block1_conv1:1,block2_conv1:0.5, not %r" % (name, text)) from None
+        raise OptionError(
+            "%s must be LAYER:WEIGHT joined by commas, each layer once, such as "
+            "block1_conv1:1,block2_conv1:0.5, not %r" % (name, text)
+        ) from None
 
 
 def check(options):
@@ -168,8 +198,9 @@ def check(options):
             raise OptionError("%s must name a layer at least" % name)
         for layer, weight in layers.items():
             if layer not in known:
-                raise OptionError("%s names %r; the network %s has %s"
-                                  % (name, layer, options.network, ", ".join(known)))
+                raise OptionError(
+                    "%s names %r; the network %s has %s" % (name, layer, options.network, ", ".join(known))
+                )
             check_range("%s of %s" % (name, layer), weight, 0.0, 1e15)
     if not options.style_weight and not options.content_weight:
         raise OptionError("content_weight and style_weight are both 0: there is nothing to render")

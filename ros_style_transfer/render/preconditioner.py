@@ -5,6 +5,7 @@ lightness, much the same at every place.  In such a basis the Hessian is nearly 
 matrix over the colours for each spatial frequency, and its inverse is a good start for L-BFGS (on the
 ancestor's objective it needs half the evaluations).  One evaluation beside another tells it.
 """
+
 import cv2
 import numpy as np
 
@@ -58,8 +59,9 @@ def inverse(hessian, height, width):
         # OpenCV's transform computes in float32, numpy's in float64: this one is in every step of a render.
         waves = [cv2.dft(np.ascontiguousarray(vector[..., i]), flags=cv2.DFT_COMPLEX_OUTPUT) for i in range(3)]
         back = cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT
-        return np.stack([cv2.dft(sum(wave * part for wave, part in zip(waves, field[:, j])), flags=back)
-                         for j in range(3)], -1)
+        return np.stack(
+            [cv2.dft(sum(wave * part for wave, part in zip(waves, field[:, j])), flags=back) for j in range(3)], -1
+        )
 
     return times
 

@@ -12,6 +12,7 @@ The process writes one JSON object per line to its stdout: after every iteration
 without its arrays, and ``preview``, which is true if the file of ``--preview`` was written; if it fails,
 ``{"error": message}`` as the last line.  It ends when its stdin is closed, and so with the process that started it.
 """
+
 import concurrent.futures
 import json
 import os
@@ -98,8 +99,9 @@ class RenderQueue:
         command: the program that renders, see the module's description.
     """
 
-    def __init__(self, length: int = 4, priority: str = "live_first", threads: int = 0,
-                 command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self, length: int = 4, priority: str = "live_first", threads: int = 0, command: Sequence[str] = COMMAND
+    ) -> None:
         self._niceness = NICENESS[priority]
         self._threads = threads
         self._length = length
@@ -208,21 +210,33 @@ class RenderQueue:
             content, output, preview = (os.path.join(folder, name + ".png") for name in ("content", "out", "preview"))
             images.write(content, request.content)
             with open(os.path.join(folder, "errors"), "w+") as errors:
-                last, code = self._follow(self._arguments(request, content, output, preview), errors, preview,
-                                          request.on_progress)
+                last, code = self._follow(
+                    self._arguments(request, content, output, preview), errors, preview, request.on_progress
+                )
                 errors.seek(0)
                 trace = [line.strip() for line in errors if line.strip()]
             if "error" in last:
                 raise StyleTransferError(last["error"])
             if code != 0 or not last:
-                raise StyleTransferError("the render process ended with code %d%s" % (
-                    code, ": " + trace[-1] if trace else " and no message"))
+                raise StyleTransferError(
+                    "the render process ended with code %d%s" % (code, ": " + trace[-1] if trace else " and no message")
+                )
             return RenderResult(images.read(output), last)
 
     def _arguments(self, request: RenderRequest, content: str, output: str, preview: str) -> List[str]:
         """The command of a request."""
-        command = [*self._command, content, "--style", *request.styles, "-o", output, "--preset", request.preset,
-                   "--json", "--no-checkpoint"]
+        command = [
+            *self._command,
+            content,
+            "--style",
+            *request.styles,
+            "-o",
+            output,
+            "--preset",
+            request.preset,
+            "--json",
+            "--no-checkpoint",
+        ]
         if request.weights:
             command += ["--style-weights", *map(str, request.weights)]
         for name, value in (("size", request.size), ("mask", request.mask), ("threads", self._threads)):
@@ -234,8 +248,13 @@ class RenderQueue:
             command += ["--preview", preview, "--every", str(request.preview_every)]
         return command
 
-    def _follow(self, command: Sequence[str], errors: IO[str], preview: str,
-                on_progress: Callable[[Mapping[str, Any], Optional[np.ndarray]], None]) -> Tuple[Dict[str, Any], int]:
+    def _follow(
+        self,
+        command: Sequence[str],
+        errors: IO[str],
+        preview: str,
+        on_progress: Callable[[Mapping[str, Any], Optional[np.ndarray]], None],
+    ) -> Tuple[Dict[str, Any], int]:
         """Run ``command`` and report its progress; its last line, and its exit code."""
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
         with self._lock:
@@ -243,8 +262,13 @@ class RenderQueue:
                 raise Cancelled("the render was cancelled")
             # The stdin of the process is a pipe, which closes when this process ends in whatever way.
             self._process = process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, universal_newlines=True,
-                env=environment)
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                universal_newlines=True,
+                env=environment,
+            )
             try:
                 os.setpriority(os.PRIO_PROCESS, process.pid, self._niceness)
             except OSError:

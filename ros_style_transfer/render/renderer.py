@@ -7,6 +7,7 @@ Data flow of one size::
                                                                      ^
     curvature by frequency, measured at the size before (`preconditioner`) +
 """
+
 import itertools
 import math
 import time
@@ -141,9 +142,22 @@ class Renderer:
                 seconds = self._clock() - begun
                 pace = (self._clock() - entered) / len(values)
                 left = pace * (o.iterations - done) + pace * o.iterations * sum(costs[scale + 1 :]) / costs[scale]
-                yield Progress(scale, len(sizes), width, height, done, o.iterations, iterate.evaluations, iterate.value,
-                               iterate.parts, seconds, min(left, max(0.0, (o.time_budget or math.inf) - seconds)),
-                               "; ".join(notes + [iterate.note] * bool(iterate.note)), x, curvature)
+                yield Progress(
+                    scale,
+                    len(sizes),
+                    width,
+                    height,
+                    done,
+                    o.iterations,
+                    iterate.evaluations,
+                    iterate.value,
+                    iterate.parts,
+                    seconds,
+                    min(left, max(0.0, (o.time_budget or math.inf) - seconds)),
+                    "; ".join(notes + [iterate.note] * bool(iterate.note)),
+                    x,
+                    curvature,
+                )
                 notes = []
                 if seconds + pace > until or self._has_settled(values):
                     break
@@ -151,9 +165,22 @@ class Renderer:
                 here = objective(x)
                 gradient = here.gradient
                 if done < o.iterations:  # else this size was done before the render was cut off
-                    yield Progress(scale, len(sizes), width, height, done, o.iterations, 1, here.value, here.parts,
-                                   self._clock() - begun, 0.0, "at %dx%d no step lowers the loss" % (width, height),
-                                   x, curvature)
+                    yield Progress(
+                        scale,
+                        len(sizes),
+                        width,
+                        height,
+                        done,
+                        o.iterations,
+                        1,
+                        here.value,
+                        here.parts,
+                        self._clock() - begun,
+                        0.0,
+                        "at %dx%d no step lowers the loss" % (width, height),
+                        x,
+                        curvature,
+                    )
             done = 0
             if scale + 1 < len(sizes) and o.optimizer == "lbfgs":
                 curvature = preconditioner.measure(objective, x, gradient, o.seed)
@@ -180,8 +207,12 @@ class Renderer:
         if shares is None:
             return [list(zip(weights, seen))], None
         present = [n for n in range(len(seen)) if shares[n + 1].any()]
-        parts = [cv2.resize(images.pad(shares[n + 1][..., None], 1, SMALLEST)[..., 0], (width, height),
-                            interpolation=cv2.INTER_AREA) for n in present]
+        parts = [
+            cv2.resize(
+                images.pad(shares[n + 1][..., None], 1, SMALLEST)[..., 0], (width, height), interpolation=cv2.INTER_AREA
+            )
+            for n in present
+        ]
         return [[(1.0, seen[n])] for n in present], np.stack(parts)
 
     def _first(self, small, styles, initial):
@@ -210,9 +241,17 @@ class Renderer:
         if side < least:
             raise OptionError(
                 "a render of %dx%d needs at least %d MB, and max_memory allows %d; choose a smaller size, the network "
-                "compact, or more memory" % (width, height, math.ceil((
-                    LEAST_MEMORY * 1e6 + FEWEST * pair + 120 * pixels + least**2 * objective.bytes_per_pixel()) / 1e6),
-                    (memory + LEAST_MEMORY * 1e6) / 1e6))
+                "compact, or more memory"
+                % (
+                    width,
+                    height,
+                    math.ceil(
+                        (LEAST_MEMORY * 1e6 + FEWEST * pair + 120 * pixels + least**2 * objective.bytes_per_pixel())
+                        / 1e6
+                    ),
+                    (memory + LEAST_MEMORY * 1e6) / 1e6,
+                )
+            )
         return side, history
 
     def picture(self, x, content, mask=None):

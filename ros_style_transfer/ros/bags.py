@@ -8,6 +8,7 @@ Data flow::
 Memory holds one message at a time, and rosbag's index.  An interrupted run can be continued: each chunk of the
 partial bag holds whole messages of IN.bag together with their painted frames, so their number tells where to continue.
 """
+
 import argparse
 import collections
 import concurrent.futures
@@ -50,19 +51,36 @@ def parser() -> argparse.ArgumentParser:
         prog="rosrun ros_style_transfer stylize_bag",
         usage="%(prog)s IN.bag -o OUT.bag --topic T [--topic T ...] [--style S ...] [option ...]",
         description="Paint image topics of a bag like the node, in the style %s by default. Stamps are kept, and "
-                    "everything else is copied unchanged. After a kill or Ctrl-C the same command continues."
-                    % ", ".join(DEFAULTS.style))
+        "everything else is copied unchanged. After a kill or Ctrl-C the same command continues."
+        % ", ".join(DEFAULTS.style),
+    )
     command.add_argument("input", metavar="IN.bag")
-    command.add_argument("-o", "--output", required=True, metavar="OUT.bag",
-                         help="the bag to write; an existing one is never overwritten")
-    command.add_argument("--topic", action="append", required=True, metavar="T",
-                         help="a topic of sensor_msgs/Image or CompressedImage to paint; may be given several times")
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT.bag",
+        help="the bag to write; an existing one is never overwritten",
+    )
+    command.add_argument(
+        "--topic",
+        action="append",
+        required=True,
+        metavar="T",
+        help="a topic of sensor_msgs/Image or CompressedImage to paint; may be given several times",
+    )
     where = command.add_mutually_exclusive_group()
-    where.add_argument("--prefix", default=PREFIX, metavar="P",
-                       help="put before T to name the painted topic (default: %(default)s)")
+    where.add_argument(
+        "--prefix", default=PREFIX, metavar="P", help="put before T to name the painted topic (default: %(default)s)"
+    )
     where.add_argument("--replace", action="store_true", help="replace the original frames of T by the painted ones")
-    command.add_argument("--max-side", type=int, default=DEFAULTS.max_side, metavar="N",
-                         help="scale frames down to this longer side; 0 (the default) keeps their size")
+    command.add_argument(
+        "--max-side",
+        type=int,
+        default=DEFAULTS.max_side,
+        metavar="N",
+        help="scale frames down to this longer side; 0 (the default) keeps their size",
+    )
     command.add_argument("--seed", type=int, metavar="N", help="seed of the style `random` (default: 0)")
     common.add_model_options(command)
     common.add_painting_options(command)
@@ -93,11 +111,21 @@ def stylize_bag(args: argparse.Namespace) -> None:
     status = os.stat(args.input)
     for note in common.style_advisories(args, paths, mask):
         common.print_message(note)
-    with RunRecord(args.output + PARTIAL, dict(
-            controls.resolved(args.model)._asdict(), style=[_digest(rgb) for rgb in styles], weights=args.style_weights,
-            mask=None if mask is None else _digest(mask), model=args.model, weights_dir=entry["sha256"],
-            precision=args.precision, max_side=args.max_side, topic=names,
-            input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns])) as record:
+    with RunRecord(
+        args.output + PARTIAL,
+        dict(
+            controls.resolved(args.model)._asdict(),
+            style=[_digest(rgb) for rgb in styles],
+            weights=args.style_weights,
+            mask=None if mask is None else _digest(mask),
+            model=args.model,
+            weights_dir=entry["sha256"],
+            precision=args.precision,
+            max_side=args.max_side,
+            topic=names,
+            input=[os.path.realpath(args.input), status.st_size, status.st_mtime_ns],
+        ),
+    ) as record:
         # Importing TensorFlow takes seconds: everything that can be wrong is reported before.
         from ..stylizer import Stylizer
 
@@ -109,8 +137,10 @@ def stylize_bag(args: argparse.Namespace) -> None:
         record.choose(precision=precision)
         for stylizer in stylizers if styles else ():
             stylizer.set_styles(styles, args.style_weights)
-        topics = {topic: BagTopicStylizer(topic, stylizer, controls, mask, args.max_side)
-                  for topic, stylizer in zip(names, itertools.cycle(stylizers))}
+        topics = {
+            topic: BagTopicStylizer(topic, stylizer, controls, mask, args.max_side)
+            for topic, stylizer in zip(names, itertools.cycle(stylizers))
+        }
         _write(args, source, names, topics, repaint=controls.smoothing > 0)
 
 
@@ -136,12 +166,15 @@ def _open(path: str) -> rosbag.Bag:
     except OSError as error:
         raise BagError("cannot read the bag %s: %s" % (path, error.strerror)) from None
     except rosbag.ROSBagUnindexedException:
-        raise BagError("the bag %s has no index, as after an interrupted recording; create it with `rosbag reindex %s`"
-                       % (path, path)) from None
+        raise BagError(
+            "the bag %s has no index, as after an interrupted recording; create it with `rosbag reindex %s`"
+            % (path, path)
+        ) from None
     except (rosbag.ROSBagException, ValueError) as error:  # ValueError: its first line is not text
         raise BagError("%s is not a bag: %s" % (path, error)) from None
-    raise BagError("the bag %s is encrypted, but the painted bag would not be; use `rosbag decrypt %s` first"
-                   % (path, path))
+    raise BagError(
+        "the bag %s is encrypted, but the painted bag would not be; use `rosbag decrypt %s` first" % (path, path)
+    )
 
 
 def _painted_names(args: argparse.Namespace, source: rosbag.Bag) -> Dict[str, str]:
@@ -157,12 +190,15 @@ def _painted_names(args: argparse.Namespace, source: rosbag.Bag) -> Dict[str, st
         if topic not in types:
             raise OptionError("there is no topic %s in %s; its image topics: %s" % (topic, args.input, listed))
         if types[topic] not in IMAGE_TYPES:
-            raise OptionError("the topic %s in %s is of type %s; its image topics: %s"
-                              % (topic, args.input, types[topic], listed))
+            raise OptionError(
+                "the topic %s in %s is of type %s; its image topics: %s" % (topic, args.input, types[topic], listed)
+            )
         names[topic] = topic if args.replace else args.prefix.rstrip("/") + "/" + topic.lstrip("/")
         if names[topic] in types and not args.replace:
-            raise OptionError("the topic %s is in %s already; choose another --prefix than %s"
-                              % (names[topic], args.input, args.prefix))
+            raise OptionError(
+                "the topic %s is in %s already; choose another --prefix than %s"
+                % (names[topic], args.input, args.prefix)
+            )
     return names
 
 
@@ -177,8 +213,9 @@ class BagTopicStylizer:
         max_side: frames are scaled down to this longer side; 0 keeps their size.
     """
 
-    def __init__(self, topic: str, stylizer: Any, controls: Controls, mask: Optional[np.ndarray], max_side: int
-                 ) -> None:
+    def __init__(
+        self, topic: str, stylizer: Any, controls: Controls, mask: Optional[np.ndarray], max_side: int
+    ) -> None:
         self._topic = topic
         self._stylizer = stylizer
         self._controls = controls
@@ -211,8 +248,13 @@ class BagTopicStylizer:
         return conversions.to_message(painted, message.header)
 
 
-def _write(args: argparse.Namespace, source: rosbag.Bag, names: Mapping[str, str],
-           topics: Mapping[str, BagTopicStylizer], repaint: bool) -> None:
+def _write(
+    args: argparse.Namespace,
+    source: rosbag.Bag,
+    names: Mapping[str, str],
+    topics: Mapping[str, BagTopicStylizer],
+    repaint: bool,
+) -> None:
     """Write the output, or the rest of it.
 
     Args:
@@ -225,13 +267,14 @@ def _write(args: argparse.Namespace, source: rosbag.Bag, names: Mapping[str, str
     # Each original has at most one painted frame.
     done = output.get_message_count() - (0 if args.replace else output.get_message_count(list(names.values())))
     if done:
-        common.print_message("continuing after the %d messages that are in %s%s" % (
-            done, partial, "; smoothing needs their frames painted again" if repaint else ""))
+        common.print_message(
+            "continuing after the %d messages that are in %s%s"
+            % (done, partial, "; smoothing needs their frames painted again" if repaint else "")
+        )
     outcomes: Dict[str, int] = collections.Counter()
     worker = concurrent.futures.ThreadPoolExecutor(1)  # TensorFlow reacts to a signal only after its picture
     try:
-        with tqdm(total=source.get_message_count(list(names)), unit="frame",
-                  desc=os.path.basename(args.output)) as bar:
+        with tqdm(total=source.get_message_count(list(names)), unit="frame", desc=os.path.basename(args.output)) as bar:
             for number, (topic, raw, stamp, header) in enumerate(_messages(source, args.input), 1):
                 painted = None
                 if topic in topics and (number > done or repaint):
@@ -253,10 +296,13 @@ def _write(args: argparse.Namespace, source: rosbag.Bag, names: Mapping[str, str
         sys.stderr.flush()
         os._exit(130)  # or Python would wait for the picture, and close a chunk in the middle of a message
     except OSError as error:
-        raise BagError("cannot write %s: %s; the same command continues once that is solved"
-                       % (partial, error.strerror or error)) from None
-    common.print_message("%s: %d frames painted, %d that could not be painted and %d other messages copied" % (
-        args.output, outcomes["painted"], outcomes["failed"], outcomes["copied"]))
+        raise BagError(
+            "cannot write %s: %s; the same command continues once that is solved" % (partial, error.strerror or error)
+        ) from None
+    common.print_message(
+        "%s: %d frames painted, %d that could not be painted and %d other messages copied"
+        % (args.output, outcomes["painted"], outcomes["failed"], outcomes["copied"])
+    )
 
 
 def _messages(source: rosbag.Bag, path: str) -> Iterator[Tuple[str, RawMessage, Any, Dict[str, bytes]]]:
@@ -326,11 +372,14 @@ class RunRecord:
             different = [name for name in settings if before[name] != settings[name]]
             self.chosen = before.get("chosen", {})
         except (ValueError, TypeError, KeyError):
-            raise BagError("%s does not tell how %s was started; remove both to start over"
-                           % (self._path, self._partial)) from None
+            raise BagError(
+                "%s does not tell how %s was started; remove both to start over" % (self._path, self._partial)
+            ) from None
         if different:
-            raise BagError("%s was started with another %s; use the same to continue, or remove it to start over"
-                           % (self._partial, ", ".join(different)))
+            raise BagError(
+                "%s was started with another %s; use the same to continue, or remove it to start over"
+                % (self._partial, ", ".join(different))
+            )
 
     def __enter__(self) -> "RunRecord":
         return self
@@ -353,8 +402,9 @@ class Output(rosbag.Bag):
         self._open_bytes = 0  # in the open chunk, approximately
         has_chunks = os.path.exists(path) and _drop_last_chunk(path)
         # Chunks are closed by `end_message` alone.
-        super().__init__(path, "a" if has_chunks else "w", compression, chunk_threshold=2**62,
-                         allow_unindexed=has_chunks)
+        super().__init__(
+            path, "a" if has_chunks else "w", compression, chunk_threshold=2**62, allow_unindexed=has_chunks
+        )
         if has_chunks:
             for _ in self.reindex():
                 pass

@@ -2,6 +2,7 @@
 
 ``python -m ros_style_transfer benchmark ros`` starts this as a program; its argument holds those of `measure` in JSON.
 """
+
 import json
 import os
 import socket
@@ -31,9 +32,15 @@ DRAIN_TIME = 1.0  # seconds to wait for late frames
 START_TIMEOUT = 60.0  # seconds until the node must be up
 
 
-def measure(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tuple[int, int]],
-            rates: Sequence[float], seconds: float, weights_dir: Optional[str] = None,
-            json_file: Optional[str] = None) -> None:
+def measure(
+    models: Sequence[str],
+    precisions: Sequence[str],
+    sizes: Sequence[Tuple[int, int]],
+    rates: Sequence[float],
+    seconds: float,
+    weights_dir: Optional[str] = None,
+    json_file: Optional[str] = None,
+) -> None:
     """Measure rate, latency, drops and processor time of the node, for every model, precision, size and rate.
 
     Latency is the time from a frame's stamp, just before it is published, to the arrival of the painted frame.
@@ -41,8 +48,12 @@ def measure(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tu
     """
     peaks = {precision: limits.peak(precision) for precision in ("float32", "bfloat16")}
     streams: List[Mapping[str, Any]] = []
-    print("peak of this machine: " + ", ".join("%.0f G multiply-adds per second in %s" % (rate / 1e9, precision)
-                                               for precision, rate in peaks.items()))
+    print(
+        "peak of this machine: "
+        + ", ".join(
+            "%.0f G multiply-adds per second in %s" % (rate / 1e9, precision) for precision, rate in peaks.items()
+        )
+    )
     with tempfile.TemporaryDirectory() as logs, _Master(logs) as environment:
         rospy.init_node("benchmark", disable_signals=True, anonymous=True)
         for model in models:
@@ -51,8 +62,13 @@ def measure(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tu
                 with _Node(environment, parameters) as node:
                     for width, height in sizes:
                         for rate in rates:
-                            row = dict(model=model, precision=precision, width=width, height=height,
-                                       **_stream(node, width, height, rate, seconds))
+                            row = dict(
+                                model=model,
+                                precision=precision,
+                                width=width,
+                                height=height,
+                                **_stream(node, width, height, rate, seconds),
+                            )
                             print(_format(row))
                             streams.append(row)
         rospy.signal_shutdown("measured")
@@ -62,9 +78,11 @@ def measure(models: Sequence[str], precisions: Sequence[str], sizes: Sequence[Tu
 
 
 def _format(row: Mapping[str, Any]) -> str:
-    return ("%(model)s %(precision)s %(width)dx%(height)d: %(sent_rate).1f sent, %(painted_rate).1f painted per second "
-            "(%(dropped)d of %(sent)d dropped); latency %(p50).1f ms, p95 %(p95).1f, p99 %(p99).1f; network "
-            "%(network).1f ms, the rest of a frame %(rest).2f ms; %(cpu).2f cores" % row)
+    return (
+        "%(model)s %(precision)s %(width)dx%(height)d: %(sent_rate).1f sent, %(painted_rate).1f painted per second "
+        "(%(dropped)d of %(sent)d dropped); latency %(p50).1f ms, p95 %(p95).1f, p99 %(p99).1f; network "
+        "%(network).1f ms, the rest of a frame %(rest).2f ms; %(cpu).2f cores" % row
+    )
 
 
 def _stream(node: "_Node", width: int, height: int, rate: float, seconds: float) -> Dict[str, Any]:
@@ -79,8 +97,10 @@ def _stream(node: "_Node", width: int, height: int, rate: float, seconds: float)
         arrived[message.header.stamp.to_nsec()] = time.time()
 
     camera = rospy.Publisher("image", Image, queue_size=2)
-    subscribers = [rospy.Subscriber(NODE + "/image", Image, receive, queue_size=10, buff_size=2**26, tcp_nodelay=True),
-                   rospy.Subscriber(NODE + "/status", StyleStatus, statuses.append)]
+    subscribers = [
+        rospy.Subscriber(NODE + "/image", Image, receive, queue_size=10, buff_size=2**26, tcp_nodelay=True),
+        rospy.Subscriber(NODE + "/status", StyleStatus, statuses.append),
+    ]
     try:
         deadline = time.monotonic() + START_TIMEOUT
         while not camera.get_num_connections():
@@ -112,10 +132,19 @@ def _stream(node: "_Node", width: int, height: int, rate: float, seconds: float)
         raise StyleTransferError("the node sent no painted frame: %s" % reason)
     status = statuses[-1]
     rest = status.decode_time + status.encode_time + status.publish_time
-    return dict(zip(("p50", "p95", "p99"), np.percentile(latencies, (50, 95, 99))), rate=rate, seconds=duration,
-                sent=len(counted), sent_rate=len(counted) / duration, painted_rate=len(latencies) / duration,
-                dropped=len(counted) - len(latencies), network=1e3 * status.network_time, rest=1e3 * rest,
-                cpu=cpu_seconds / duration, message=status.message)
+    return dict(
+        zip(("p50", "p95", "p99"), np.percentile(latencies, (50, 95, 99))),
+        rate=rate,
+        seconds=duration,
+        sent=len(counted),
+        sent_rate=len(counted) / duration,
+        painted_rate=len(latencies) / duration,
+        dropped=len(counted) - len(latencies),
+        network=1e3 * status.network_time,
+        rest=1e3 * rest,
+        cpu=cpu_seconds / duration,
+        message=status.message,
+    )
 
 
 class _Master:
@@ -130,14 +159,18 @@ class _Master:
             free.bind(("", 0))
             port = free.getsockname()[1]
         self._port = str(port)
-        self._environment = {"ROS_MASTER_URI": "http://localhost:%d" % port, "ROS_HOSTNAME": "localhost",
-                             "ROS_LOG_DIR": logs}
+        self._environment = {
+            "ROS_MASTER_URI": "http://localhost:%d" % port,
+            "ROS_HOSTNAME": "localhost",
+            "ROS_LOG_DIR": logs,
+        }
 
     def __enter__(self) -> Dict[str, str]:
         os.environ.update(self._environment)
         try:
-            self._process = subprocess.Popen(["roscore", "-p", self._port], stdout=subprocess.DEVNULL,
-                                             stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                ["roscore", "-p", self._port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         except FileNotFoundError:
             raise StyleTransferError("roscore was not found; source ROS first, or use ./bootstrap.sh run") from None
         deadline = time.monotonic() + START_TIMEOUT
@@ -167,8 +200,9 @@ class _Node:
         arguments = ["_%s:=%s" % pair for pair in self._parameters.items() if pair[1] != ""]
         path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nodes", "style_transfer_node")
         # In the source tree the node is in a known place; installed, ROS finds it.
-        command = ([sys.executable, path] if os.path.exists(path)
-                   else ["rosrun", "ros_style_transfer", os.path.basename(path)])
+        command = (
+            [sys.executable, path] if os.path.exists(path) else ["rosrun", "ros_style_transfer", os.path.basename(path)]
+        )
         self._process = subprocess.Popen(command + arguments, env=self._environment, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_TIMEOUT
         while True:

@@ -6,6 +6,7 @@ Data flow::
     mask ----------------+ paired by their stamps                                          ~camera_info
     camera_info, next to the image ----------------------------------------- scaled -------+
 """
+
 import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -29,11 +30,21 @@ _Message = Any  # sensor_msgs.msg.Image or CompressedImage
 _Encoded = List[Tuple[rospy.Publisher, _Message]]
 
 
-def subscribe(topic: str, callback: Optional[Callable[[_Message], None]], transport: str = topic_hints.RAW,
-              subscriber: Callable[..., Any] = rospy.Subscriber) -> Any:
+def subscribe(
+    topic: str,
+    callback: Optional[Callable[[_Message], None]],
+    transport: str = topic_hints.RAW,
+    subscriber: Callable[..., Any] = rospy.Subscriber,
+) -> Any:
     """Subscribe to the images of ``topic`` as ``transport`` delivers them."""
-    return subscriber(resolve(topic, transport), CompressedImage if transport == topic_hints.COMPRESSED else Image,
-                      callback, queue_size=1, buff_size=RECEIVE_BUFFER, tcp_nodelay=True)
+    return subscriber(
+        resolve(topic, transport),
+        CompressedImage if transport == topic_hints.COMPRESSED else Image,
+        callback,
+        queue_size=1,
+        buff_size=RECEIVE_BUFFER,
+        tcp_nodelay=True,
+    )
 
 
 def resolve(topic: str, transport: str = topic_hints.RAW) -> str:
@@ -79,16 +90,21 @@ class CameraStream:
         self._last_pair = 0.0  # time of the last frame that came with its mask
         self._last_stamp = rospy.Time()
         self.stream = session.add_stream(
-            name, StreamCallbacks(self._publish, conversions.to_rgb, conversions.to_labels, self._encode,
-                                  self._explain_silence),
-            resolve(self.topic, parameters.image_transport), rospy.resolve_name("~" + self._prefix + "image"))
+            name,
+            StreamCallbacks(
+                self._publish, conversions.to_rgb, conversions.to_labels, self._encode, self._explain_silence
+            ),
+            resolve(self.topic, parameters.image_transport),
+            rospy.resolve_name("~" + self._prefix + "image"),
+        )
 
     def advertise(self, listener: rospy.SubscribeListener) -> None:
         """Publish from now on; ``listener`` is told which subscribers come and go."""
         output = "~" + self._prefix
         self._image = rospy.Publisher(output + "image", Image, listener, queue_size=1, tcp_nodelay=True)
         self._compressed = rospy.Publisher(
-            self._image.resolved_name + "/compressed", CompressedImage, listener, queue_size=1, tcp_nodelay=True)
+            self._image.resolved_name + "/compressed", CompressedImage, listener, queue_size=1, tcp_nodelay=True
+        )
         self._camera_info = rospy.Publisher(output + "camera_info", CameraInfo, queue_size=1)
 
     def has_listeners(self) -> bool:
@@ -107,8 +123,11 @@ class CameraStream:
             self._masked = masked
             self._last_pair = time.monotonic()
             self.stream.open()
-            self._subscribers = [rospy.Subscriber(
-                resolve(self.topic).rsplit("/", 1)[0] + "/camera_info", CameraInfo, self._on_info, queue_size=1)]
+            self._subscribers = [
+                rospy.Subscriber(
+                    resolve(self.topic).rsplit("/", 1)[0] + "/camera_info", CameraInfo, self._on_info, queue_size=1
+                )
+            ]
             if masked:
                 self._subscribe_to_pairs()
             else:
@@ -122,7 +141,8 @@ class CameraStream:
         mask = subscribe(self._prefix + "mask", None, topic_hints.RAW, filter_for)
         image.registerCallback(self._on_image_without_mask)  # before the synchronizer's own
         self._synchronizer = message_filters.ApproximateTimeSynchronizer(
-            [image, mask], SYNC_QUEUE_SIZE, self._parameters.mask_tolerance)
+            [image, mask], SYNC_QUEUE_SIZE, self._parameters.mask_tolerance
+        )
         self._synchronizer.registerCallback(self._on_image)
         self._subscribers += [image.sub, mask.sub]
 
@@ -172,8 +192,12 @@ class CameraStream:
             encoded.append((self._image, conversions.to_message(painted, message.header)))
         if self._compressed.get_num_connections():
             p = self._parameters
-            encoded.append((self._compressed, conversions.to_compressed(
-                painted, message.header, p.compressed_format, p.jpeg_quality)))
+            encoded.append(
+                (
+                    self._compressed,
+                    conversions.to_compressed(painted, message.header, p.compressed_format, p.jpeg_quality),
+                )
+            )
         return encoded
 
     def _publish(self, encoded: _Encoded, message: _Message, scale: Tuple[float, float]) -> None:

@@ -1,4 +1,5 @@
 """Messages to arrays and back: sensor_msgs/Image, CompressedImage and CameraInfo; texts and numbers that fit."""
+
 import copy
 import io
 from typing import Union
@@ -19,10 +20,28 @@ _BRIDGE = CvBridge()
 _IMPLIED_ENCODINGS = {"8UC1": "mono8", "8UC3": "bgr8"}
 # Bytes per pixel of the encodings whose rows cv_bridge reads without regard to `step`.
 _BYTES_PER_PIXEL = {
-    "mono8": 1, "8UC1": 1, "bgr8": 3, "rgb8": 3, "8UC3": 3, "bgra8": 4, "rgba8": 4, "mono16": 2,
-    "bayer_rggb8": 1, "bayer_bggr8": 1, "bayer_gbrg8": 1, "bayer_grbg8": 1, "yuv422": 2,
-    "bgr16": 6, "rgb16": 6, "bgra16": 8, "rgba16": 8,
-    "bayer_rggb16": 2, "bayer_bggr16": 2, "bayer_gbrg16": 2, "bayer_grbg16": 2}
+    "mono8": 1,
+    "8UC1": 1,
+    "bgr8": 3,
+    "rgb8": 3,
+    "8UC3": 3,
+    "bgra8": 4,
+    "rgba8": 4,
+    "mono16": 2,
+    "bayer_rggb8": 1,
+    "bayer_bggr8": 1,
+    "bayer_gbrg8": 1,
+    "bayer_grbg8": 1,
+    "yuv422": 2,
+    "bgr16": 6,
+    "rgb16": 6,
+    "bgra16": 8,
+    "rgba16": 8,
+    "bayer_rggb16": 2,
+    "bayer_bggr16": 2,
+    "bayer_gbrg16": 2,
+    "bayer_grbg16": 2,
+}
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _MAX_UINT32 = 2**32 - 1
 
@@ -44,16 +63,25 @@ def to_rgb(message: Union[Image, CompressedImage]) -> np.ndarray:
     if encoding in _BYTES_PER_PIXEL:
         row = width * _BYTES_PER_PIXEL[encoding]
         if message.step < row or len(message.data) < message.step * (height - 1) + row:
-            raise ImageError("broken image: %dx%d %s with step %d needs %d bytes, got %d" % (
-                width, height, encoding, message.step, max(message.step, row) * height, len(message.data)))
+            raise ImageError(
+                "broken image: %dx%d %s with step %d needs %d bytes, got %d"
+                % (width, height, encoding, message.step, max(message.step, row) * height, len(message.data))
+            )
         if message.step > row or len(message.data) > row * height:
             message = _strip_padding(message, row)
         if encoding in ("rgb8", "bgr8", "8UC3"):  # the usual encodings of cameras need no library
             rgb = np.frombuffer(message.data, np.uint8).reshape(height, width, 3)
             return np.ascontiguousarray(rgb if encoding == "rgb8" else rgb[:, :, ::-1])
     try:
-        bridged = Image(message.header, height, width, _IMPLIED_ENCODINGS.get(encoding, encoding),
-                        message.is_bigendian, message.step, message.data)
+        bridged = Image(
+            message.header,
+            height,
+            width,
+            _IMPLIED_ENCODINGS.get(encoding, encoding),
+            message.is_bigendian,
+            message.step,
+            message.data,
+        )
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(bridged, "rgb8"))
     except (CvBridgeError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ImageError("cannot convert encoding %r to rgb8: %s" % (encoding, error)) from None
@@ -91,8 +119,9 @@ def _strip_padding(message: Image, row: int) -> Image:
     data = np.frombuffer(message.data, np.uint8)
     # A view: the last row may lack its padding, and a step of any size needs no memory.
     data = np.lib.stride_tricks.as_strided(data, (message.height, row), (message.step, 1), writeable=False)
-    return Image(message.header, message.height, message.width, message.encoding,
-                 message.is_bigendian, row, data.tobytes())
+    return Image(
+        message.header, message.height, message.width, message.encoding, message.is_bigendian, row, data.tobytes()
+    )
 
 
 def to_message(rgb: np.ndarray, header: Header) -> Image:
@@ -108,8 +137,11 @@ def to_compressed(rgb: np.ndarray, header: Header, file_format: str = "jpeg", qu
         file_format: one of `FORMATS`.
         quality: of JPEG, 1 to 100.
     """
-    extension, options = (".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]) if file_format == "png" else (
-        ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+    extension, options = (
+        (".png", [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if file_format == "png"
+        else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+    )
     encoded, data = cv2.imencode(extension, rgb[:, :, ::-1], options)
     if not encoded:
         raise ImageError("a frame of %dx%d cannot be encoded as %s" % (rgb.shape[1], rgb.shape[0], file_format))

@@ -1,4 +1,5 @@
 """The node on ``/diagnostics``: each camera's stream, and the model."""
+
 from typing import Sequence
 
 import rospy
@@ -35,7 +36,8 @@ class Diagnostics:
         for camera in self._cameras:
             self._updater.add(
                 "stream %s" % camera.name if camera.name else "stream",
-                lambda status, camera=camera: self._diagnose_stream(status, camera))
+                lambda status, camera=camera: self._diagnose_stream(status, camera),
+            )
 
     def publish(self) -> None:
         """Publish the present diagnosis."""
@@ -68,8 +70,9 @@ class Diagnostics:
         elif not summary.input_rate:
             status.summary(DiagnosticStatus.WARN, "no frame on %s" % stream.topic)
         elif summary.output_rate < RATE_TOLERANCE * expected:
-            status.summary(DiagnosticStatus.WARN, "%.1f frames per second painted, %.1f expected"
-                           % (summary.output_rate, expected))
+            status.summary(
+                DiagnosticStatus.WARN, "%.1f frames per second painted, %.1f expected" % (summary.output_rate, expected)
+            )
         elif stream.mask_notice:
             status.summary(DiagnosticStatus.WARN, to_text(stream.mask_notice))
         else:

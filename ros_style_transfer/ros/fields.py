@@ -2,6 +2,7 @@
 
 ``cfg/StyleTransfer.cfg`` is generated from `FIELDS`, so this module must not import what that generates.
 """
+
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 from ..controls import CONTROLS, GROUPS, Control, Controls, Range, controls_from
@@ -38,17 +39,31 @@ STREAM_FIELDS = (
     Field("style_weights", str, "", "Style", "weights of several styles in a mixture, joined by commas; empty: equal"),
     Field("fade", float, 0.0, "Style", "seconds of cross-fade from the old style to the new one", Range(0.0, 60.0)),
     Field("mask", str, "", "Style", "picture of labels in a style folder; empty: none"),
-    Field("max_side", int, 0, "Painting", "longer side of the painted frames in pixels; 0: as the camera sends them",
-          Range(0, 16384)),
+    Field(
+        "max_side",
+        int,
+        0,
+        "Painting",
+        "longer side of the painted frames in pixels; 0: as the camera sends them",
+        Range(0, 16384),
+    ),
     Field("paused", bool, False, "Node", "pause: no frames are painted"),
 )
 
 
 def _fields_of(control: Control) -> List[Field]:
     if control.name == "level_strength":
-        return [Field(LEVEL_PREFIX + str(level), float, 1.0, control.group,
-                      "strength multiplier of level %d, if the model has it" % level, Range(0.0, 1.0))
-                for level in ALL_LEVELS]
+        return [
+            Field(
+                LEVEL_PREFIX + str(level),
+                float,
+                1.0,
+                control.group,
+                "strength multiplier of level %d, if the model has it" % level,
+                Range(0.0, 1.0),
+            )
+            for level in ALL_LEVELS
+        ]
     low_high, choices = None, ()
     if isinstance(control.allowed, Range):
         low_high = control.allowed
@@ -56,8 +71,11 @@ def _fields_of(control: Control) -> List[Field]:
         low_high = Range(0, max(control.allowed or ()))
     elif control.allowed:
         choices = (("",) if control.default is None else ()) + tuple(map(str, control.allowed))
-    return [Field(control.name, control.type, _shown(control, control.default), control.group, control.help,
-                  low_high, choices)]
+    return [
+        Field(
+            control.name, control.type, _shown(control, control.default), control.group, control.help, low_high, choices
+        )
+    ]
 
 
 def _shown(control: Control, value: Any) -> Any:
@@ -67,9 +85,12 @@ def _shown(control: Control, value: Any) -> Any:
     return ",".join(map(str, value)) if control.name == "levels" else value
 
 
-FIELDS: Tuple[Field, ...] = tuple(sorted(
-    (*STREAM_FIELDS, *(field for control in CONTROLS.values() if control.live for field in _fields_of(control))),
-    key=lambda field: GROUPS.index(field.group) if field.group in GROUPS else len(GROUPS)))
+FIELDS: Tuple[Field, ...] = tuple(
+    sorted(
+        (*STREAM_FIELDS, *(field for control in CONTROLS.values() if control.live for field in _fields_of(control))),
+        key=lambda field: GROUPS.index(field.group) if field.group in GROUPS else len(GROUPS),
+    )
+)
 
 
 def fields_of(controls: Controls) -> Dict[str, Any]:
@@ -90,7 +111,7 @@ def controls_of(fields: Mapping[str, Any], controls: Controls) -> Controls:
     strengths, values = dict(controls.level_strength), {}
     for name, value in fields.items():
         if name.startswith(LEVEL_PREFIX):
-            strengths[int(name[len(LEVEL_PREFIX):])] = value
+            strengths[int(name[len(LEVEL_PREFIX) :])] = value
         elif name in CONTROLS:
             own = CONTROLS[name].default is None and value == CONTROLS[name].type()
             values[name] = None if own else value

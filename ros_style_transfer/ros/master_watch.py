@@ -1,4 +1,5 @@
 """Ends the node if the ROS master was replaced: rospy does not register again, so the node could not be found."""
+
 import threading
 from typing import Any, Callable, Mapping
 
@@ -28,8 +29,10 @@ def _watch(stop: threading.Event, parameters: Callable[[], Mapping[str, Any]]) -
             elif pid != first:
                 for name, value in parameters().items():
                     rospy.set_param("~" + name, value)
-                rospy.logerr("the ROS master was restarted and does not know this node: ending; roslaunch restarts it "
-                             "with respawn:=true")
+                rospy.logerr(
+                    "the ROS master was restarted and does not know this node: ending; roslaunch restarts it "
+                    "with respawn:=true"
+                )
                 rospy.signal_shutdown("the ROS master was restarted")
                 return
         except Exception as error:  # whatever the network does, the next check may succeed

@@ -10,6 +10,7 @@ Data flow::
 Callbacks only store; the session's worker owns TensorFlow.  The housekeeping thread subscribes, publishes the status
 and runs on wall time, whatever ``/use_sim_time`` says.
 """
+
 import logging
 import os
 import signal
@@ -73,10 +74,24 @@ class StyleTransferNode:
         self._status: Optional[rospy.Publisher] = None
         p, transport = parameters, parameters.image_transport
         self._session = StreamSession(
-            SessionOptions(p.style, p.style_weights, p.mask, p.max_side, p.controls, p.model, p.precision,
-                           p.weights_dir, p.max_memory, p.gpu_memory_mb, p.style_dirs),
+            SessionOptions(
+                p.style,
+                p.style_weights,
+                p.mask,
+                p.max_side,
+                p.controls,
+                p.model,
+                p.precision,
+                p.weights_dir,
+                p.max_memory,
+                p.gpu_memory_mb,
+                p.style_dirs,
+            ),
             StyleTopic(resolve(STYLE_IMAGE, transport), lambda: explain_silence(STYLE_IMAGE, transport)),
-            self._on_change, self._on_fatal, logging.getLogger("rosout"))
+            self._on_change,
+            self._on_fatal,
+            logging.getLogger("rosout"),
+        )
         self._cameras = [CameraStream(name, p, self._session) for name in p.cameras or ("",)]
         self._renders = RenderServer(p, self._session, self._cameras[0].topic)
         self._reconfigure = Reconfigure(self._fields, self._on_reconfigure, self._lasting_fields)
@@ -96,9 +111,12 @@ class StyleTransferNode:
         self._publish_status()
         self._diagnostics.setup()
         for name, kind, answer in (
-                ("set_style", SetStyle, self._on_set_style), ("list_styles", ListStyles, self._on_list_styles),
-                ("add_style", AddStyle, self._on_add_style), ("pause", SetBool, self._on_pause),
-                ("save", Trigger, self._on_save)):
+            ("set_style", SetStyle, self._on_set_style),
+            ("list_styles", ListStyles, self._on_list_styles),
+            ("add_style", AddStyle, self._on_add_style),
+            ("pause", SetBool, self._on_pause),
+            ("save", Trigger, self._on_save),
+        ):
             rospy.Service("~" + name, kind, answer)
         for setup in (self._renders.setup, self._reconfigure.setup):
             if is_ending():
@@ -130,8 +148,9 @@ class StyleTransferNode:
 
     def _on_set_style(self, request: SetStyleRequest) -> SetStyleResponse:
         answer = self._logged("set_style", self._session.change(lambda current: change_from_service(request, current)))
-        return SetStyleResponse(answer.success, to_text(answer.message), self._style(),
-                                self._session.appearance.controls.strength)
+        return SetStyleResponse(
+            answer.success, to_text(answer.message), self._style(), self._session.appearance.controls.strength
+        )
 
     def _on_add_style(self, request: AddStyleRequest) -> AddStyleResponse:
         try:
@@ -172,17 +191,26 @@ class StyleTransferNode:
     def _fields(self) -> Dict[str, Any]:
         """The values in force, as dynamic_reconfigure shows them."""
         appearance = self._session.appearance
-        return dict(fields_of(appearance.controls), style=self._style(), mask=to_text(appearance.mask),
-                    style_weights=",".join("%g" % weight for weight in appearance.weights), fade=float(self._fade),
-                    max_side=appearance.max_side, paused=self._session.paused)
+        return dict(
+            fields_of(appearance.controls),
+            style=self._style(),
+            mask=to_text(appearance.mask),
+            style_weights=",".join("%g" % weight for weight in appearance.weights),
+            fade=float(self._fade),
+            max_side=appearance.max_side,
+            paused=self._session.paused,
+        )
 
     def _lasting_fields(self) -> Dict[str, Any]:
         """Those of them that must differ for a restarted node, which has lost the added styles."""
         if not self._session.uses_added_style():
             return {}
         p = self._parameters
-        return {"style": ",".join(p.style), "mask": p.mask,
-                "style_weights": ",".join("%g" % weight for weight in p.style_weights)}
+        return {
+            "style": ",".join(p.style),
+            "mask": p.mask,
+            "style_weights": ",".join("%g" % weight for weight in p.style_weights),
+        }
 
     def _on_reconfigure(self, fields: Mapping[str, Any]) -> None:
         """Apply ``fields``, those that are to change."""

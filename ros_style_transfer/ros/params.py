@@ -1,4 +1,5 @@
 """The node's private parameters: read once, checked, and reported all together if they are wrong."""
+
 import math
 import os
 import re
@@ -64,10 +65,24 @@ class Parameters(NamedTuple):
 
 
 DEFAULTS = Parameters(
-    style=("flow_night",), style_weights=(), mask="", max_side=0, cameras=(), image_transport="raw",
-    compressed_format="jpeg", jpeg_quality=80, always_subscribe=False, expected_rate=0.0, mask_tolerance=0.1,
-    style_dirs=[], output_dir="", frame_timeout=5.0, render_share="live_first", controls=Controls(),
-    **{name: setting.default for name, setting in SETTINGS.items()})
+    style=("flow_night",),
+    style_weights=(),
+    mask="",
+    max_side=0,
+    cameras=(),
+    image_transport="raw",
+    compressed_format="jpeg",
+    jpeg_quality=80,
+    always_subscribe=False,
+    expected_rate=0.0,
+    mask_tolerance=0.1,
+    style_dirs=[],
+    output_dir="",
+    frame_timeout=5.0,
+    render_share="live_first",
+    controls=Controls(),
+    **{name: setting.default for name, setting in SETTINGS.items()},
+)
 
 
 def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
@@ -82,8 +97,9 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     problems: List[str] = []
     values: Dict[str, Any] = {}
 
-    def get(name: str, convert: Callable[[Any], Any], check: Callable[[Any], Any] = lambda value: None,
-            default: Any = None) -> None:
+    def get(
+        name: str, convert: Callable[[Any], Any], check: Callable[[Any], Any] = lambda value: None, default: Any = None
+    ) -> None:
         given = _lookup(get_param, name, getattr(DEFAULTS, name, default))
         try:
             values[name] = convert(given)
@@ -110,8 +126,11 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     get("frame_timeout", _number, lambda value: check_range("frame_timeout", value, 0.1, 3600.0))
     get("render_share", _name, lambda value: check_choice("render_share", value, NICENESS))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
-    get("style", parse_names,
-        lambda given: library and [library.read(name) for name in given if name not in RESERVED_STYLES])
+    get(
+        "style",
+        parse_names,
+        lambda given: library and [library.read(name) for name in given if name not in RESERVED_STYLES],
+    )
     get("mask", str, lambda name: library and name not in ("", TOPIC) and images.read_mask(library.find(name)))
     if "style" in values:
         get("style_weights", parse_numbers, lambda weights: check_weights(weights, len(values["style"])))
@@ -119,8 +138,12 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     for control in CONTROLS.values():
         if "model" not in values and "level" in control.name:
             continue  # levels can only be checked for a known model
-        get(control.name, lambda value, control=control: _undo_yaml(control, value),
-            lambda value, name=control.name: check(controls_from({name: value}), model), default="")
+        get(
+            control.name,
+            lambda value, control=control: _undo_yaml(control, value),
+            lambda value, name=control.name: check(controls_from({name: value}), model),
+            default="",
+        )
         if control.name in values:
             controls[control.name] = values.pop(control.name)
     try:

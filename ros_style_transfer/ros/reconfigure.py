@@ -1,4 +1,5 @@
 """The node's server of dynamic_reconfigure, kept in step with its services and parameters."""
+
 import threading
 from typing import Any, Callable, Mapping
 
@@ -22,8 +23,12 @@ class Reconfigure:
         lasting: returns the parameters whose values for a restarted node differ from those in force.
     """
 
-    def __init__(self, now: Callable[[], Mapping[str, Any]], change: Callable[[Mapping[str, Any]], Any],
-                 lasting: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], Mapping[str, Any]],
+        change: Callable[[Mapping[str, Any]], Any],
+        lasting: Callable[[], Mapping[str, Any]],
+    ) -> None:
         self._now, self._change, self._lasting = now, change, lasting
         self._publishing = threading.local()  # .active while the server's callback comes from this class itself
         self._changed, self._stop = threading.Event(), threading.Event()

@@ -9,6 +9,7 @@ Data flow::
 Each request has a thread that waits for it, the service's own or one per goal; the work itself runs in the processes
 of the queue.
 """
+
 import queue
 import threading
 import time
@@ -78,7 +79,8 @@ class RenderServer:
         rospy.Service("~render", Render, self._on_render)
         rospy.Service("~render/cancel", Trigger, self._on_cancel)
         self._server = actionlib.ActionServer(
-            "~render_action", RenderAction, self._on_goal, self._on_cancel_goal, auto_start=False)
+            "~render_action", RenderAction, self._on_goal, self._on_cancel_goal, auto_start=False
+        )
         self._server.start()
 
     def shutdown(self) -> None:
@@ -104,12 +106,14 @@ class RenderServer:
         return TriggerResponse(False, "nothing is being rendered")
 
     def _on_goal(self, goal: ServerGoalHandle) -> None:
-        handle = RenderHandle(goal.set_accepted, lambda progress, preview: goal.publish_feedback(
-            RenderFeedback(progress, preview)))
+        handle = RenderHandle(
+            goal.set_accepted, lambda progress, preview: goal.publish_feedback(RenderFeedback(progress, preview))
+        )
         self._handles[goal.get_goal_id().id] = handle
         previous, self._newest_goal = self._newest_goal, handle
         thread = threading.Thread(
-            target=self._work_on_goal, args=(goal, handle, previous), name="render goal", daemon=True)
+            target=self._work_on_goal, args=(goal, handle, previous), name="render goal", daemon=True
+        )
         self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
 
@@ -173,8 +177,15 @@ class RenderServer:
             self._reserved_paths.add(path)
         return path
 
-    def _run(self, request: _Request, response: _Response, handle: "RenderHandle", names: Tuple[str, ...],
-             parsed: render_queue.RenderRequest, path: str) -> None:
+    def _run(
+        self,
+        request: _Request,
+        response: _Response,
+        handle: "RenderHandle",
+        names: Tuple[str, ...],
+        parsed: render_queue.RenderRequest,
+        path: str,
+    ) -> None:
         """Get the content, have it rendered, and publish, save and return the result."""
         if self._queue is None:
             raise StyleTransferError("the node is still starting; try again")
@@ -184,9 +195,13 @@ class RenderServer:
             handle.queued.set()  # later goals need not wait for this one's frame
             message = self._next_frame(handle)
         header = message.header
-        handle.future = self._queue.add(parsed._replace(
-            content=conversions.to_rgb(message), on_start=handle.start,
-            on_progress=self._progress_callback(header, names, response, handle)))
+        handle.future = self._queue.add(
+            parsed._replace(
+                content=conversions.to_rgb(message),
+                on_start=handle.start,
+                on_progress=self._progress_callback(header, names, response, handle),
+            )
+        )
         handle.queued.set()
         if handle.cancelled.is_set():  # meanwhile
             self._queue.cancel(handle.future)
@@ -199,7 +214,11 @@ class RenderServer:
         if request.return_image:
             response.image = picture
         response.message = "rendered %dx%d in %.1f s%s" % (
-            picture.width, picture.height, response.seconds, ", saved as %s" % path if path else "")
+            picture.width,
+            picture.height,
+            response.seconds,
+            ", saved as %s" % path if path else "",
+        )
         rospy.loginfo("%s", response.message)
 
     def _parse_request(self, request: _Request) -> Tuple[Tuple[str, ...], render_queue.RenderRequest]:
@@ -228,8 +247,15 @@ class RenderServer:
         for name in names:
             library.read(name)
         return names, render_queue.RenderRequest(
-            None, [library.find(name) for name in names], tuple(request.weights), request.size, preset, values, mask,
-            request.preview_every)
+            None,
+            [library.find(name) for name in names],
+            tuple(request.weights),
+            request.size,
+            preset,
+            values,
+            mask,
+            request.preview_every,
+        )
 
     def _option_values(self, request: _Request) -> Dict[str, Any]:
         """The render options of ``request`` by name."""
@@ -238,8 +264,9 @@ class RenderServer:
             number = getattr(request, name)
             if number:
                 if values.get(name):
-                    raise OptionError("%s is given twice: as a field (%g) and as an option (%s)"
-                                      % (name, number, values[name]))
+                    raise OptionError(
+                        "%s is given twice: as a field (%g) and as an option (%s)" % (name, number, values[name])
+                    )
                 values[name] = number
         return values
 
@@ -261,12 +288,18 @@ class RenderServer:
                     return message
         finally:
             subscriber.unregister()
-        raise ImageError("nothing to render: " + no_frame_message(
-            resolve(self._camera_topic, transport), explain_silence(self._camera_topic, transport), timeout))
+        raise ImageError(
+            "nothing to render: "
+            + no_frame_message(
+                resolve(self._camera_topic, transport), explain_silence(self._camera_topic, transport), timeout
+            )
+        )
 
-    def _progress_callback(self, header: Header, names: Tuple[str, ...], response: _Response, handle: "RenderHandle"
-                           ) -> Callable[[Mapping[str, Any], Optional[np.ndarray]], None]:
+    def _progress_callback(
+        self, header: Header, names: Tuple[str, ...], response: _Response, handle: "RenderHandle"
+    ) -> Callable[[Mapping[str, Any], Optional[np.ndarray]], None]:
         """A callback for the queue that publishes progress and keeps it in ``response``."""
+
         def on_progress(progress: Mapping[str, Any], shown: Optional[np.ndarray]) -> None:
             assert self._queue is not None
             response.iterations += 1
@@ -275,11 +308,19 @@ class RenderServer:
             for name, value in progress["losses"].items():
                 setattr(response, name + "_loss", value)
             message = RenderProgress(
-                header=header, style=to_text(",".join(names)), waiting=self._queue.waiting(),
-                scale=progress["scale"] + 1, loss=response.loss, content_loss=response.content_loss,
-                style_loss=response.style_loss, tv_loss=response.tv_loss,
-                **{name: progress[name] for name in ("scales", "width", "height", "iteration", "iterations",
-                                                     "seconds", "remaining", "note")})
+                header=header,
+                style=to_text(",".join(names)),
+                waiting=self._queue.waiting(),
+                scale=progress["scale"] + 1,
+                loss=response.loss,
+                content_loss=response.content_loss,
+                style_loss=response.style_loss,
+                tv_loss=response.tv_loss,
+                **{
+                    name: progress[name]
+                    for name in ("scales", "width", "height", "iteration", "iterations", "seconds", "remaining", "note")
+                },
+            )
             preview = Image()
             if shown is not None:
                 preview = conversions.to_message(shown, header)
@@ -306,8 +347,11 @@ class RenderHandle:
         future: of the queue, once it is there.
     """
 
-    def __init__(self, on_start: Callable[[], Any] = lambda: None,
-                 on_progress: Callable[[RenderProgress, Image], Any] = lambda progress, preview: None) -> None:
+    def __init__(
+        self,
+        on_start: Callable[[], Any] = lambda: None,
+        on_progress: Callable[[RenderProgress, Image], Any] = lambda progress, preview: None,
+    ) -> None:
         self._on_start = on_start
         self.on_progress = on_progress
         self.started = threading.Event()

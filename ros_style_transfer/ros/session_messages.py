@@ -1,4 +1,5 @@
 """Requests from ROS as changes of a `StreamSession`, and its status as a message."""
+
 from typing import Any, Mapping
 
 import rospy
@@ -20,12 +21,20 @@ def status_message(session: StreamSession) -> StyleStatus:
     status = session.status()
     appearance, summary = status.appearance, status.summary
     message = StyleStatus(
-        state=status.state, model=status.model, style=to_text(",".join(appearance.styles)),
-        weights=list(map(to_float32, appearance.weights)), controls=to_text(describe(appearance.controls)),
+        state=status.state,
+        model=status.model,
+        style=to_text(",".join(appearance.styles)),
+        weights=list(map(to_float32, appearance.weights)),
+        controls=to_text(describe(appearance.controls)),
         strength=to_float32(appearance.controls.strength),
-        input_rate=summary.input_rate, output_rate=summary.output_rate, latency=to_float32(summary.latency),
-        dropped=to_uint32(summary.dropped), failed=to_uint32(summary.failed), message=to_text(status.message),
-        **{step + "_time": to_float32(seconds) for step, seconds in summary.timing._asdict().items()})
+        input_rate=summary.input_rate,
+        output_rate=summary.output_rate,
+        latency=to_float32(summary.latency),
+        dropped=to_uint32(summary.dropped),
+        failed=to_uint32(summary.failed),
+        message=to_text(status.message),
+        **{step + "_time": to_float32(seconds) for step, seconds in summary.timing._asdict().items()},
+    )
     message.header.stamp = rospy.get_rostime()
     return message
 
@@ -43,8 +52,13 @@ def change_from_service(request: SetStyleRequest, current: Appearance) -> Appear
         controls["strength"] = request.strength
     elif request.strength:
         raise OptionError("strength %g was given without set_strength: true; give both or neither" % request.strength)
-    return AppearanceChange(request.styles or ([request.style] if request.style else []), request.weights,
-                            request.fade, request.mask, controls_from(controls, current.controls))
+    return AppearanceChange(
+        request.styles or ([request.style] if request.style else []),
+        request.weights,
+        request.fade,
+        request.mask,
+        controls_from(controls, current.controls),
+    )
 
 
 def change_from_fields(fields: Mapping[str, Any], fade: float, current: Appearance) -> AppearanceChange:
@@ -56,5 +70,11 @@ def change_from_fields(fields: Mapping[str, Any], fade: float, current: Appearan
         styles = params.prefixed("style", params.parse_names, fields.get("style", ",".join(current.styles)))
         weights = params.prefixed("style_weights", params.parse_numbers, fields.get("style_weights", ""))
     mask = fields.get("mask", current.mask)
-    return AppearanceChange(styles, weights, fade, "" if mask == current.mask else mask or NO_MASK,
-                            controls_of(fields, current.controls), max_side)
+    return AppearanceChange(
+        styles,
+        weights,
+        fade,
+        "" if mask == current.mask else mask or NO_MASK,
+        controls_of(fields, current.controls),
+        max_side,
+    )

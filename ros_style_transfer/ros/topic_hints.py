@@ -1,4 +1,5 @@
 """Why no frame arrives on a topic, judged by what the ROS master knows, and which argument would help."""
+
 from typing import List, Mapping, Sequence
 
 RAW, COMPRESSED = "raw", "compressed"  # transports
@@ -14,8 +15,13 @@ def with_transport(base: str, transport: str) -> str:
     return base + (_SUFFIX if transport == COMPRESSED else "")
 
 
-def explain_silence(base: str, transport: str, publishers: Mapping[str, Sequence[str]], types: Mapping[str, str],
-                    argument: str = "image") -> str:
+def explain_silence(
+    base: str,
+    transport: str,
+    publishers: Mapping[str, Sequence[str]],
+    types: Mapping[str, str],
+    argument: str = "image",
+) -> str:
     """A clause that says what is published, and which argument makes the node take it.
 
     Args:
@@ -34,19 +40,20 @@ def explain_silence(base: str, transport: str, publishers: Mapping[str, Sequence
     problem = "it is published as %s, not %s" % (kind, TYPES[transport])
     if kind == COMPRESSED_IMAGE:
         if topic.endswith(_SUFFIX):
-            return "%s; use %s:=%s image_transport:=%s" % (problem, argument, topic[:-len(_SUFFIX)], COMPRESSED)
+            return "%s; use %s:=%s image_transport:=%s" % (problem, argument, topic[: -len(_SUFFIX)], COMPRESSED)
         return "%s; relay it to a topic that ends in %s" % (problem, _SUFFIX)
     return "%s; %s" % (problem, _list_image_topics(publishers, types, argument))
 
 
-def _explain_unpublished(base: str, transport: str, publishers: Mapping[str, Sequence[str]], types: Mapping[str, str],
-                         argument: str) -> str:
+def _explain_unpublished(
+    base: str, transport: str, publishers: Mapping[str, Sequence[str]], types: Mapping[str, str], argument: str
+) -> str:
     for other in (COMPRESSED, RAW):
         topic = with_transport(base, other)
         if other != transport and publishers.get(topic) and types.get(topic) == TYPES[other]:
             return "only %s is published; use image_transport:=%s" % (topic, other)
     if transport == COMPRESSED and base.endswith(_SUFFIX) and publishers.get(base):
-        return "%s is published; use %s:=%s, without %s" % (base, argument, base[:-len(_SUFFIX)], _SUFFIX)
+        return "%s is published; use %s:=%s, without %s" % (base, argument, base[: -len(_SUFFIX)], _SUFFIX)
     return "it is not published; " + _list_image_topics(publishers, types, argument)
 
 
@@ -56,12 +63,19 @@ def _list_image_topics(publishers: Mapping[str, Sequence[str]], types: Mapping[s
         return "no image topic is"
     more = ", and %d more" % (len(topics) - _MAX_LISTED) if len(topics) > _MAX_LISTED else ""
     return "image topics: %s%s; choose with %s:=TOPIC%s" % (
-        ", ".join(topics[:_MAX_LISTED]), more, argument,
+        ", ".join(topics[:_MAX_LISTED]),
+        more,
+        argument,
         ", for TOPIC%s with image_transport:=%s" % (_SUFFIX, COMPRESSED)
-        if any(topic.endswith(_SUFFIX) for topic in topics) else "")
+        if any(topic.endswith(_SUFFIX) for topic in topics)
+        else "",
+    )
 
 
 def image_topics(publishers: Mapping[str, Sequence[str]], types: Mapping[str, str]) -> List[str]:
     """The published topics that a node can take, sorted."""
-    return sorted(topic for topic, nodes in publishers.items() if nodes and (
-        types.get(topic) == IMAGE or types.get(topic) == COMPRESSED_IMAGE and topic.endswith(_SUFFIX)))
+    return sorted(
+        topic
+        for topic, nodes in publishers.items()
+        if nodes and (types.get(topic) == IMAGE or types.get(topic) == COMPRESSED_IMAGE and topic.endswith(_SUFFIX))
+    )

@@ -1,4 +1,5 @@
 """How frames are painted, and how a request changes it: styles, weights, mask, controls, size."""
+
 from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -96,8 +97,9 @@ class AppearanceBuilder:
         """``names`` with each `RANDOM` replaced by the name of a style."""
         return tuple(self._library.random(self._random) if name == RANDOM else name for name in names)
 
-    def first(self, styles: Sequence[str], weights: Sequence[float], mask: str, max_side: int, controls: Controls
-              ) -> Tuple[Appearance, List[StylePicture]]:
+    def first(
+        self, styles: Sequence[str], weights: Sequence[float], mask: str, max_side: int, controls: Controls
+    ) -> Tuple[Appearance, List[StylePicture]]:
         """The appearance that a session starts with, and the pictures of its styles.
 
         Raises:
@@ -107,8 +109,9 @@ class AppearanceBuilder:
         appearance, pictures = self.apply(nothing, AppearanceChange(styles, weights, mask=mask))
         return appearance, pictures or []
 
-    def apply(self, current: Appearance, change: AppearanceChange, frames: Iterable[KnownFrame] = ()
-              ) -> Tuple[Appearance, Optional[List[StylePicture]]]:
+    def apply(
+        self, current: Appearance, change: AppearanceChange, frames: Iterable[KnownFrame] = ()
+    ) -> Tuple[Appearance, Optional[List[StylePicture]]]:
         """``current`` with ``change`` applied, and the pictures of the styles; None if the styles stay.
 
         Args:
@@ -143,8 +146,9 @@ class AppearanceBuilder:
             height, width = appearance.labels.shape
             masks.check(appearance.labels, height, width, len(appearance.styles))
         if appearance.mask and appearance.controls.method == "whiten":
-            raise OptionError("a mask has no effect with method whiten, which uses no style; "
-                              "choose another method or mask none")
+            raise OptionError(
+                "a mask has no effect with method whiten, which uses no style; choose another method or mask none"
+            )
 
 
 def check_fit(labels: np.ndarray, frames: Sequence[KnownFrame], styles: int) -> None:

@@ -1,4 +1,5 @@
 """What happened last, kept for the status and written to a log that stays readable while something stays wrong."""
+
 import logging
 import time
 from typing import Callable, Dict, Hashable, Tuple
@@ -40,8 +41,13 @@ class EventLog:
         logger: as given.
     """
 
-    def __init__(self, event: str, on_change: Callable[[], None], logger: logging.Logger,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        event: str,
+        on_change: Callable[[], None],
+        logger: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.event = event
         self.last_error = ""
         self.logger = logger

@@ -1,4 +1,5 @@
 """The newest frame of each source, between the callbacks that receive frames and the worker that paints them."""
+
 import threading
 from typing import Any, Dict, Hashable, List, NamedTuple, Optional, Tuple
 

@@ -14,6 +14,7 @@ middleware can do the same with
 * `StreamSession.wants_frames`, `wants_masks` and `wants_style_images` for its subscriptions,
 * `StreamSession.check_streams` once a second, and `StreamSession.status` whenever it reports.
 """
+
 import concurrent.futures
 import datetime
 import logging
@@ -149,9 +150,15 @@ class StreamSession:
         StyleTransferError: an option is wrong.
     """
 
-    def __init__(self, options: SessionOptions, style_topic: Optional[StyleTopic] = None,
-                 on_change: Callable[[], None] = lambda: None, on_fatal: Callable[[str], None] = lambda message: None,
-                 logger: logging.Logger = LOGGER, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        options: SessionOptions,
+        style_topic: Optional[StyleTopic] = None,
+        on_change: Callable[[], None] = lambda: None,
+        on_fatal: Callable[[str], None] = lambda message: None,
+        logger: logging.Logger = LOGGER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._model = options.model
         self._style_topic = style_topic or StyleTopic()
         self._clock = clock
@@ -160,7 +167,8 @@ class StreamSession:
             self.library = StyleLibrary([self._added_dir, *options.style_dirs])
             self._builder = AppearanceBuilder(self.library, options.model)
             appearance, pictures = self._builder.first(
-                options.styles, options.style_weights, options.mask, options.max_side, options.controls)
+                options.styles, options.style_weights, options.mask, options.max_side, options.controls
+            )
         except StyleTransferError:
             shutil.rmtree(self._added_dir)  # or every failed start would leave one behind
             raise
@@ -169,9 +177,18 @@ class StreamSession:
         self._change_lock = threading.Lock()  # one request after the other
         self._events = EventLog("loading %s" % options.model, on_change, logger, clock)
         self._worker = Worker(
-            WorkerOptions(options.model, options.precision, options.weights_dir, options.max_memory,
-                          options.gpu_memory_mb),
-            appearance, pictures, self._streams, self._slots, self._style_topic.name, self._events, on_fatal, clock)
+            WorkerOptions(
+                options.model, options.precision, options.weights_dir, options.max_memory, options.gpu_memory_mb
+            ),
+            appearance,
+            pictures,
+            self._streams,
+            self._slots,
+            self._style_topic.name,
+            self._events,
+            on_fatal,
+            clock,
+        )
 
     def add_stream(self, name: str, callbacks: StreamCallbacks, topic: str = "", output: str = "") -> Stream:
         """A new stream.
@@ -220,7 +237,8 @@ class StreamSession:
                 change = build(self._worker.appearance)
                 known = [stream.known_frame() for stream in self._streams]
                 appearance, pictures = self._builder.apply(
-                    self._worker.appearance, change, [frame for frame in known if frame is not None])
+                    self._worker.appearance, change, [frame for frame in known if frame is not None]
+                )
                 request = AppearanceRequest(appearance, pictures, change.fade, concurrent.futures.Future())
                 self._worker.submit(request)
                 return self._wait_for(request)
@@ -235,15 +253,20 @@ class StreamSession:
             return Answer(True, request.done.result(REQUEST_TIMEOUT))
         except concurrent.futures.TimeoutError:
             request.done.cancel()  # or it might still be applied later
-            return Answer(False, "the style was not set within %g s (state: %s)" % (
-                REQUEST_TIMEOUT, self._worker.phase))
+            return Answer(
+                False, "the style was not set within %g s (state: %s)" % (REQUEST_TIMEOUT, self._worker.phase)
+            )
         except SourceSilent as error:
             if error.source == TOPIC:
-                return Answer(False, "the style was not set: "
-                              + no_frame_message(self._style_topic.name, self._style_topic.explain_silence()))
+                return Answer(
+                    False,
+                    "the style was not set: "
+                    + no_frame_message(self._style_topic.name, self._style_topic.explain_silence()),
+                )
             stream = self._streams[0]
-            return Answer(False, "the style was not set: "
-                          + no_frame_message(stream.topic, stream.callbacks.explain_silence()))
+            return Answer(
+                False, "the style was not set: " + no_frame_message(stream.topic, stream.callbacks.explain_silence())
+            )
 
     def add_style(self, name: str, rgb: np.ndarray) -> np.ndarray:
         """Add a picture to the styles until the session ends, replacing an added one of the same ``name``.
@@ -283,8 +306,10 @@ class StreamSession:
         """
         painted = [stream for stream in self._streams if stream.newest is not None]
         if not painted:
-            raise StyleError("no frame was painted yet; does anything subscribe to %s?"
-                             % ", ".join(stream.output for stream in self._streams))
+            raise StyleError(
+                "no frame was painted yet; does anything subscribe to %s?"
+                % ", ".join(stream.output for stream in self._streams)
+            )
         saved, stamp = [], datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]
         for stream in painted:
             frame, failure = stream.newest, stream.failure
@@ -335,9 +360,17 @@ class StreamSession:
     def status(self) -> SessionStatus:
         """The present `SessionStatus`."""
         worker = self._worker
-        return SessionStatus(self._state(), self._message(), self._events.last_error, worker.fatal_error, self._model,
-                             worker.device, worker.precision, worker.appearance,
-                             combine(stream.stats.read() for stream in self._streams))
+        return SessionStatus(
+            self._state(),
+            self._message(),
+            self._events.last_error,
+            worker.fatal_error,
+            self._model,
+            worker.device,
+            worker.precision,
+            worker.appearance,
+            combine(stream.stats.read() for stream in self._streams),
+        )
 
     def resting_reason(self, stream: Stream) -> str:
         """Why nothing is painted of ``stream``, or ""."""
@@ -369,5 +402,7 @@ def check_style_name(name: str) -> None:
     """Raise `OptionError` unless a picture may be added to the styles as ``name``."""
     if not re.match(r"^[A-Za-z0-9][\w-]{0,63}$", name, re.ASCII) or name in RESERVED_STYLES:
         shown = name if len(name) <= 80 else name[:80] + "..."
-        raise OptionError("a style's name must be 1 to 64 letters, digits, '-' and '_', and none of %s, not %r"
-                          % (", ".join(RESERVED_STYLES), shown))
+        raise OptionError(
+            "a style's name must be 1 to 64 letters, digits, '-' and '_', and none of %s, not %r"
+            % (", ".join(RESERVED_STYLES), shown)
+        )

@@ -1,4 +1,5 @@
 """One stream of a session: what the middleware does for it, and what is known about it."""
+
 import time
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
@@ -70,8 +71,15 @@ class Stream:
         mask_notice: why the newest frame was painted without the mask in force, or "".
     """
 
-    def __init__(self, name: str, topic: str, output: str, callbacks: StreamCallbacks, slots: FrameSlots,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        output: str,
+        callbacks: StreamCallbacks,
+        slots: FrameSlots,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
         self.topic = topic
         self.output = output

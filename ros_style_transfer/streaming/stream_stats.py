@@ -1,4 +1,5 @@
 """Rates, latency, step times and losses of a stream."""
+
 import threading
 import time
 from typing import Callable, Iterable, List, NamedTuple, Sequence, Tuple
@@ -82,8 +83,7 @@ class StreamStats:
             count = len(self._published)
             latency = sum(entry[1] for entry in self._published) / count if count else 0.0
             timing = _mean_timing([entry[2] for entry in self._published], [1.0] * count)
-            return StreamSummary(len(self._received) / span, count / span, latency, timing,
-                                 self._dropped, self._failed)
+            return StreamSummary(len(self._received) / span, count / span, latency, timing, self._dropped, self._failed)
 
 
 def combine(summaries: Iterable[StreamSummary]) -> StreamSummary:
@@ -92,14 +92,20 @@ def combine(summaries: Iterable[StreamSummary]) -> StreamSummary:
     rates = [summary.output_rate for summary in summaries]
     published = sum(rates)
     latency = sum(rate * summary.latency for rate, summary in zip(rates, summaries)) / published if published else 0.0
-    return StreamSummary(sum(summary.input_rate for summary in summaries), published, latency,
-                         _mean_timing([summary.timing for summary in summaries], rates),
-                         sum(summary.dropped for summary in summaries), sum(summary.failed for summary in summaries))
+    return StreamSummary(
+        sum(summary.input_rate for summary in summaries),
+        published,
+        latency,
+        _mean_timing([summary.timing for summary in summaries], rates),
+        sum(summary.dropped for summary in summaries),
+        sum(summary.failed for summary in summaries),
+    )
 
 
 def _mean_timing(timings: Sequence[FrameTiming], weights: Sequence[float]) -> FrameTiming:
     total = sum(weights)
     if not total:
         return NO_TIMING
-    return FrameTiming(*(sum(weight * seconds for weight, seconds in zip(weights, column)) / total
-                         for column in zip(*timings)))
+    return FrameTiming(
+        *(sum(weight * seconds for weight, seconds in zip(weights, column)) / total for column in zip(*timings))
+    )

@@ -1,4 +1,5 @@
 """The only thread that touches TensorFlow: it loads the model, answers requests between frames, and paints."""
+
 import concurrent.futures
 import logging
 import queue
@@ -86,9 +87,18 @@ class Worker:
         device, precision: of the loaded model.
     """
 
-    def __init__(self, options: WorkerOptions, appearance: Appearance, pictures: Sequence[StylePicture],
-                 streams: Sequence[Stream], slots: FrameSlots, style_topic: str, events: EventLog,
-                 on_fatal: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        options: WorkerOptions,
+        appearance: Appearance,
+        pictures: Sequence[StylePicture],
+        streams: Sequence[Stream],
+        slots: FrameSlots,
+        style_topic: str,
+        events: EventLog,
+        on_fatal: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.appearance = appearance
         self.paused = False
         self.phase = LOADING
@@ -176,8 +186,15 @@ class Worker:
         self._set_styles(stylizer)
         stylizer.warm_up(controls=self._warm_up_controls())
         self.phase = READY
-        self._events.report("%s loaded in %.1f s, computes in %s%s" % (
-            model, time.monotonic() - started, stylizer.precision, ", the fastest here" if precision == "auto" else ""))
+        self._events.report(
+            "%s loaded in %.1f s, computes in %s%s"
+            % (
+                model,
+                time.monotonic() - started,
+                stylizer.precision,
+                ", the fastest here" if precision == "auto" else "",
+            )
+        )
         return stylizer
 
     def _warm_up_controls(self) -> Controls:
@@ -303,8 +320,7 @@ class Worker:
             self._events.warn("style image", self.style_image_notice, LOG_PERIOD)
 
     def _replace_style_image(self, stylizer: "Stylizer", rgb: np.ndarray) -> None:
-        pictures = [rgb if name == TOPIC else picture
-                    for name, picture in zip(self.appearance.styles, self._pictures)]
+        pictures = [rgb if name == TOPIC else picture for name, picture in zip(self.appearance.styles, self._pictures)]
         if not all(map(np.array_equal, pictures, self._pictures)):
             self._pictures = pictures
             # Faded: a camera's pictures differ all the time, and the style must not flicker.
@@ -345,8 +361,9 @@ class Worker:
         scale = rgb.shape[1] / whole.shape[1], rgb.shape[0] / whole.shape[0]
         stream.callbacks.publish(encoded, frame.message, scale)
         published = self._clock()
-        timing = FrameTiming(decode=decoded - started, network=stylized - decoded, encode=ready - stylized,
-                             publish=published - ready)
+        timing = FrameTiming(
+            decode=decoded - started, network=stylized - decoded, encode=ready - stylized, publish=published - ready
+        )
         stream.count_painted(PaintedFrame(rgb, painted, appearance, published), frame.arrival, timing)
         self.failure = ""
 

@@ -4,6 +4,7 @@ The defaults are the recipe of the shipped weights (`recipe`).  Training may be 
 any moment; the same command goes on from the last checkpoint.  Checkpoints, logs (CSV), curves and
 sample sheets go to the work folder, the finished weights to its subfolder `weights`.
 """
+
 import argparse
 import os
 import signal
@@ -21,24 +22,38 @@ LEAST_SIZE = 64  # pixels; smaller crops leave nothing to compare at relu5_1
 
 def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The command line, checked."""
-    parser = argparse.ArgumentParser(prog="python -m ros_style_transfer.training",
-                                     description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
+    parser = argparse.ArgumentParser(
+        prog="python -m ros_style_transfer.training",
+        description=__doc__.split("\n\n")[0],
+        epilog=__doc__.split("\n\n")[1],
+    )
     parser.add_argument("model", choices=sorted(RECIPES))
-    parser.add_argument("--teacher", required=True, metavar="FILE",
-                        help="VGG16's ImageNet weights: .npz with Keras' names and layout, or Keras' .h5 without top")
+    parser.add_argument(
+        "--teacher",
+        required=True,
+        metavar="FILE",
+        help="VGG16's ImageNet weights: .npz with Keras' names and layout, or Keras' .h5 without top",
+    )
     parser.add_argument("--photos", required=True, nargs="+", metavar="DIR", help="folders of photographs")
     parser.add_argument("--styles", required=True, nargs="+", metavar="DIR", help="folders of style pictures")
-    parser.add_argument("--exclude", nargs="+", default=(), metavar="CSV",
-                        help="tables of content,style pairs kept for evaluation; their pictures are never trained on")
-    parser.add_argument("--work", default=".training", metavar="DIR",
-                        help="checkpoints, logs and sheets (default: %(default)s)")
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        default=(),
+        metavar="CSV",
+        help="tables of content,style pairs kept for evaluation; their pictures are never trained on",
+    )
+    parser.add_argument(
+        "--work", default=".training", metavar="DIR", help="checkpoints, logs and sheets (default: %(default)s)"
+    )
     parser.add_argument("--start", metavar="NPZ", help="start from these weights (fine-tuning) instead of from scratch")
     parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; the same command goes on")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of each stage instead of the recipe's")
     parser.add_argument("--batch", type=int, metavar="N", help="pictures a step instead of the recipe's")
     parser.add_argument("--size", type=int, metavar="N", help="side of the crops, pixels, instead of the recipe's")
-    parser.add_argument("--every", type=int, default=100, metavar="N",
-                        help="steps between checkpoints (default: %(default)s)")
+    parser.add_argument(
+        "--every", type=int, default=100, metavar="N", help="steps between checkpoints (default: %(default)s)"
+    )
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="default: the faster one on this machine")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
@@ -48,8 +63,10 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     if args.size is not None and (args.size < LEAST_SIZE or args.size % 16):
         parser.error("--size must be a multiple of 16 and at least %d, not %d" % (LEAST_SIZE, args.size))
     if args.batch is not None and args.model in ("live", "lite") and args.batch % CONTENTS_PER_STYLE:
-        parser.error("--batch must be a multiple of %d for %s, where so many contents share a style, not %d"
-                     % (CONTENTS_PER_STYLE, args.model, args.batch))
+        parser.error(
+            "--batch must be a multiple of %d for %s, where so many contents share a style, not %d"
+            % (CONTENTS_PER_STYLE, args.model, args.batch)
+        )
     for name in ("teacher", "start"):
         path = getattr(args, name)
         if path is not None and not os.path.isfile(path):
@@ -61,16 +78,26 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Train what the command line asks for and export it."""
     started = time.monotonic()
     args = parse(argv)
-    stages = [stage._replace(**{key: value for key in ("steps", "batch", "size")
-                                for value in [getattr(args, key)] if value is not None})
-              for stage in RECIPES[args.model]]
+    stages = [
+        stage._replace(
+            **{key: value for key in ("steps", "batch", "size") for value in [getattr(args, key)] if value is not None}
+        )
+        for stage in RECIPES[args.model]
+    ]
     from . import data
 
     names = data.excluded(args.exclude)
     photos, styles = data.list_pictures(args.photos, names), data.list_pictures(args.styles, names)
-    print("training %s on %d photographs and %d styles: %s" % (
-        args.model, len(photos), len(styles),
-        ", then ".join("%s (%d steps)" % (stage.name, stage.steps) for stage in stages)), flush=True)
+    print(
+        "training %s on %d photographs and %d styles: %s"
+        % (
+            args.model,
+            len(photos),
+            len(styles),
+            ", then ".join("%s (%d steps)" % (stage.name, stage.steps) for stage in stages),
+        ),
+        flush=True,
+    )
     from .run import train  # after the first words: Keras and its backend take seconds
 
     train(args, stages, photos, styles, started + 60 * args.minutes if args.minutes else float("inf"))

@@ -1,4 +1,5 @@
 """Losses against artifacts of the decoder."""
+
 from keras import ops
 
 PERIOD = 4  # pixels, of the grid that unfolding a quarter of the sides may leave
@@ -11,6 +12,7 @@ def grid(rgb, block=32):
     near = ops.average_pool(ops.average_pool(rgb, PERIOD, 1), 2, 1)
     fine = rgb[:, 2:-2, 2:-2] - near
     h, w = fine.shape[1] // block, fine.shape[2] // block
-    cells = ops.reshape(fine[:, : h * block, : w * block],
-                        (-1, h, block // PERIOD, PERIOD, w, block // PERIOD, PERIOD, 3))
+    cells = ops.reshape(
+        fine[:, : h * block, : w * block], (-1, h, block // PERIOD, PERIOD, w, block // PERIOD, PERIOD, 3)
+    )
     return ops.mean(cells, (2, 5))

@@ -2,6 +2,7 @@
 
 The model paints pictures from all over the folders, each in the style of each style picture.
 """
+
 import argparse
 import os
 from typing import List, Optional, Sequence, Set
@@ -24,19 +25,33 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Add the ranges to the weights that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m ros_style_transfer.training.calibrate",
-        description=__doc__.split("\n\n")[0], epilog=__doc__.split("\n\n")[1])
+        description=__doc__.split("\n\n")[0],
+        epilog=__doc__.split("\n\n")[1],
+    )
     parser.add_argument("model", choices=INT8_MODELS)
     parser.add_argument("--photos", required=True, nargs="+", metavar="DIR", help="folders of photographs")
-    parser.add_argument("--styles", "--paintings", required=True, nargs="+", metavar="DIR",
-                        help="folders of style pictures; they are contents, too")
-    parser.add_argument("--exclude", nargs="+", default=(), metavar="CSV",
-                        help="tables of content,style pairs kept for evaluation: not looked at")
+    parser.add_argument(
+        "--styles",
+        "--paintings",
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="folders of style pictures; they are contents, too",
+    )
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        default=(),
+        metavar="CSV",
+        help="tables of content,style pairs kept for evaluation: not looked at",
+    )
     parser.add_argument("--count", type=int, default=16, help="pictures of each kind (default: %(default)s)")
     parser.add_argument("--weights", default="weights", help="folder of the weights (default: %(default)s)")
     args = parser.parse_args(argv)
     arrays, entry = weights.load(args.model, args.weights)
-    photos, styles = (spread(folders, args.count, data.excluded(args.exclude))
-                      for folders in (args.photos, args.styles))
+    photos, styles = (
+        spread(folders, args.count, data.excluded(args.exclude)) for folders in (args.photos, args.styles)
+    )
     found = calibration.ranges(arrays, entry, photos + styles, styles, Controls().resolved(args.model))
     facts = {key: value for key, value in entry.items() if key not in ("file", "sha256", "bytes")}
     weights.save(args.model, dict(arrays, **found), args.weights, **facts)

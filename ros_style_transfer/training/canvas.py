@@ -1,4 +1,5 @@
 """The canvas under the contents (`models.canvas`), for training."""
+
 import numpy as np
 from keras import ops
 

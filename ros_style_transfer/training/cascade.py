@@ -6,6 +6,7 @@ the levels before and into the picture.  Stage ``stylize``: contents go through 
 random styles, and the results are compared with both by the loss network (`losses`).  They stand on
 the canvas, as at run time; the reconstruction goes on.
 """
+
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
@@ -26,8 +27,11 @@ Arrays = Dict[str, np.ndarray]
 
 def up_to(level, arrays, backbone):
     """The part of an encoder's arrays that the encoder of ``level`` has."""
-    return {name + part: arrays[name + part] for name, _, _ in encoder_layers(backbone, last=level)
-            for part in ("_kernel", "_bias")}
+    return {
+        name + part: arrays[name + part]
+        for name, _, _ in encoder_layers(backbone, last=level)
+        for part in ("_kernel", "_bias")
+    }
 
 
 def whiten_color(features, style_mean, style_covariance, ridge):
@@ -51,9 +55,17 @@ class CascadeTrainer(Trainer):
         ridge: the whitening's ridge, a fraction of the mean eigenvalue.
     """
 
-    def __init__(self, loss_network: LossNetwork, encoder: Arrays, decoder: Arrays,
-                 heads: Mapping[int, Tuple[np.ndarray, np.ndarray]], backbone: str, losses: Mapping[str, float],
-                 dtype: str = "float32", ridge: float = RIDGE):
+    def __init__(
+        self,
+        loss_network: LossNetwork,
+        encoder: Arrays,
+        decoder: Arrays,
+        heads: Mapping[int, Tuple[np.ndarray, np.ndarray]],
+        backbone: str,
+        losses: Mapping[str, float],
+        dtype: str = "float32",
+        ridge: float = RIDGE,
+    ):
         super().__init__(losses, ["psnr%d" % level for level in LEVELS])
         self.loss_network, self.ridge = loss_network, ridge
         self.stylizing = "style" in losses
@@ -62,8 +74,9 @@ class CascadeTrainer(Trainer):
         self.add_heads(heads, trainable=not self.stylizing)
         self.built = True
 
-    def batches(self, stage: Stage, seed: int, photos: Sequence[np.ndarray], styles: Sequence[np.ndarray]
-                ) -> Callable[[np.random.Generator], Arrays]:
+    def batches(
+        self, stage: Stage, seed: int, photos: Sequence[np.ndarray], styles: Sequence[np.ndarray]
+    ) -> Callable[[np.random.Generator], Arrays]:
         """What draws a batch for ``stage``: a function (rng) to a dict of arrays."""
         if not self.stylizing:
             return lambda rng: {"content": data.random_crops(rng, photos, styles, stage.batch, stage.size)}
@@ -98,9 +111,12 @@ class CascadeTrainer(Trainer):
             losses.update(stylization_losses(self.loss_network, inputs, painted)[0])
         else:
             target = self.loss_network.features(content)
-            losses.update(self.distillation(
-                {level: taps[level][level] for level in LEVELS},
-                {level: ops.cast(ops.stop_gradient(f), "float32") for level, f in target.items()}))
+            losses.update(
+                self.distillation(
+                    {level: taps[level][level] for level in LEVELS},
+                    {level: ops.cast(ops.stop_gradient(f), "float32") for level, f in target.items()},
+                )
+            )
         return self.tracked(losses)
 
     def reconstruction(self, content, taps):
@@ -138,5 +154,5 @@ class CascadeTrainer(Trainer):
         """Go on from `arrays`, or from `exported` ones."""
         named = {"encoder_level%d_" % level: encoder for level, encoder in self.encoders.items()}
         for prefix, network in {**named, "decoder_": self.decoder}.items():
-            network.assign({key[len(prefix):]: value for key, value in arrays.items() if key.startswith(prefix)})
+            network.assign({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)})
         self.assign_heads(arrays)

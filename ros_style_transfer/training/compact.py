@@ -4,6 +4,7 @@ The network is pruned out of the teacher (`networks.prune`); then each of its co
 the teacher's at the same place through a linear head (FitNets, Romero et al. 2015), on photographs,
 on styles, and on mixtures of both, which stylized pictures resemble more than either.
 """
+
 import numpy as np
 from keras import ops
 

@@ -1,4 +1,5 @@
 """Pictures for training: files, random crops, and what the losses need to know of each crop."""
+
 import csv
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -5,6 +5,7 @@ network (`losses`); a content seen again a few pixels on and with noise must be 
 (temporal consistency without video, as ReReVST, Wang et al. 2020), and one that is given its own
 statistics must come back as it was.
 """
+
 import numpy as np
 from keras import ops
 
@@ -136,8 +137,10 @@ class LiveTrainer(Trainer):
         losses["same"] = mean_square(same - content[-1:])
         dy, dx = inputs["shift"][0, 0], inputs["shift"][0, 1]
         shape = (1, side - 2 * SHIFT, side - 2 * SHIFT, 3)
-        losses["twin"] = mean_square(ops.slice(painted[:1], (0, SHIFT, SHIFT, 0), shape)
-                                     - ops.slice(other, (0, SHIFT - dy, SHIFT - dx, 0), shape))
+        losses["twin"] = mean_square(
+            ops.slice(painted[:1], (0, SHIFT, SHIFT, 0), shape)
+            - ops.slice(other, (0, SHIFT - dy, SHIFT - dx, 0), shape)
+        )
         return self.tracked(losses)
 
     def shifted(self, inputs):
@@ -151,16 +154,18 @@ class LiveTrainer(Trainer):
         """``content`` stylized, before its colors are the style's; the same and ``twin`` (of the first) after that; and
         the last content rebuilt as it is."""
         net, seen = self.network, ops.shape(content)[0] + 1
-        targets = lambda values: [ops.concatenate([ops.repeat(part, CONTENTS_PER_STYLE, 0), part[:1]])
-                                  for part in statistics(values)]
+        targets = lambda values: [
+            ops.concatenate([ops.repeat(part, CONTENTS_PER_STYLE, 0), part[:1]]) for part in statistics(values)
+        ]
         moved = []
         for f in net.encode(ops.concatenate([content, twin, style])):
             transformed = transport(f[:seen], *targets(f[seen:]), self.ridge)
             moved.append(ops.concatenate([transformed, f[seen - 2 : seen - 1], f[seen:]]))
         features = net.decode_features(moved, net.modulation(moved))
         transformed = transport(features[:seen], *targets(features[seen + 1 :]), self.ridge)
-        image = net.decode_image(ops.concatenate([transformed, features[seen : seen + 1]]),
-                                 net.modulation([f[: seen + 1] for f in moved]))
+        image = net.decode_image(
+            ops.concatenate([transformed, features[seen : seen + 1]]), net.modulation([f[: seen + 1] for f in moved])
+        )
         colored = transport(image[:seen], *targets(style), self.ridge, COLOR_FLOOR)
         return image[: seen - 1], colored, image[seen:]
 

@@ -5,6 +5,7 @@ counts alike (style-aware normalisation, Cheng et al. 2021), and patches, compar
 similar patch of the style (Li and Wand 2016), in both directions (relaxed earth mover's distance,
 Kolkin et al. 2019).  Content: normalised relu4_1 features.  Structure: self-similarity (Kolkin et al. 2019).
 """
+
 import keras
 from keras import ops
 
@@ -122,8 +123,10 @@ class LossNetwork:
             gap = ops.maximum(gap, GAP_FLOOR * norm(target))
             found["style%d" % level] = ops.mean(norm(gram(seen[level]) - target) / gap)
         found["content"] = mean_square(standardized(seen[4]) - ops.cast(content["relu4"], "float32")) / 2
-        both = [patch_distance(seen[level], ops.cast(style["features%d" % level], seen[level].dtype),
-                               PATCH_STRIDES[level]) for level in PATCH_LEVELS]
+        both = [
+            patch_distance(seen[level], ops.cast(style["features%d" % level], seen[level].dtype), PATCH_STRIDES[level])
+            for level in PATCH_LEVELS
+        ]
         found["patch"] = sum(forth for forth, _ in both) / len(both)
         found["coverage"] = sum(back for _, back in both) / len(both)
         pooled = ops.average_pool(ops.cast(seen[3], "float32"), 2, 2)

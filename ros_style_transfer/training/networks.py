@@ -3,6 +3,7 @@
 Every network takes RGB in 0..1, ``[batch, height, width, 3]``; sides are multiples of 16 here,
 since all training pictures are crops.
 """
+
 import keras
 import numpy as np
 from keras import ops
@@ -68,8 +69,12 @@ class Convolutions(keras.layers.Layer):
         self.built = True
         self.shapes = {key: value.shape for key, value in arrays.items()}
         self.arrays = {
-            key: self.add_weight(shape=shape if len(shape) < 2 else (int(np.prod(shape[:-1])), shape[-1]),
-                                 name=key, initializer="zeros", dtype=self.dtype)
+            key: self.add_weight(
+                shape=shape if len(shape) < 2 else (int(np.prod(shape[:-1])), shape[-1]),
+                name=key,
+                initializer="zeros",
+                dtype=self.dtype,
+            )
             for key, shape in self.shapes.items()
         }
         self.assign(arrays)
@@ -79,8 +84,9 @@ class Convolutions(keras.layers.Layer):
             variable.assign(np.reshape(arrays[key], variable.shape))
 
     def numpy(self):
-        return {key: ops.convert_to_numpy(v).astype(np.float32).reshape(self.shapes[key])
-                for key, v in self.arrays.items()}
+        return {
+            key: ops.convert_to_numpy(v).astype(np.float32).reshape(self.shapes[key]) for key, v in self.arrays.items()
+        }
 
     def convolve(self, x, name, padding="reflect", stride=1):
         kernel = ops.reshape(self.arrays[name + "_kernel"], self.shapes[name + "_kernel"])
@@ -163,8 +169,13 @@ def blank(backbone, widths):
     for name, channels, width in encoder_layers(backbone, widths):
         arrays[name + "_kernel"] = np.zeros((3, 3, channels, width), np.float32)
         arrays[name + "_bias"] = np.zeros(width, np.float32)
-    heads = {level: (np.zeros((widths[level - 1], VGG_WIDTHS[level - 1]), np.float32),
-                     np.zeros(VGG_WIDTHS[level - 1], np.float32)) for level in LEVELS}
+    heads = {
+        level: (
+            np.zeros((widths[level - 1], VGG_WIDTHS[level - 1]), np.float32),
+            np.zeros(VGG_WIDTHS[level - 1], np.float32),
+        )
+        for level in LEVELS
+    }
     return arrays, heads
 
 
@@ -236,8 +247,10 @@ def prune(teacher, pictures, backbone, widths, rng, count=40000):
         factor = scale if factor is not None else None
         arrays[name + "_kernel"], arrays[name + "_bias"] = kernel * scale, bias * scale
         if name == tap(block):
-            at = tuple(rng.integers(4, s - 4, count) if n else rng.integers(0, s, count)
-                       for n, s in enumerate(narrow.shape[:3]))
+            at = tuple(
+                rng.integers(4, s - 4, count) if n else rng.integers(0, s, count)
+                for n, s in enumerate(narrow.shape[:3])
+            )
             x = np.concatenate([narrow[at], np.ones((count, 1))], 1).astype(np.float64)
             target = wide[at] / np.sqrt(np.mean(wide**2))
             solution = np.linalg.lstsq(x, target, rcond=None)[0].astype(np.float32)

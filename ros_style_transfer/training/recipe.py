@@ -3,6 +3,7 @@
 This table is the recipe of the shipped weights: ``python -m ros_style_transfer.training MODEL`` with
 its defaults runs it from scratch to the end.
 """
+
 from typing import Mapping, NamedTuple
 
 from ..models.shapes import LITE_BLOCKS, LITE_WIDTHS, LIVE_BLOCKS, LIVE_WIDTHS
@@ -42,32 +43,66 @@ class Stage(NamedTuple):
 
 
 STYLIZING = {  # loss weights of the live models, see `live.LiveTrainer` and `losses.LossNetwork.losses`
-    "style": 2.0, "content": 0.4, "patch": 1.0, "coverage": 0.3, "structure": 0.8,
-    "twin": 20.0, "same": 0.5, "color": 0.5, "range": 10.0, "grid": 2500.0,
+    "style": 2.0,
+    "content": 0.4,
+    "patch": 1.0,
+    "coverage": 0.3,
+    "structure": 0.8,
+    "twin": 20.0,
+    "same": 0.5,
+    "color": 0.5,
+    "range": 10.0,
+    "grid": 2500.0,
 }
 DISTILLATION = {"distill1": 1.0, "distill2": 1.0, "distill3": 1.0, "distill4": 0.5, "distill5": 0.25}
 # The cascade's, see `cascade.CascadeTrainer`.  At relu5_1 a narrow network cannot both follow the teacher and
 # remember the picture, and what is forgotten there no later level brings back; relu1_1's error is soon too small
 # to be seen.
 REBUILDING = {
-    "distill1": 1.0, "distill2": 1.0, "distill3": 1.0, "distill4": 0.5, "distill5": 0.05, "features": 1.0,
-    "image1": 0.5, "image2": 2.0, "image3": 3.0, "image4": 2.4, "image5": 4.2,
+    "distill1": 1.0,
+    "distill2": 1.0,
+    "distill3": 1.0,
+    "distill4": 0.5,
+    "distill5": 0.05,
+    "features": 1.0,
+    "image1": 0.5,
+    "image2": 2.0,
+    "image3": 3.0,
+    "image4": 2.4,
+    "image5": 4.2,
 }
 CASCADE_STYLIZING = {
-    "style": 1.0, "content": 1.0, "patch": 1.0, "coverage": 0.3, "structure": 1.0, "range": 10.0, "grid": 400.0,
-    "features": 0.06, "image1": 0.03, "image2": 0.11, "image3": 0.18, "image4": 0.14, "image5": 0.25,
+    "style": 1.0,
+    "content": 1.0,
+    "patch": 1.0,
+    "coverage": 0.3,
+    "structure": 1.0,
+    "range": 10.0,
+    "grid": 400.0,
+    "features": 0.06,
+    "image1": 0.03,
+    "image2": 0.11,
+    "image3": 0.18,
+    "image4": 0.14,
+    "image5": 0.25,
 }
 
 RECIPES = {
-    "cascade": (Stage("reconstruct", 4000, 4, 192, 2e-3, REBUILDING),
-                Stage("stylize", 6000, 2, 256, 1e-3, CASCADE_STYLIZING)),
+    "cascade": (
+        Stage("reconstruct", 4000, 4, 192, 2e-3, REBUILDING),
+        Stage("stylize", 6000, 2, 256, 1e-3, CASCADE_STYLIZING),
+    ),
     "compact": (Stage("distill", 4000, 4, 192, 1e-3, DISTILLATION),),
     "live": (Stage("stylize", 30000, 4, 192, 1e-3, STYLIZING),),
     "lite": (Stage("stylize", 20000, 4, 192, 1e-3, STYLIZING),),
 }
 # Channels of each block, of the live models at a quarter, an eighth and a sixteenth of the sides.
-WIDTHS = {"cascade": (16, 32, 64, 128, 128), "compact": (16, 32, 64, 128, 128), "live": LIVE_WIDTHS,
-          "lite": LITE_WIDTHS}
+WIDTHS = {
+    "cascade": (16, 32, 64, 128, 128),
+    "compact": (16, 32, 64, 128, 128),
+    "live": LIVE_WIDTHS,
+    "lite": LITE_WIDTHS,
+}
 BLOCKS = {"live": LIVE_BLOCKS, "lite": LITE_BLOCKS}  # the decoder's residual blocks there
 CONTENT_CROPS, STYLE_CROPS = 1500, 1600  # different crops, described once each
 CONTENTS_PER_STYLE = 2  # in a batch

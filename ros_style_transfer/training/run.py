@@ -1,4 +1,5 @@
 """A training from its command line's arguments to exported weights: stages, checkpoints, what is printed."""
+
 import argparse
 import json
 import os
@@ -75,15 +76,26 @@ class Run:
         samples: content and style, float32 ``[n,h,w,3]`` each, for the sample sheet.
     """
 
-    def __init__(self, args: argparse.Namespace, stage: Stage, trainer: keras.Model, draw: Draw,
-                 samples: Sequence[np.ndarray]):
+    def __init__(
+        self, args: argparse.Namespace, stage: Stage, trainer: keras.Model, draw: Draw, samples: Sequence[np.ndarray]
+    ):
         self.args, self.stage, self.trainer, self.draw, self.samples = args, stage, trainer, draw, samples
         self.stem, self.state, self.measured = stem_of(args, stage), state_of(args, stage), None
         self.validation: List[Dict[str, np.ndarray]] = []
-        trainer.compile(jit_compile=keras.backend.backend() == "jax", optimizer=keras.optimizers.Muon(
-            Schedule(stage), adam_lr_ratio=0.5, adam_beta_2=0.999, exclude_layers=IMAGE_LAYERS,
-            weight_decay=None, adam_weight_decay=None, global_clipnorm=CLIP,
-            use_ema=True, ema_momentum=max(0.0, 1.0 - 1.0 / max(1.0, AVERAGING * stage.steps))))
+        trainer.compile(
+            jit_compile=keras.backend.backend() == "jax",
+            optimizer=keras.optimizers.Muon(
+                Schedule(stage),
+                adam_lr_ratio=0.5,
+                adam_beta_2=0.999,
+                exclude_layers=IMAGE_LAYERS,
+                weight_decay=None,
+                adam_weight_decay=None,
+                global_clipnorm=CLIP,
+                use_ema=True,
+                ema_momentum=max(0.0, 1.0 - 1.0 / max(1.0, AVERAGING * stage.steps)),
+            ),
+        )
         if self.state["step"] and os.path.exists(self.stem + ".weights.h5"):
             trainer.optimizer.build(trainer.trainable_variables)
             trainer.load_weights(self.stem + ".weights.h5")
@@ -120,9 +132,15 @@ class Run:
                 self.measured = (time.monotonic() - first) / (done - 1)
                 if not told and (done > MEASURED_STEPS or time.monotonic() - first > MEASURED_SECONDS):
                     told = True
-                    print("%s: %.2g s a step, measured; %s left" % (
-                        self.stage.name, self.measured,
-                        duration((self.stage.steps - self.state["step"] - done) * self.measured)), flush=True)
+                    print(
+                        "%s: %.2g s a step, measured; %s left"
+                        % (
+                            self.stage.name,
+                            self.measured,
+                            duration((self.stage.steps - self.state["step"] - done) * self.measured),
+                        ),
+                        flush=True,
+                    )
             if time.monotonic() >= deadline:
                 break
         self.state["step"] += done
@@ -144,18 +162,24 @@ class Run:
         sheets.draw_curves(self.stem + ".csv", self.stem + "_curves.png")
         warning = self._compare(losses["validation"])
         replace(self.stem + ".json", lambda path: write_json(path, self.state))
-        print("%s %d/%d, %s left: %s" % (
-            self.stage.name, self.state["step"], self.stage.steps,
-            duration((self.stage.steps - self.state["step"]) * self.measured),
-            ", ".join("%s %.3g" % pair for pair in losses.items())), flush=True)
+        print(
+            "%s %d/%d, %s left: %s"
+            % (
+                self.stage.name,
+                self.state["step"],
+                self.stage.steps,
+                duration((self.stage.steps - self.state["step"]) * self.measured),
+                ", ".join("%s %.3g" % pair for pair in losses.items()),
+            ),
+            flush=True,
+        )
         if warning:
             print("warning: " + warning, flush=True)
 
     def _validate(self) -> float:
         """The mean loss of batches that are the same at every checkpoint and are not trained on."""
         if not self.validation:
-            self.validation = [self.draw(np.random.default_rng((self.args.seed, 10**9 + n)))
-                               for n in range(VALIDATION)]
+            self.validation = [self.draw(np.random.default_rng((self.args.seed, 10**9 + n))) for n in range(VALIDATION)]
         self.trainer.reset_metrics()  # which go on summing up
         for batch in self.validation:
             losses = self.trainer.test_on_batch(batch, return_dict=True)
@@ -171,9 +195,11 @@ class Run:
         else:
             self.state["worse"] += 1
             if self.state["worse"] >= PATIENCE:
-                return ("the validation loss %.4g is worse than its best, %.4g at step %d, and has been for %d "
-                        "checkpoints; a lower learning rate may help"
-                        % (validation, best["loss"], best["step"], self.state["worse"]))
+                return (
+                    "the validation loss %.4g is worse than its best, %.4g at step %d, and has been for %d "
+                    "checkpoints; a lower learning rate may help"
+                    % (validation, best["loss"], best["step"], self.state["worse"])
+                )
         return None
 
 
@@ -271,20 +297,29 @@ def estimate(model: str, stages: Sequence[Tuple[Stage, int]], precision: str) ->
 
 def encoder_multiply_adds(widths: Sequence[int], side: int) -> float:
     """Multiply-adds of a VGG16 of these widths for one crop."""
-    return sum(9 * channels * width * (side / 2 ** (int(name[5]) - 1)) ** 2
-               for name, channels, width in encoder_layers(widths=widths))
+    return sum(
+        9 * channels * width * (side / 2 ** (int(name[5]) - 1)) ** 2
+        for name, channels, width in encoder_layers(widths=widths)
+    )
 
 
-def feature_scale(network: networks.Encoder, photos: Sequence[np.ndarray], rng: np.random.Generator, side: int
-                  ) -> Mapping[int, float]:
+def feature_scale(
+    network: networks.Encoder, photos: Sequence[np.ndarray], rng: np.random.Generator, side: int
+) -> Mapping[int, float]:
     """``{level: root mean square of the network's features over photographs}``."""
     sample = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], side) for _ in range(SCALE_CROPS)])
     taps = network(ops.cast(sample.astype(np.float32) / 255.0, network.dtype))
     return {level: float(ops.sqrt(ops.mean(ops.square(ops.cast(f, "float32"))))) for level, f in taps.items()}
 
 
-def build(args: argparse.Namespace, stage: Stage, photos: Sequence[np.ndarray], styles: Sequence[np.ndarray],
-          precision: str, fresh: bool) -> Tuple[keras.Model, Draw]:
+def build(
+    args: argparse.Namespace,
+    stage: Stage,
+    photos: Sequence[np.ndarray],
+    styles: Sequence[np.ndarray],
+    precision: str,
+    fresh: bool,
+) -> Tuple[keras.Model, Draw]:
     """The trainer of ``stage`` and what draws its batches.
 
     Args:
@@ -298,22 +333,30 @@ def build(args: argparse.Namespace, stage: Stage, photos: Sequence[np.ndarray], 
     rms = feature_scale(teacher, photos, rng, stage.size)
     if args.model in BLOCKS:
         initial = initial_arrays(np.random.default_rng((args.seed, 0)), widths, BLOCKS[args.model])
-        trainer = LiveTrainer(LossNetwork(teacher, rms), initial,
-                              BLOCKS[args.model], stage.losses, own)
+        trainer = LiveTrainer(LossNetwork(teacher, rms), initial, BLOCKS[args.model], stage.losses, own)
         return trainer, trainer.batches(stage, args.seed, photos, styles)
     if fresh:
         print("pruning a narrow encoder out of the teacher", flush=True)
-        crops = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], PRUNE_SIDE)
-                          for _ in range(PRUNE_CROPS)])
-        arrays, heads = networks.prune(teacher_arrays, crops.astype(np.float32) / 255.0, "vgg16", widths, rng,
-                                       PRUNE_POSITIONS)
+        crops = np.stack(
+            [data.random_crop(rng, photos[rng.integers(len(photos))], PRUNE_SIDE) for _ in range(PRUNE_CROPS)]
+        )
+        arrays, heads = networks.prune(
+            teacher_arrays, crops.astype(np.float32) / 255.0, "vgg16", widths, rng, PRUNE_POSITIONS
+        )
     else:
         arrays, heads = networks.blank("vgg16", widths)
     if args.model == "compact":
         trainer = CompactTrainer(teacher, rms, arrays, heads, "vgg16", stage.losses, own)
         return trainer, trainer.batches(stage, photos, styles)
-    trainer = CascadeTrainer(LossNetwork(teacher, rms), arrays, networks.decoder_arrays(rng, "vgg16", widths), heads,
-                             "vgg16", stage.losses, own)
+    trainer = CascadeTrainer(
+        LossNetwork(teacher, rms),
+        arrays,
+        networks.decoder_arrays(rng, "vgg16", widths),
+        heads,
+        "vgg16",
+        stage.losses,
+        own,
+    )
     return trainer, trainer.batches(stage, args.seed, photos, styles)
 
 
@@ -329,8 +372,13 @@ def start_from(trainer: keras.Model, path: str) -> None:
         raise OptionError("cannot start from %s: %s" % (path, error)) from None
 
 
-def train(args: argparse.Namespace, stages: Sequence[Stage], photo_paths: Sequence[str], style_paths: Sequence[str],
-          deadline: float) -> None:
+def train(
+    args: argparse.Namespace,
+    stages: Sequence[Stage],
+    photo_paths: Sequence[str],
+    style_paths: Sequence[str],
+    deadline: float,
+) -> None:
     """Train the stages from where they stand, until ``deadline`` (`time.monotonic`), and export the weights."""
     keras.utils.set_random_seed(args.seed)
     output = os.path.join(args.work, "weights")
@@ -338,8 +386,11 @@ def train(args: argparse.Namespace, stages: Sequence[Stage], photo_paths: Sequen
     precision = choose_precision(args)
     left = [(stage, max(0, stage.steps - state_of(args, stage)["step"])) for stage in stages]
     if any(steps for _, steps in left):
-        print("in %s; about %s left, estimated; checkpoints every %d steps in %s"
-              % (precision, duration(estimate(args.model, left, precision)), args.every, args.work), flush=True)
+        print(
+            "in %s; about %s left, estimated; checkpoints every %d steps in %s"
+            % (precision, duration(estimate(args.model, left, precision)), args.every, args.work),
+            flush=True,
+        )
     photos, styles = data.load_pictures(photo_paths, PHOTO_SIDE), data.load_pictures(style_paths, STYLE_SIDE)
     before, trainer, trained = args.start, None, None
     for stage, steps in left:
@@ -365,16 +416,20 @@ def train(args: argparse.Namespace, stages: Sequence[Stage], photo_paths: Sequen
 def draw_samples(photos: Sequence[np.ndarray], styles: Sequence[np.ndarray], side: int) -> List[np.ndarray]:
     """Contents and styles for the sample sheet, the same every time."""
     rng = np.random.default_rng(5)
-    return [np.stack([data.random_crop(rng, source[rng.integers(len(source))], side, scales) for _ in range(SAMPLES)])
-            .astype(np.float32) / 255.0 for source, scales in ((photos, (0.5, 0.7)), (styles, (0.5, 0.8)))]
+    return [
+        np.stack(
+            [data.random_crop(rng, source[rng.integers(len(source))], side, scales) for _ in range(SAMPLES)]
+        ).astype(np.float32)
+        / 255.0
+        for source, scales in ((photos, (0.5, 0.7)), (styles, (0.5, 0.8)))
+    ]
 
 
 def export(args: argparse.Namespace, trainer: keras.Model, path: str, output: str) -> None:
     """Write the averaged weights of the checkpoint ``path`` to the folder ``output``."""
     trainer.assign(read_arrays(path))
     facts = {"blocks": list(BLOCKS[args.model])} if args.model in BLOCKS else {}
-    weights.save(args.model, trainer.exported(), output, backbone="vgg16", widths=list(WIDTHS[args.model]),
-                 ridge=RIDGE, **facts)
+    weights.save(
+        args.model, trainer.exported(), output, backbone="vgg16", widths=list(WIDTHS[args.model]), ridge=RIDGE, **facts
+    )
     print("wrote %s.npz to %s" % (args.model, output))
-
-

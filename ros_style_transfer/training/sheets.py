@@ -1,4 +1,5 @@
 """What to look at while a model trains: a sheet of pictures and the curves of the losses."""
+
 import csv
 import os
 

@@ -1,4 +1,5 @@
 """Whitening and colouring for training: batches, and gradients that stay finite."""
+
 from keras import ops
 
 

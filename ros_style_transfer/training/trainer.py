@@ -1,4 +1,5 @@
 """What the trainers of all models share: weighted losses with their means, linear heads, and pairs of pictures."""
+
 from typing import Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import keras
@@ -47,8 +48,9 @@ class Trainer(keras.Model):
         """Add linear heads that guess the teacher's features: ``{level: (kernel [c, C], bias [C])}``."""
         for level, (kernel, bias) in sorted(heads.items()):
             for part, value in (("kernel", kernel), ("bias", bias)):
-                variable = self.add_weight(shape=value.shape, name="head%d_%s" % (level, part), initializer="zeros",
-                                           trainable=trainable)
+                variable = self.add_weight(
+                    shape=value.shape, name="head%d_%s" % (level, part), initializer="zeros", trainable=trainable
+                )
                 variable.assign(value)
                 self.heads["%s%d" % (part, level)] = variable
 
@@ -74,9 +76,15 @@ class Trainer(keras.Model):
                 variable.assign(arrays["head_" + key])
 
 
-def pairs(loss_network: LossNetwork, stage: Stage, seed: int, photos: Sequence[np.ndarray],
-          styles: Sequence[np.ndarray], margin: int = 0, contents_per_style: int = 1
-          ) -> Callable[[np.random.Generator], Dict[str, np.ndarray]]:
+def pairs(
+    loss_network: LossNetwork,
+    stage: Stage,
+    seed: int,
+    photos: Sequence[np.ndarray],
+    styles: Sequence[np.ndarray],
+    margin: int = 0,
+    contents_per_style: int = 1,
+) -> Callable[[np.random.Generator], Dict[str, np.ndarray]]:
     """What draws described contents and styles: a function (rng) to ``content``, ``style`` and their descriptions.
 
     Args:
@@ -85,11 +93,18 @@ def pairs(loss_network: LossNetwork, stage: Stage, seed: int, photos: Sequence[n
     """
     palettes = [*photos, *styles]
     contents = data.DescribedCrops(
-        lambda rng: data.content_crop(rng, photos, stage.size + 2 * margin), CONTENT_CROPS,
-        Compiled(loss_network.describe_content).predict_on_batch, (seed, 1), margin)
+        lambda rng: data.content_crop(rng, photos, stage.size + 2 * margin),
+        CONTENT_CROPS,
+        Compiled(loss_network.describe_content).predict_on_batch,
+        (seed, 1),
+        margin,
+    )
     crops = data.DescribedCrops(
-        lambda rng: data.style_crop(rng, styles, palettes, stage.size), STYLE_CROPS,
-        Compiled(loss_network.describe_style).predict_on_batch, (seed, 2))
+        lambda rng: data.style_crop(rng, styles, palettes, stage.size),
+        STYLE_CROPS,
+        Compiled(loss_network.describe_style).predict_on_batch,
+        (seed, 2),
+    )
 
     def draw(rng):
         batch = contents.take(rng.integers(0, contents.count, stage.batch), "content")
@@ -105,7 +120,7 @@ def stylization_losses(loss_network: LossNetwork, inputs, painted, contents_per_
     Returns:
         ``{loss: scalar}``, and the style errors by level, ``{style1: scalar, ...}``.
     """
-    described = lambda prefix: {key[len(prefix):]: value for key, value in inputs.items() if key.startswith(prefix)}
+    described = lambda prefix: {key[len(prefix) :]: value for key, value in inputs.items() if key.startswith(prefix)}
     styles = described("style_")
     if contents_per_style > 1:
         styles = {key: ops.repeat(value, contents_per_style, 0) for key, value in styles.items()}

@@ -1,4 +1,5 @@
 """The ranges of a live model's layers, which int8 needs, found in paintings; see `quantized`."""
+
 import numpy as np
 import tensorflow as tf
 
@@ -31,8 +32,10 @@ def ranges(arrays, entry, contents, styles, controls):
     finally:
         tf.config.run_functions_eagerly(eager)
     bounds = {key: np.array(each) for key, each in network.net.seen.items()}
-    return {layer + "_range": np.float32([_usual(bounds[layer, GIVEN]), _usual(bounds[layer, MADE])])
-            for layer in dict.fromkeys(layer for layer, _ in bounds)}
+    return {
+        layer + "_range": np.float32([_usual(bounds[layer, GIVEN]), _usual(bounds[layer, MADE])])
+        for layer in dict.fromkeys(layer for layer, _ in bounds)
+    }
 
 
 def _usual(bounds):

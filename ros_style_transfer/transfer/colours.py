@@ -1,5 +1,6 @@
 """Colours of painted pictures: the content's colours (Gatys et al. 2016, "Preserving Color in Neural Artistic
 Style Transfer") and saturation."""
+
 import cv2
 import numpy as np
 

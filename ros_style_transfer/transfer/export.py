@@ -7,6 +7,7 @@ Two signatures, both of float32 RGB ``[height, width, 3]`` in 0..1, of any size 
 
 One round at the model's own method and levels; a mixture of styles is the weighted mean of what ``style`` gave.
 """
+
 import os
 
 import tensorflow as tf
@@ -53,12 +54,21 @@ def signatures(painter, own):
         for number, levels in enumerate(network.rounds(own.levels)):
             share = network.ground_share(strength, number)
             under = None if share is None else share * canvas.ground_in_graph(picture)
-            picture = painter.graphed(network.laid(picture, under), tf.fill((len(levels),), strength), *styles,
-                                      levels=levels, method=own.method)
+            picture = painter.graphed(
+                network.laid(picture, under),
+                tf.fill((len(levels),), strength),
+                *styles,
+                levels=levels,
+                method=own.method,
+            )
         return {"painted": tf.clip_by_value(picture[: tf.shape(rgb)[0], : tf.shape(rgb)[1]], 0.0, 1.0)}
 
-    return style, graph(paint, PICTURE, tf.TensorSpec((), name="strength"),
-                        *[tf.TensorSpec(shapes[name].shape, name=name) for name in names])
+    return style, graph(
+        paint,
+        PICTURE,
+        tf.TensorSpec((), name="strength"),
+        *[tf.TensorSpec(shapes[name].shape, name=name) for name in names],
+    )
 
 
 def _padded(rgb, multiple=16):

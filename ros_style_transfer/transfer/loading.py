@@ -1,4 +1,5 @@
 """Load a model with its weights, ready to stylize in the requested precision."""
+
 from typing import Optional
 
 import tensorflow as tf
@@ -10,8 +11,9 @@ from .pipeline import Painter
 from .quantized_pipeline import IntegerPainter
 
 
-def load_painter(model: str, precision: str = "float32", weights_dir: Optional[str] = None,
-                 gpu: bool = False) -> Painter:
+def load_painter(
+    model: str, precision: str = "float32", weights_dir: Optional[str] = None, gpu: bool = False
+) -> Painter:
     """The pipeline of ``model`` with its weights.
 
     Args:
@@ -27,8 +29,9 @@ def load_painter(model: str, precision: str = "float32", weights_dir: Optional[s
     arrays, facts = weights.load(model, weights_dir)
     missing = [name for name in sorted(spec.facts) if name not in facts]
     if missing:
-        raise WeightsError("the manifest's entry of %r lacks %s; train or export the model again"
-                           % (model, ", ".join(missing)))
+        raise WeightsError(
+            "the manifest's entry of %r lacks %s; train or export the model again" % (model, ", ".join(missing))
+        )
     floats = "float32" if precision == "int8" else precision
     if precision == "auto":
         floats = device.fastest_dtype(gpu)

@@ -1,4 +1,5 @@
 """Which style paints which part of a picture: label images to soft regions."""
+
 import cv2
 import numpy as np
 
@@ -24,15 +25,19 @@ def check(mask, height, width, styles):
         raise ImageError("a mask must be uint8 [height, width], not %s" % found)
     if mask.shape != (height, width):
         if abs(mask.shape[1] * height - mask.shape[0] * width) > max(height, width, *mask.shape):
-            raise ImageError("the mask is %dx%d, the picture %dx%d: their proportions must agree"
-                             % (mask.shape[1], mask.shape[0], width, height))
+            raise ImageError(
+                "the mask is %dx%d, the picture %dx%d: their proportions must agree"
+                % (mask.shape[1], mask.shape[0], width, height)
+            )
         mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
     labels = np.unique(mask)
     if labels[-1] == 255 and set(labels) <= {0, 255}:
         return np.uint8(mask == 255)
     if labels[-1] > styles:
-        raise OptionError("the mask holds the label %d, but there are %d styles (labels: 0 for unpainted, 1..%d)"
-                          % (labels[-1], styles, styles))
+        raise OptionError(
+            "the mask holds the label %d, but there are %d styles (labels: 0 for unpainted, 1..%d)"
+            % (labels[-1], styles, styles)
+        )
     return mask
 
 
@@ -45,7 +50,13 @@ def shares(labels, count, feather):
     """
     layers = np.stack([np.float32(labels == n) for n in range(count + 1)])
     if feather:
-        layers = np.stack([cv2.GaussianBlur(layer, (0, 0), feather / 2.0, borderType=cv2.BORDER_REFLECT_101)
-                           if layer.any() else layer for layer in layers])
+        layers = np.stack(
+            [
+                cv2.GaussianBlur(layer, (0, 0), feather / 2.0, borderType=cv2.BORDER_REFLECT_101)
+                if layer.any()
+                else layer
+                for layer in layers
+            ]
+        )
         layers /= layers.sum(0)
     return layers

@@ -11,6 +11,7 @@ A large picture goes through in tiles, twice: first the statistics of all tiles 
 every tile is painted with the maps that follow from them.  Tiles are read with as much around them
 as the networks see, so the picture is the same as in one piece (`tiles`).
 """
+
 import functools
 from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
@@ -82,10 +83,16 @@ def blend(styles, weights):
     shares = np.asarray(weights, np.float64) / np.sum(weights)
     if len(styles) == 1:
         return styles[0]
-    blended = {level: wct.blend([style.statistics[level] for style in styles], shares.astype(np.float32))
-               for level in styles[0].statistics}
-    return Style(blended, tuple((float(share) * part, features) for style, share in zip(styles, shares)
-                                for part, features in style.features))
+    blended = {
+        level: wct.blend([style.statistics[level] for style in styles], shares.astype(np.float32))
+        for level in styles[0].statistics
+    }
+    return Style(
+        blended,
+        tuple(
+            (float(share) * part, features) for style, share in zip(styles, shares) for part, features in style.features
+        ),
+    )
 
 
 class Painter:
@@ -150,8 +157,11 @@ class Painter:
             side: of the tiles, without what is read around them; None: the picture in one piece.
             progress: called with the share of the work that is done, 0..1, after each tile.
         """
-        once = [levels for levels in self.network.rounds(controls.levels)
-                if any(strength_of(level, controls) for level in levels)]  # else the network would only blur
+        once = [
+            levels
+            for levels in self.network.rounds(controls.levels)
+            if any(strength_of(level, controls) for level in levels)
+        ]  # else the network would only blur
         rounds, picture = once * controls.passes, rgb
         for number, levels in enumerate(rounds):
             report = lambda done, before=number: progress and progress((before + done) / len(rounds))
@@ -175,11 +185,14 @@ class Painter:
         if (levels, controls.method) not in self._rounds:
             self._rounds[levels, controls.method] = graph(
                 functools.partial(self.graphed, levels=levels, method=controls.method),
-                tf.TensorSpec((None, None, None)), VECTOR, *[STATISTICS] * len(known))
+                tf.TensorSpec((None, None, None)),
+                VECTOR,
+                *[STATISTICS] * len(known),
+            )
         strengths = tf.constant([strength_of(level, controls) for level in levels], tf.float32)
         return self._rounds[levels, controls.method](
-            self.network.laid(floats(picture), under), strengths,
-            *(style.statistics[level] for level in known)).numpy()
+            self.network.laid(floats(picture), under), strengths, *(style.statistics[level] for level in known)
+        ).numpy()
 
     def graphed(self, laid, strengths, *styles, levels, method):
         """One round as operations of a graph.
@@ -202,13 +215,15 @@ class Painter:
         code = network.code(moments)
         drawn = network.draw(features, code[0])
         if DECODER_LEVEL in levels:
-            affine, _ = planned(wct.statistics(drawn), styles[DECODER_LEVEL], method, strength[DECODER_LEVEL],
-                                self.ridge)
+            affine, _ = planned(
+                wct.statistics(drawn), styles[DECODER_LEVEL], method, strength[DECODER_LEVEL], self.ridge
+            )
             drawn = wct.apply(affine, drawn)
         image = network.finish(drawn, code[1])
         if DECODER_LEVEL in levels and IMAGE_LEVEL in network.style_levels:
-            affine, _ = planned(color_statistics(image, COLOR_FLOOR), styles[IMAGE_LEVEL], method,
-                                strength[DECODER_LEVEL], self.ridge)
+            affine, _ = planned(
+                color_statistics(image, COLOR_FLOOR), styles[IMAGE_LEVEL], method, strength[DECODER_LEVEL], self.ridge
+            )
             image = apply_colors(affine, image)
         return network.unfold(image)
 
@@ -244,8 +259,10 @@ class Painter:
     def _parts(self, level, gathered, regions, shares, levels, controls):
         """Every region's `Part` at a level; ``gathered`` as `_gather` leaves it."""
         contents = {key: merge(parts) for key, parts in gathered.items()}
-        return [self._part(level, region, share, contents[_whose(number, share)], levels, controls)
-                for number, (region, share) in enumerate(zip(regions, shares))]
+        return [
+            self._part(level, region, share, contents[_whose(number, share)], levels, controls)
+            for number, (region, share) in enumerate(zip(regions, shares))
+        ]
 
     def _part(self, level, region, share, content, levels, controls):
         """The `Part` of a region at a level; ``content`` are the statistics there."""
@@ -259,12 +276,20 @@ class Painter:
             # Traced once for each method that is used, whatever the number of channels.
             self._maps[controls.method] = graph(
                 lambda c, s, a, method=controls.method: planned(c, s, method, a, self.ridge),
-                STATISTICS, STATISTICS, tf.TensorSpec(()))
+                STATISTICS,
+                STATISTICS,
+                tf.TensorSpec(()),
+            )
         affine, moments = self._maps[controls.method](content, style, tf.constant(strength, tf.float32))
         if controls.swap and level == controls.swap_level:  # colored patches have the style's statistics, too
-            return Part(share, lambda features: tf.cast(_swapped(
-                features, content, region.style.features, style, strength, controls, self.ridge), features.dtype),
-                moments)
+            return Part(
+                share,
+                lambda features: tf.cast(
+                    _swapped(features, content, region.style.features, style, strength, controls, self.ridge),
+                    features.dtype,
+                ),
+                moments,
+            )
         apply = apply_colors if level == IMAGE_LEVEL else self._apply
         return Part(share, lambda features: apply(affine, features), moments)
 
@@ -315,8 +340,9 @@ class _Round:
                 self.painter._gather(gathered.setdefault(level, {}), tile, values, self._shares(level), level)
             self._progress(plan)
         for level, found in gathered.items():
-            self.parts[level] = self.painter._parts(level, found, self.regions, self._shares(level), self.levels,
-                                                    self.controls)
+            self.parts[level] = self.painter._parts(
+                level, found, self.regions, self._shares(level), self.levels, self.controls
+            )
 
     def _progress(self, plan):
         self.done += 1
@@ -325,8 +351,10 @@ class _Round:
 
     def _shares(self, level):
         if ("shares", level) not in self.kept:
-            self.kept["shares", level] = [None if region.share is None else
-                                          _shrink(region.share, self.network.stride(level)) for region in self.regions]
+            self.kept["shares", level] = [
+                None if region.share is None else _shrink(region.share, self.network.stride(level))
+                for region in self.regions
+            ]
         return self.kept["shares", level]
 
     def _once(self, name, compute):
@@ -338,21 +366,30 @@ class _Round:
         return self.kept[name]
 
     def _encode(self, tile):
-        return self._once("encode", lambda: self.network.encode(
-            floats(tile.read(self.picture)), self.levels, tile.read(self.under)))
+        return self._once(
+            "encode", lambda: self.network.encode(floats(tile.read(self.picture)), self.levels, tile.read(self.under))
+        )
 
     def _transformed(self, level, values, tile):
         return _changed(values, self.parts[level], tile, self.network.stride(level)) if level in self.parts else values
 
     def _draw(self, tile):
-        return self._once("draw", lambda: self.network.draw(
-            {level: self._transformed(level, values, tile) for level, values in self._encode(tile).items()},
-            self.code[0]))
+        return self._once(
+            "draw",
+            lambda: self.network.draw(
+                {level: self._transformed(level, values, tile) for level, values in self._encode(tile).items()},
+                self.code[0],
+            ),
+        )
 
     def _finish(self, tile):
         drawn = lambda: self._draw(tile)
-        return self._once("finish", lambda: self.network.finish(
-            self._transformed(DECODER_LEVEL, drawn(), tile) if self.redraws else drawn(), self.code[1]))
+        return self._once(
+            "finish",
+            lambda: self.network.finish(
+                self._transformed(DECODER_LEVEL, drawn(), tile) if self.redraws else drawn(), self.code[1]
+            ),
+        )
 
     def _image(self, tile):
         image = self._finish(tile)
@@ -440,11 +477,15 @@ def _check_swap(shape, style_shape, controls):
     patches = np.prod([side // controls.swap_stride + 1 for side in style_shape[:2]])
     height, width = min((shape[:2], style_shape[:2]), key=min)
     if min(height, width) < controls.swap_patch:
-        raise OptionError("swap_patch %d is larger than the features at level %d, %dx%d; choose a smaller one, or a "
-                          "larger picture or style_scale" % (controls.swap_patch, controls.swap_level, width, height))
+        raise OptionError(
+            "swap_patch %d is larger than the features at level %d, %dx%d; choose a smaller one, or a "
+            "larger picture or style_scale" % (controls.swap_patch, controls.swap_level, width, height)
+        )
     if positions * patches > LARGEST_SWAP:
-        raise OptionError("swapping %d patches at %d positions needs too much memory; choose a larger swap_stride, a "
-                          "smaller style_scale or a deeper swap_level" % (patches, positions))
+        raise OptionError(
+            "swapping %d patches at %d positions needs too much memory; choose a larger swap_stride, a "
+            "smaller style_scale or a deeper swap_level" % (patches, positions)
+        )
 
 
 def _whiten(features, statistics, ridge):

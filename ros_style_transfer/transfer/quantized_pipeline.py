@@ -7,6 +7,7 @@ Statistics, maps and what lies between the convolutions stay in float32::
 ``look``, ``draw`` and ``finish`` are programs of LiteRT, each as TensorFlow's graph has it
 (`pipeline.Painter.graphed`).
 """
+
 import functools
 
 import cv2
@@ -38,8 +39,9 @@ class IntegerPainter(Painter):
         if picture.shape[0] * picture.shape[1] > LARGEST:
             return super()._in_one_piece(picture, under, levels, style, controls)
         if levels not in self._programs:
-            self._programs[levels] = [Program(functools.partial(stage, levels))
-                                      for stage in (self._looked, self._drawn, self._finished)]
+            self._programs[levels] = [
+                Program(functools.partial(stage, levels)) for stage in (self._looked, self._drawn, self._finished)
+            ]
         look, draw, finish = self._programs[levels]
         looked = look(self._integers.laid(np.asarray(floats(picture)), under))
         targets = {level: wct.Statistics(*map(np.asarray, known)) for level, known in style.statistics.items()}
@@ -50,8 +52,9 @@ class IntegerPainter(Painter):
         image, content = finish(*features, *moments)
         if DECODER_LEVEL not in levels:
             return image
-        affine, _ = planned(content, targets[IMAGE_LEVEL], controls.method, strength_of(DECODER_LEVEL, controls),
-                            self.ridge)
+        affine, _ = planned(
+            content, targets[IMAGE_LEVEL], controls.method, strength_of(DECODER_LEVEL, controls), self.ridge
+        )
         matrix = affine.matrix.T
         return cv2.transform(image, np.column_stack([matrix, affine.offset - matrix @ affine.centre]))
 

@@ -1,4 +1,5 @@
 """Steady painted video: each frame keeps what still holds of the frame before.  NumPy and OpenCV only."""
+
 import functools
 
 import cv2
@@ -49,8 +50,9 @@ class Steady:
         if not self.smoothing:
             return
         # Flow at half the size is enough, and DIS takes nothing smaller than its patches.
-        small = cv2.resize(content, tuple(max(16, side // 2) for side in content.shape[1::-1]),
-                           interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            content, tuple(max(16, side // 2) for side in content.shape[1::-1]), interpolation=cv2.INTER_AREA
+        )
         self._grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         if self._before is None or self._before[1].shape != content.shape:
             return
@@ -70,8 +72,10 @@ class Steady:
         """
         images.check(painted)
         if self._content.shape != painted.shape:
-            raise ImageError("the painted frame must have its content's size %dx%d, not %dx%d"
-                             % (self._content.shape[1::-1] + painted.shape[1::-1]))
+            raise ImageError(
+                "the painted frame must have its content's size %dx%d, not %dx%d"
+                % (self._content.shape[1::-1] + painted.shape[1::-1])
+            )
         if not self.smoothing:
             return painted
         result = np.float32(painted)

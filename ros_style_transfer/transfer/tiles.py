@@ -1,4 +1,5 @@
 """Pictures in tiles, each read with what the networks see around it, and the statistics of all put together."""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +39,9 @@ class Tile(NamedTuple):
         """The part of ``picture [h, w, ...]`` that is read; None stays None."""
         if picture is None:
             return None
-        return picture[self.top - self.above : self.bottom + self.below,
-                       self.left - self.before : self.right + self.after]
+        return picture[
+            self.top - self.above : self.bottom + self.below, self.left - self.before : self.right + self.after
+        ]
 
     def inner(self, plane, stride):
         """The tile itself of ``plane [h / stride, w / stride, ...]``."""
@@ -67,9 +69,20 @@ def tiles(height, width, side=None, margin=0):
         list of `Tile`.
     """
     side, margin = max(height, width) if side is None else side, -(-margin // UNIT) * UNIT
-    return [Tile(top, bottom, left, right, min(margin, top), min(margin, height - bottom),
-                 min(margin, left), min(margin, width - right))
-            for top, bottom in _spans(height, side) for left, right in _spans(width, side)]
+    return [
+        Tile(
+            top,
+            bottom,
+            left,
+            right,
+            min(margin, top),
+            min(margin, height - bottom),
+            min(margin, left),
+            min(margin, width - right),
+        )
+        for top, bottom in _spans(height, side)
+        for left, right in _spans(width, side)
+    ]
 
 
 def _spans(length, longest):

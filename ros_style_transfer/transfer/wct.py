@@ -14,6 +14,7 @@ affine map ``F' = (F - m_c) M + m_s`` (row vectors):
 Roots come from symmetric eigendecompositions.  With the strength ``a`` (the paper's
 alpha) the blend ``a F' + (1 - a) F`` is again affine in ``F``: one map for each level is all.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -111,8 +112,11 @@ def affine_map(content, style, method="wct", strength=1.0, ridge=RIDGE):
     else:
         raise ValueError(method)
     share = lib.asarray(strength, np.float64)
-    return AffineMap(mean, lib.asarray(share * matrix + (1.0 - share) * identity, np.float32),
-                     strength * target + (1.0 - strength) * mean)
+    return AffineMap(
+        mean,
+        lib.asarray(share * matrix + (1.0 - share) * identity, np.float32),
+        strength * target + (1.0 - strength) * mean,
+    )
 
 
 def moments(statistics):

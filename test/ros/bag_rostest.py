@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A bag that rosbag recorded from image_publisher, and small ones of every kind, painted by stylize_bag."""
+
 import collections
 import contextlib
 import io
@@ -39,8 +40,10 @@ Entry = collections.namedtuple("Entry", "topic type data md5sum stamp header")
 def entries(path):
     """All messages of a bag with their connections' headers, in the bag's order."""
     with rosbag.Bag(path) as bag:
-        return [Entry(topic, raw[0], raw[1], raw[2], stamp, tuple(header.items())) for topic, raw, stamp, header
-                in bag.read_messages(raw=True, return_connection_header=True)]
+        return [
+            Entry(topic, raw[0], raw[1], raw[2], stamp, tuple(header.items()))
+            for topic, raw, stamp, header in bag.read_messages(raw=True, return_connection_header=True)
+        ]
 
 
 def by_topic(path, *topics):
@@ -59,7 +62,7 @@ def compression(path):
 
 def scene(number, width=48, height=40):
     """The frame of this number: a window that moves over a colourful picture, RGB uint8 ``[height, width, 3]``."""
-    return np.ascontiguousarray(StyleLibrary().read("pointillism")[40:40 + height, 3 * number:3 * number + width])
+    return np.ascontiguousarray(StyleLibrary().read("pointillism")[40 : 40 + height, 3 * number : 3 * number + width])
 
 
 def frame(number, header, **changes):
@@ -102,12 +105,28 @@ class BagTest(unittest.TestCase):
         """Record the camera, and a topic that two nodes publish, one of them latched."""
         words = rospy.Publisher("/words", String, queue_size=1, latch=True)
         words.publish("once")
-        other = subprocess.Popen(["rostopic", "pub", "-r", "5", "/words", "std_msgs/String", "again and again"],
-                                 stdout=subprocess.DEVNULL)
+        other = subprocess.Popen(
+            ["rostopic", "pub", "-r", "5", "/words", "std_msgs/String", "again and again"], stdout=subprocess.DEVNULL
+        )
         try:
             rospy.wait_for_message(CAMERA, Image, 30)
-            subprocess.run(["rosbag", "record", "--lz4", "--duration", "2", "-O", cls.recorded, CAMERA,
-                            "/camera/camera_info", "/words"], check=True, stdout=subprocess.DEVNULL, timeout=60)
+            subprocess.run(
+                [
+                    "rosbag",
+                    "record",
+                    "--lz4",
+                    "--duration",
+                    "2",
+                    "-O",
+                    cls.recorded,
+                    CAMERA,
+                    "/camera/camera_info",
+                    "/words",
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                timeout=60,
+            )
         finally:
             other.send_signal(signal.SIGINT)
             other.wait()
@@ -118,19 +137,29 @@ class BagTest(unittest.TestCase):
         with rosbag.Bag(cls.small, "w", compression="bz2") as bag:
             for number in range(6):
                 header, stamp = Header(number + 70, Time(50 + number, 1), "lens"), Time(100 + number, 5)
-                raw = {2: frame(2, header, data=b"short"), 3: frame(3, header, encoding="nv99"),
-                       4: Image(header=header), 5: frame(5, header, data=b"shorter")}.get(number)
+                raw = {
+                    2: frame(2, header, data=b"short"),
+                    3: frame(3, header, encoding="nv99"),
+                    4: Image(header=header),
+                    5: frame(5, header, data=b"shorter"),
+                }.get(number)
                 bag.write("/cam/image_raw", raw or frame(number, header), stamp)
                 bag.write("/cam/jpeg", CompressedImage(header, "jpeg", encoded(number, ".jpg")), stamp)
-                png = encoded(number, ".png")[:number * 20 or None]
+                png = encoded(number, ".png")[: number * 20 or None]
                 bag.write("/cam/png", CompressedImage(header, "bgr8; png compressed ", png), stamp)
                 bag.write("/cam/camera_info", CameraInfo(header=header), stamp)
 
     @classmethod
     def run_it(cls, source, output, *arguments):
         """The finished program, without a roscore."""
-        done = subprocess.run([*COMMAND, source, "-o", output, *arguments], env=NO_ROSCORE, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120)
+        done = subprocess.run(
+            [*COMMAND, source, "-o", output, *arguments],
+            env=NO_ROSCORE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stdout
         return done.stdout
 
@@ -163,8 +192,9 @@ class BagTest(unittest.TestCase):
         before, after = message(original), message(painted)
         self.assertEqual(after.header, before.header)
         self.assertEqual(after.encoding, "rgb8")
-        expected = stylizer.stylize(images.limit(to_rgb(before), side), bags.controls_from(
-            {"passes": 3 if side else None}))
+        expected = stylizer.stylize(
+            images.limit(to_rgb(before), side), bags.controls_from({"passes": 3 if side else None})
+        )
         self.assertEqual(to_rgb(after).shape, expected.shape)
         self.assertLessEqual(np.abs(to_rgb(after).astype(int) - expected).max(), 1)
 
@@ -178,8 +208,9 @@ class BagTest(unittest.TestCase):
         self.assertEqual(len({entry.header for entry in before if entry.topic == "/words"}), 2, "two publishers")
         self.assertTrue(any(("latching", b"1") in entry.header for entry in before))
         for topic in {entry.topic for entry in before}:
-            self.assertEqual([entry for entry in after if entry.topic == topic],
-                             [entry for entry in before if entry.topic == topic])
+            self.assertEqual(
+                [entry for entry in after if entry.topic == topic], [entry for entry in before if entry.topic == topic]
+            )
         self.assertEqual([entry.stamp for entry in after], sorted(entry.stamp for entry in after))
         self.assertEqual(compression(self.painted), "lz4")
         originals, painted = by_topic(self.recorded, CAMERA), by_topic(self.painted, PAINTED)
@@ -196,8 +227,22 @@ class BagTest(unittest.TestCase):
 
     def test_frames_of_every_kind_are_painted_and_bad_ones_are_copied(self):
         output = self.path("kinds.bag")
-        said = self.run_it(self.small, output, "--style", "mosaic", "--prefix", "art/", "--topic", "/cam/image_raw",
-                           "--topic", "/cam/jpeg", "--topic", "/cam/png", "--precision", "float32")
+        said = self.run_it(
+            self.small,
+            output,
+            "--style",
+            "mosaic",
+            "--prefix",
+            "art/",
+            "--topic",
+            "/cam/image_raw",
+            "--topic",
+            "/cam/jpeg",
+            "--topic",
+            "/cam/png",
+            "--precision",
+            "float32",
+        )
         self.assertEqual([e for e in entries(output) if not e.topic.startswith("art/")], entries(self.small))
         self.assertEqual(compression(output), "bz2")
         raw, jpeg, png = (by_topic(output, "art/cam/" + kind) for kind in ("image_raw", "jpeg", "png"))
@@ -207,8 +252,10 @@ class BagTest(unittest.TestCase):
         stylizer = self.stylizer()
         for original, painted in zip(by_topic(self.small, "/cam/image_raw"), raw):
             self.assert_painted(original, painted, stylizer)
-        for sources, painted, kind, begin, error in (("/cam/jpeg", jpeg, "jpeg", b"\xff\xd8", 12),
-                                                     ("/cam/png", png, "png", b"\x89PNG", 1)):
+        for sources, painted, kind, begin, error in (
+            ("/cam/jpeg", jpeg, "jpeg", b"\xff\xd8", 12),
+            ("/cam/png", png, "png", b"\x89PNG", 1),
+        ):
             original, answer = message(by_topic(self.small, sources)[0]), message(painted[0])
             self.assertEqual(answer.header, original.header)
             self.assertEqual(answer.format, "rgb8; %s compressed bgr8" % kind)
@@ -216,14 +263,21 @@ class BagTest(unittest.TestCase):
             self.assertEqual(to_rgb(answer).shape, scene(0).shape)
             difference = to_rgb(answer).astype(int) - stylizer.stylize(to_rgb(original))
             self.assertLessEqual(np.abs(difference).mean(), error)
-        for words, times in (("got 5\n", 1), ("got 7", 0), ("'nv99'", 1), ("it has no pixels", 1), ("cannot decode", 1),
-                             ("9 frames painted, 9 that could not be painted and 6 other messages", 1)):
+        for words, times in (
+            ("got 5\n", 1),
+            ("got 7", 0),
+            ("'nv99'", 1),
+            ("it has no pixels", 1),
+            ("cannot decode", 1),
+            ("9 frames painted, 9 that could not be painted and 6 other messages", 1),
+        ):
             self.assertEqual(said.count(words), times, said)
 
     def test_painted_frames_can_take_the_originals_place(self):
         output = self.path("replaced.bag")
-        code, said = self.call(self.small, "-o", output, "--replace", "--topic", "/cam/image_raw", "--precision",
-                               "float32")
+        code, said = self.call(
+            self.small, "-o", output, "--replace", "--topic", "/cam/image_raw", "--precision", "float32"
+        )
         self.assertEqual(code, 0, said)
         before, after = entries(self.small), entries(output)
         self.assertEqual([(e.topic, e.stamp, e.header) for e in after], [(e.topic, e.stamp, e.header) for e in before])
@@ -238,8 +292,13 @@ class BagTest(unittest.TestCase):
     def interrupt(self, output, number):
         """Start to paint the recording, send the signal once a third is written; what was said, seconds to the end."""
         partial, enough = output + bags.PARTIAL, os.path.getsize(self.painted) // 3
-        process = subprocess.Popen([*COMMAND, self.recorded, "-o", output, *RECORDED], env=NO_ROSCORE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            [*COMMAND, self.recorded, "-o", output, *RECORDED],
+            env=NO_ROSCORE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         while not (os.path.exists(partial) and os.path.getsize(partial) > enough):
             self.assertIsNone(process.poll(), "it ended by itself")
             time.sleep(0.002)
@@ -254,8 +313,11 @@ class BagTest(unittest.TestCase):
         output = self.path("killed.bag")
         code, _, _ = self.interrupt(output, signal.SIGKILL)
         self.assertEqual(code, -signal.SIGKILL)
-        self.assert_refused([self.recorded, "-o", output, *RECORDED, "--strength", "0.5"],
-                            output + ".partial was started with another strength;", "remove it")
+        self.assert_refused(
+            [self.recorded, "-o", output, *RECORDED, "--strength", "0.5"],
+            output + ".partial was started with another strength;",
+            "remove it",
+        )
         self.assert_refused([self.small, "-o", output, "--topic", "/cam/image_raw"], "another ", "input", "topic")
         said = self.run_it(self.recorded, output, *RECORDED)
         self.assertIn("continuing after the ", said)
@@ -295,11 +357,11 @@ class BagTest(unittest.TestCase):
                 # Killed a second time, soon after it went on.
                 again = bags.Output(path, kind)
                 counts.append((length, again.get_message_count()))
-                for entry in originals[again.get_message_count():][:3]:
+                for entry in originals[again.get_message_count() :][:3]:
                     self.add(again, entry)
                 again._file.flush()
                 again = bags.Output(path, kind)
-                for entry in originals[again.get_message_count():]:
+                for entry in originals[again.get_message_count() :]:
                     self.add(again, entry)
                 again.close()
                 self.assertEqual(entries(path), originals, "cut at %d of %d" % (length, len(whole)))
@@ -377,20 +439,24 @@ class BagTest(unittest.TestCase):
         with open(self.small, "rb") as file:
             whole = file.read()
         with open(unindexed, "wb") as file:
-            file.write(whole[:len(whole) // 2])
+            file.write(whole[: len(whole) // 2])
         with open(encrypted, "wb") as file:
             file.write(whole.replace(b"op=\3", b"op=\3\x20\0\0\0encryptor=rosbag/AesCbcEncryptor", 1))
         open(empty, "wb").close()
         for source, words in (
-            (self.path("none.bag"), "No such file"), (self.folder, "Is a directory"), (empty, "not a bag"),
-            (__file__, "not a bag"), (sys.executable, "not a bag"), (unindexed, "rosbag reindex " + unindexed),
+            (self.path("none.bag"), "No such file"),
+            (self.folder, "Is a directory"),
+            (empty, "not a bag"),
+            (__file__, "not a bag"),
+            (sys.executable, "not a bag"),
+            (unindexed, "rosbag reindex " + unindexed),
             (encrypted, "is encrypted"),
         ):
             self.assert_refused([source, "-o", self.path("new.bag"), "--topic", "/cam/image_raw"], source, words)
         damaged = self.path("damaged.bag")
         with open(damaged, "wb") as file:
             middle = whole.index(b"BZh") + 200
-            file.write(whole[:middle] + b"damage" + whole[middle + 6:])
+            file.write(whole[:middle] + b"damage" + whole[middle + 6 :])
         code, said = self.call(damaged, "-o", self.path("new.bag"), "--topic", "/cam/jpeg")
         self.assertEqual(code, 1)
         self.assertIn("the bag %s is damaged: " % damaged, said)

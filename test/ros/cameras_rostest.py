@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Raw and compressed images in and out, camera_info, several cameras, and styles and masks that come as topics."""
+
 import glob
 import os
 import subprocess
@@ -72,17 +73,29 @@ class Cameras(unittest.TestCase):
             status.wait(lambda s: s.state == StyleStatus.PAUSED)
 
     def test_the_cpp_republisher_and_image_saver_understand_the_painted_topic(self):
-        again = subprocess.Popen(["rosrun", "image_transport", "republish", "raw", "in:=/plain/image",
-                                  "raw", "out:=/republished"])
+        again = subprocess.Popen(
+            ["rosrun", "image_transport", "republish", "raw", "in:=/plain/image", "raw", "out:=/republished"]
+        )
         with tempfile.TemporaryDirectory() as folder:
-            saver = subprocess.Popen(["rosrun", "image_view", "image_saver", "image:=/plain/image",
-                                      "_filename_format:=" + os.path.join(folder, "%04d.%s")])
+            saver = subprocess.Popen(
+                [
+                    "rosrun",
+                    "image_view",
+                    "image_saver",
+                    "image:=/plain/image",
+                    "_filename_format:=" + os.path.join(folder, "%04d.%s"),
+                ]
+            )
             try:
                 with Topic("republished", Image) as topic:
                     message = topic.wait()
                 self.assertEqual((message.encoding, max(message.width, message.height)), ("rgb8", 128))
-                saved = lambda: [image for path in glob.glob(os.path.join(folder, "*.jpg"))
-                                 for image in [cv2.imread(path)] if image is not None]
+                saved = lambda: [
+                    image
+                    for path in glob.glob(os.path.join(folder, "*.jpg"))
+                    for image in [cv2.imread(path)]
+                    if image is not None
+                ]
                 self.assertTrue(wait_until(saved))
                 self.assertEqual(max(saved()[0].shape), 128)
             finally:
@@ -94,8 +107,9 @@ class Cameras(unittest.TestCase):
     def test_rosbag_records_compressed_frames_that_can_be_read_again(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "painted.bag")
-            subprocess.run(["rosbag", "record", "-O", path, "-l", "2", "/plain/image/compressed"], timeout=60,
-                           check=True)
+            subprocess.run(
+                ["rosbag", "record", "-O", path, "-l", "2", "/plain/image/compressed"], timeout=60, check=True
+            )
             with rosbag.Bag(path) as bag:
                 recorded = [message for _, message, _ in bag.read_messages()]
         self.assertEqual(len(recorded), 2)
@@ -109,10 +123,16 @@ class Cameras(unittest.TestCase):
             self.assertTrue(wait_until(lambda: publisher.get_num_connections() and packed.connected()))
             grey = np.repeat(cv2.cvtColor(SCENE, cv2.COLOR_RGB2GRAY)[:, :, None], 3, 2)
             for message, expected, levels in (
-                    (compressed(SCENE, ".png", 1), small, 3),
-                    (compressed(SCENE, ".jpg", 2, cv2.IMWRITE_JPEG_QUALITY, 100), small, 8),
-                    (CompressedImage(header(3), "mono8; png compressed",
-                                     cv2.imencode(".png", grey[:, :, 0])[1].tobytes()), images.limit(grey, 64), 3)):
+                (compressed(SCENE, ".png", 1), small, 3),
+                (compressed(SCENE, ".jpg", 2, cv2.IMWRITE_JPEG_QUALITY, 100), small, 8),
+                (
+                    CompressedImage(
+                        header(3), "mono8; png compressed", cv2.imencode(".png", grey[:, :, 0])[1].tobytes()
+                    ),
+                    images.limit(grey, 64),
+                    3,
+                ),
+            ):
                 publisher.publish(message)
                 painted = packed.wait(lambda m, s=message.header.stamp: m.header.stamp == s, seen=0)
                 self.assertEqual(painted.format, "rgb8; png compressed bgr8")
@@ -120,16 +140,19 @@ class Cameras(unittest.TestCase):
             for number, data in enumerate((b"", b"no picture", compressed(SCENE, ".png", 1).data[:300])):
                 failed = status.wait().failed
                 publisher.publish(CompressedImage(header(10 + number), "png", data))
-                self.assertIn("cannot decode a compressed image (format 'png', %d bytes)" % len(data),
-                              status.wait(lambda s, f=failed: s.failed == f + 1).message)
+                self.assertIn(
+                    "cannot decode a compressed image (format 'png', %d bytes)" % len(data),
+                    status.wait(lambda s, f=failed: s.failed == f + 1).message,
+                )
             publisher.publish(compressed(SCENE, ".png", 20))
             packed.wait(lambda m: m.header.stamp.secs == 20, seen=0)
 
     # --- camera_info ----------------------------------------------------------------------------
 
     def test_the_cameras_info_is_republished_with_the_painted_frames_size(self):
-        with Topic("plain/image", Image) as painted, Topic("plain/camera_info", CameraInfo) as infos, \
-                Topic("camera/camera_info", CameraInfo) as originals:
+        with Topic("plain/image", Image) as painted, Topic("plain/camera_info", CameraInfo) as infos, Topic(
+            "camera/camera_info", CameraInfo
+        ) as originals:
             original = originals.wait(seen=0)
             info = infos.wait(seen=0)
             frame = painted.wait(lambda m: m.header.stamp == info.header.stamp, seen=0)
@@ -140,11 +163,19 @@ class Cameras(unittest.TestCase):
     def test_focal_lengths_centres_and_the_region_shrink_with_the_picture(self):
         publisher = rospy.Publisher("packed_camera/image/compressed", CompressedImage, queue_size=1)
         infos = rospy.Publisher("packed_camera/camera_info", CameraInfo, queue_size=1, latch=True)
-        infos.publish(CameraInfo(
-            header=header(0), width=128, height=96, distortion_model="plumb_bob", D=[0.1, 0.2, 0.0, 0.0, 0.5],
-            K=[100, 0, 64, 0, 90, 48, 0, 0, 1], R=[1, 0, 0, 0, 1, 0, 0, 0, 1],
-            P=[100, 0, 64, -10, 0, 90, 48, 4, 0, 0, 1, 0],
-            roi=RegionOfInterest(x_offset=20, y_offset=10, width=60, height=40)))
+        infos.publish(
+            CameraInfo(
+                header=header(0),
+                width=128,
+                height=96,
+                distortion_model="plumb_bob",
+                D=[0.1, 0.2, 0.0, 0.0, 0.5],
+                K=[100, 0, 64, 0, 90, 48, 0, 0, 1],
+                R=[1, 0, 0, 0, 1, 0, 0, 0, 1],
+                P=[100, 0, 64, -10, 0, 90, 48, 4, 0, 0, 1, 0],
+                roi=RegionOfInterest(x_offset=20, y_offset=10, width=60, height=40),
+            )
+        )
         with Topic("packed/image", Image) as painted, Topic("packed/camera_info", CameraInfo) as out:
             self.assertTrue(wait_until(lambda: publisher.get_num_connections() and infos.get_num_connections()))
             deadline = time.monotonic() + 20
@@ -238,8 +269,9 @@ class Cameras(unittest.TestCase):
             front.publish(to_message(SCENE, header(2020.0)))
             whole = to_rgb(painted.wait(lambda m: m.header.stamp.secs == 2020, seen=0))
             self.assert_alike(whole, self.stylizer.stylize(SCENE))
-            self.assertIn("no mask matched the frames of /front/image",
-                          status.wait(lambda s: "mask" in s.message).message)
+            self.assertIn(
+                "no mask matched the frames of /front/image", status.wait(lambda s: "mask" in s.message).message
+            )
             # The clip begins anew: stamps go backwards, and masks come again.
             for stamp in range(5, 15):
                 front.publish(to_message(SCENE, header(stamp)))

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Everything that may be said about how to paint, by parameters and by the service, on frames sent one by one."""
+
 import concurrent.futures
 import os
 import subprocess
@@ -55,8 +56,12 @@ class Node:
 
     def wait_until_ready(self):
         with self._came:
-            ready = self._came.wait_for(lambda: (self.status and self.status.state == StyleStatus.READY
-                                                 and self._publisher.get_num_connections()), 90)
+            ready = self._came.wait_for(
+                lambda: (
+                    self.status and self.status.state == StyleStatus.READY and self._publisher.get_num_connections()
+                ),
+                90,
+            )
             assert ready, "the node did not get ready: %s" % self.status
 
     def ask(self, controls=None, **request):
@@ -136,13 +141,24 @@ class ControlsTest(unittest.TestCase):
     # --- parameters ----------------------------------------------------------------------------
 
     def test_parameters_as_roslaunch_gives_them_paint_and_are_told(self):
-        controls = dict(strength=0.8, level_strength={3: 0.5}, levels=(3, 2), passes=2, method="adain",
-                        keep_colours="luminance", style_scale=0.5, feather=2.0)
+        controls = dict(
+            strength=0.8,
+            level_strength={3: 0.5},
+            levels=(3, 2),
+            passes=2,
+            method="adain",
+            keep_colours="luminance",
+            style_scale=0.5,
+            feather=2.0,
+        )
         status = self.configured.status_with(style="mosaic,woodcut", model="cascade")
         self.assertEqual(list(status.weights), [3, 1])
         self.assertAlmostEqual(status.strength, 0.8, places=6)
-        self.assertEqual(status.controls, "strength 0.8, level_strength 3:0.5, levels 3,2, passes 2, method adain, "
-                                          "keep_colours luminance, style_scale 0.5, feather 2")
+        self.assertEqual(
+            status.controls,
+            "strength 0.8, level_strength 3:0.5, levels 3,2, passes 2, method adain, "
+            "keep_colours luminance, style_scale 0.5, feather 2",
+        )
         shrunk = images.limit(SCENE, 96)
         styles = ["mosaic", "woodcut"], [3, 1]
         self.assert_alike(self.configured.paint(), self.expected(*styles, "left", shrunk, **controls))
@@ -369,16 +385,27 @@ class ControlsTest(unittest.TestCase):
 
     def test_the_service_can_be_called_from_a_shell(self):
         done = subprocess.run(
-            ["rosservice", "call", "/changed/set_style",
-             "{styles: [mosaic, woodcut], weights: [0.7, 0.3], controls: [{key: keep_colours, value: luminance}, "
-             "{key: passes, value: '2'}]}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [
+                "rosservice",
+                "call",
+                "/changed/set_style",
+                "{styles: [mosaic, woodcut], weights: [0.7, 0.3], controls: [{key: keep_colours, value: luminance}, "
+                "{key: passes, value: '2'}]}",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self.assertIn("success: True", done.stdout)
         self.node.status_with(controls="passes 2, keep_colours luminance")
 
     def test_the_status_line_tells_styles_and_controls(self):
         self.assert_asked({"passes": "2"}, styles=["mosaic", "woodcut"], weights=[3, 1])
-        line = subprocess.Popen(["rosrun", "ros_style_transfer", "status_line", "status:=/changed/status"],
-                                stdout=subprocess.PIPE, text=True)
+        line = subprocess.Popen(
+            ["rosrun", "ros_style_transfer", "status_line", "status:=/changed/status"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
             said = line.stdout.readline()
         finally:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The demo without a display paints by itself and says how it goes."""
+
 import queue
 import unittest
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Frames of every kind, good and bad, sent one by one; the clock is simulated and stands still."""
+
 import threading
 import time
 import unittest
@@ -22,7 +23,7 @@ WIDTH, HEIGHT = 100, 70  # no multiples of 16
 
 def scene():
     """A colourful picture: a corner of a shipped style."""
-    return np.ascontiguousarray(StyleLibrary().read("pointillism")[40:40 + HEIGHT, 60:60 + WIDTH])
+    return np.ascontiguousarray(StyleLibrary().read("pointillism")[40 : 40 + HEIGHT, 60 : 60 + WIDTH])
 
 
 class Inputs(unittest.TestCase):
@@ -35,8 +36,10 @@ class Inputs(unittest.TestCase):
         rospy.Subscriber("style_transfer/status", StyleStatus, cls.store_status)
         rospy.Subscriber("style_transfer/image", Image, cls.store_output)
         with cls.came:
-            ready = cls.came.wait_for(lambda: (
-                cls.status and cls.status.state == StyleStatus.READY and cls.publisher.get_num_connections()), 60)
+            ready = cls.came.wait_for(
+                lambda: (cls.status and cls.status.state == StyleStatus.READY and cls.publisher.get_num_connections()),
+                60,
+            )
         assert ready, "the node did not get ready: %s" % cls.status
 
     @classmethod
@@ -111,7 +114,9 @@ class Inputs(unittest.TestCase):
         padded = np.pad(grey, ((0, 0), (0, 28)))
         reference = None
         for encoding, data, step in (
-            ("mono8", grey, WIDTH), ("8UC1", grey, WIDTH), ("mono8", padded, WIDTH + 28),
+            ("mono8", grey, WIDTH),
+            ("8UC1", grey, WIDTH),
+            ("mono8", padded, WIDTH + 28),
             ("mono16", grey.astype("<u2") * 257, 2 * WIDTH),
         ):
             painted = to_rgb(self.answer(self.send(encoding, data.tobytes(), step))).astype(int)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A node in operation: changed by dynamic_reconfigure, paused, saved from, given styles, diagnosed, and orphaned."""
+
 import glob
 import os
 import re
@@ -58,8 +59,10 @@ class Operation(unittest.TestCase):
 
     def assert_shown(self, **wanted):
         """dynamic_reconfigure and the parameters show this soon."""
-        shows = lambda: all(self.client.get_configuration()[name] == value
-                            and rospy.get_param(NODE + "/" + name) == value for name, value in wanted.items())
+        shows = lambda: all(
+            self.client.get_configuration()[name] == value and rospy.get_param(NODE + "/" + name) == value
+            for name, value in wanted.items()
+        )
         self.assertTrue(wait_until(shows, 15), "%s is not %s" % (self.client.get_configuration(), wanted))
 
     def test_the_page_names_every_topic_and_service_of_the_node_with_its_type(self):
@@ -77,8 +80,10 @@ class Operation(unittest.TestCase):
                 name = shown(topic)
                 self.assertIn(types[topic].split("/")[0], told[name], name)
                 self.assertTrue("dynamic_reconfigure" in told[name] or "`%s`" % types[topic] == told[name], name)
-        self.assertEqual({topic for topic, nodes in subscribers if NODE in nodes and "render_action" not in topic},
-                         {"/camera/image_raw", "/camera/camera_info"})
+        self.assertEqual(
+            {topic for topic, nodes in subscribers if NODE in nodes and "render_action" not in topic},
+            {"/camera/image_raw", "/camera/camera_info"},
+        )
         for service, nodes in services:
             if NODE in nodes and "logger" not in service:
                 kind = rosservice.get_service_type(service)
@@ -88,8 +93,11 @@ class Operation(unittest.TestCase):
     # --- dynamic_reconfigure ----------------------------------------------------------------------
 
     def test_every_control_can_be_changed_live_within_its_own_range(self):
-        fields = {field["name"]: field for group in [StyleTransferConfig.config_description]
-                  + StyleTransferConfig.config_description["groups"] for field in group["parameters"]}
+        fields = {
+            field["name"]: field
+            for group in [StyleTransferConfig.config_description] + StyleTransferConfig.config_description["groups"]
+            for field in group["parameters"]
+        }
         self.assertGreaterEqual(set(fields), set(CONTROLS) - {"level_strength"})
         for name, control in CONTROLS.items():
             if isinstance(control.allowed, Range):
@@ -98,43 +106,94 @@ class Operation(unittest.TestCase):
         self.assertEqual(groups, {"Style", "Painting", "Levels", "Swap", "Node"})
 
     def test_it_shows_what_the_node_was_started_with(self):
-        for name, value in (("style", "mosaic,woodcut"), ("style_weights", "3,1"), ("level_strength_2", 0.5),
-                            ("level_strength_1", 1.0), ("max_side", 96), ("strength", 1.0), ("method", "")):
+        for name, value in (
+            ("style", "mosaic,woodcut"),
+            ("style_weights", "3,1"),
+            ("level_strength_2", 0.5),
+            ("level_strength_1", 1.0),
+            ("max_side", 96),
+            ("strength", 1.0),
+            ("method", ""),
+        ):
             self.assertEqual(self.first[name], value)
 
     def test_a_change_is_in_force_when_the_request_is_answered(self):
         self.ask(style="mosaic", controls=[KeyValue("level_strength", "")])
-        answer = self.client.update_configuration({"strength": 0.5, "style": "cubism", "method": "adain",
-                                                   "level_strength_2": 0.25, "levels": "2,1", "max_side": 64})
+        answer = self.client.update_configuration(
+            {
+                "strength": 0.5,
+                "style": "cubism",
+                "method": "adain",
+                "level_strength_2": 0.25,
+                "levels": "2,1",
+                "max_side": 64,
+            }
+        )
         self.assertEqual((answer["strength"], answer["style"]), (0.5, "cubism"))
-        self.assert_status(strength=0.5, style="cubism",
-                           controls="strength 0.5, level_strength 2:0.25, levels 2,1, method adain")
+        self.assert_status(
+            strength=0.5, style="cubism", controls="strength 0.5, level_strength 2:0.25, levels 2,1, method adain"
+        )
         with Topic(NODE + "/image", Image) as painted:
             self.assertEqual(painted.wait().width, 64)
-        self.client.update_configuration({"strength": 1.0, "method": "", "level_strength_2": 1.0, "levels": "",
-                                          "max_side": 96})
+        self.client.update_configuration(
+            {"strength": 1.0, "method": "", "level_strength_2": 1.0, "levels": "", "max_side": 96}
+        )
         self.assert_status(controls="")
 
     def test_the_services_changes_show_in_dynamic_reconfigure_and_in_the_parameters(self):
-        self.ask(styles=["woodcut", "chalk"], weights=[1, 3], set_strength=True, strength=0.75,
-                 controls=[KeyValue("level_strength", "1:0.5"), KeyValue("keep_colours", "luminance")], mask="left")
-        self.assert_shown(style="woodcut,chalk", style_weights="1,3", strength=0.75, level_strength_1=0.5,
-                          keep_colours="luminance", mask="left")
-        self.ask(style="mosaic", set_strength=True, strength=1.0, mask="none",
-                 controls=[KeyValue("level_strength", ""), KeyValue("keep_colours", "")])
-        self.assert_shown(style="mosaic", style_weights="", strength=1.0, level_strength_1=1.0, keep_colours="no",
-                          mask="")
+        self.ask(
+            styles=["woodcut", "chalk"],
+            weights=[1, 3],
+            set_strength=True,
+            strength=0.75,
+            controls=[KeyValue("level_strength", "1:0.5"), KeyValue("keep_colours", "luminance")],
+            mask="left",
+        )
+        self.assert_shown(
+            style="woodcut,chalk",
+            style_weights="1,3",
+            strength=0.75,
+            level_strength_1=0.5,
+            keep_colours="luminance",
+            mask="left",
+        )
+        self.ask(
+            style="mosaic",
+            set_strength=True,
+            strength=1.0,
+            mask="none",
+            controls=[KeyValue("level_strength", ""), KeyValue("keep_colours", "")],
+        )
+        self.assert_shown(
+            style="mosaic", style_weights="", strength=1.0, level_strength_1=1.0, keep_colours="no", mask=""
+        )
 
     def test_what_is_wrong_is_shown_as_not_taken(self):
         self.ask(style="mosaic")
         self.assert_shown(style="mosaic", strength=1.0)
-        for wrong in ({"style": "nope"}, {"level_strength_5": 0.5}, {"levels": "7"}, {"mask": "../../etc/passwd"},
-                      {"strength": float("nan")}, {"swap_patch": 4}, {"style": "mosaic,chalk", "style_weights": "1"},
-                      {"paused": True, "fade": 3.0, "style": "nope"}):
+        for wrong in (
+            {"style": "nope"},
+            {"level_strength_5": 0.5},
+            {"levels": "7"},
+            {"mask": "../../etc/passwd"},
+            {"strength": float("nan")},
+            {"swap_patch": 4},
+            {"style": "mosaic,chalk", "style_weights": "1"},
+            {"paused": True, "fade": 3.0, "style": "nope"},
+        ):
             answer = self.client.update_configuration(wrong)
             for name in wrong:
-                self.assertEqual(answer[name], {"style": "mosaic", "swap_patch": 3, "strength": 1.0, "fade": 0.0,
-                                                "level_strength_5": 1.0, "paused": False}.get(name, ""))
+                self.assertEqual(
+                    answer[name],
+                    {
+                        "style": "mosaic",
+                        "swap_patch": 3,
+                        "strength": 1.0,
+                        "fade": 0.0,
+                        "level_strength_5": 1.0,
+                        "paused": False,
+                    }.get(name, ""),
+                )
         self.assert_status(style="mosaic", controls="")
 
     def test_values_that_no_message_can_hold_stop_nothing(self):
@@ -148,8 +207,9 @@ class Operation(unittest.TestCase):
             painted.wait()
 
     def test_the_dynparam_command_changes_the_node(self):
-        subprocess.run(["rosrun", "dynamic_reconfigure", "dynparam", "set", NODE, "smoothing", "0.25"], check=True,
-                       timeout=30)
+        subprocess.run(
+            ["rosrun", "dynamic_reconfigure", "dynparam", "set", NODE, "smoothing", "0.25"], check=True, timeout=30
+        )
         self.assert_status(controls="smoothing 0.25")
         self.client.update_configuration({"smoothing": 0.0})
 
@@ -177,8 +237,17 @@ class Operation(unittest.TestCase):
 
     def test_the_newest_pair_is_saved_below_the_folder(self):
         with tempfile.TemporaryDirectory() as folder:
-            node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=saver",
-                                     "image:=/camera/image_raw", "_max_side:=64", "_output_dir:=" + folder])
+            node = subprocess.Popen(
+                [
+                    "rosrun",
+                    "ros_style_transfer",
+                    "style_transfer_node",
+                    "__name:=saver",
+                    "image:=/camera/image_raw",
+                    "_max_side:=64",
+                    "_output_dir:=" + folder,
+                ]
+            )
             try:
                 rospy.wait_for_service("saver/save", 30)
                 save = rospy.ServiceProxy("saver/save", Trigger)
@@ -217,7 +286,8 @@ class Operation(unittest.TestCase):
         expected = stylizer.stylize(images.limit(to_rgb(frame), 96))
         self.assertLess(np.abs(to_rgb(message).astype(float) - expected).mean(), 3)
         rendered = rospy.ServiceProxy(NODE + "/render", Render)(
-            content=to_message(picture, Header()), styles=["window"], size=64, iterations=1)
+            content=to_message(picture, Header()), styles=["window"], size=64, iterations=1
+        )
         self.assertTrue(rendered.success, rendered.message)
         # A node that is started again has lost it, and must not be told to begin with it.
         self.assertTrue(wait_until(lambda: rospy.get_param(NODE + "/style") == "mosaic,woodcut"))
@@ -231,9 +301,13 @@ class Operation(unittest.TestCase):
         good = to_message(LIBRARY.read("mosaic"), Header())
         broken = to_message(LIBRARY.read("mosaic"), Header())
         broken.data = broken.data[:100]
-        for name, image, words in (("../out", good, "letters, digits"), ("", good, "letters, digits"),
-                                   ("camera", good, "letters, digits"), ("empty", Image(), "its image is empty"),
-                                   ("broken", broken, "broken image")):
+        for name, image, words in (
+            ("../out", good, "letters, digits"),
+            ("", good, "letters, digits"),
+            ("camera", good, "letters, digits"),
+            ("empty", Image(), "its image is empty"),
+            ("broken", broken, "broken image"),
+        ):
             answer = self.call("add_style", AddStyle, name, image, True)
             self.assertFalse(answer.success)
             self.assertIn(words, answer.message)
@@ -264,17 +338,29 @@ class Operation(unittest.TestCase):
             self.assertGreater(status.network_time, 0)
             self.assertLessEqual(
                 status.decode_time + status.network_time + status.encode_time + status.publish_time,
-                status.latency + 1e-3)
+                status.latency + 1e-3,
+            )
 
     def test_a_silent_camera_is_warned_of_with_its_topic_and_publishers(self):
         publisher = rospy.Publisher("silent/image", Image, queue_size=1)
-        node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=blind",
-                                 "image:=silent/image", "_always_subscribe:=true"],
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        node = subprocess.Popen(
+            [
+                "rosrun",
+                "ros_style_transfer",
+                "style_transfer_node",
+                "__name:=blind",
+                "image:=silent/image",
+                "_always_subscribe:=true",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         try:
             with Topic("/diagnostics", DiagnosticArray) as topic, Topic("blind/status", StyleStatus) as status:
-                warned = lambda m: [s for s in m.status if s.name == "blind: stream"
-                                    and s.level == DiagnosticStatus.WARN]
+                warned = lambda m: [
+                    s for s in m.status if s.name == "blind: stream" and s.level == DiagnosticStatus.WARN
+                ]
                 self.assertIn("no frame on /silent/image", warned(topic.wait(warned))[0].message)
                 message = status.wait(lambda s: "for 5 s" in s.message).message
                 self.assertIn("no frame on /silent/image for 5 s (publishers: /operation)", message)
@@ -292,8 +378,16 @@ class Operation(unittest.TestCase):
     def test_a_camera_that_vanishes_and_comes_back_is_painted_again(self):
         clip = os.path.join(os.environ.get("DEMO_MEDIA", "/usr/share/doc/opencv-doc/examples/data"), "vtest.avi")
         camera = lambda: subprocess.Popen(["rosrun", "image_publisher", "image_publisher", clip, "__name:=fickle"])
-        node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=patient",
-                                 "image:=/fickle/image_raw", "_max_side:=64"])
+        node = subprocess.Popen(
+            [
+                "rosrun",
+                "ros_style_transfer",
+                "style_transfer_node",
+                "__name:=patient",
+                "image:=/fickle/image_raw",
+                "_max_side:=64",
+            ]
+        )
         first = camera()
         try:
             with Topic("patient/image", Image) as painted, Topic("patient/status", StyleStatus) as status:
@@ -320,9 +414,20 @@ class Operation(unittest.TestCase):
         try:
             time.sleep(2)
             node = subprocess.Popen(
-                ["rosrun", "ros_style_transfer", "style_transfer_node", "_style:=mosaic", "_max_side:=96",
-                 "_model:=lite", "_level_strength:='1:0.5'"],
-                env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                [
+                    "rosrun",
+                    "ros_style_transfer",
+                    "style_transfer_node",
+                    "_style:=mosaic",
+                    "_max_side:=96",
+                    "_model:=lite",
+                    "_level_strength:='1:0.5'",
+                ],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
             time.sleep(12)
             self.assertIsNone(node.poll())
             first.send_signal(signal.SIGINT)
@@ -343,8 +448,10 @@ class Operation(unittest.TestCase):
     def status_then_interrupt(self, folder):
         """In the middle of the setup, which talks to the master all the time."""
         with Topic("hasty/status", StyleStatus) as status:
-            node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=hasty"],
-                                    env=dict(os.environ, TMPDIR=folder))
+            node = subprocess.Popen(
+                ["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=hasty"],
+                env=dict(os.environ, TMPDIR=folder),
+            )
             status.wait(seen=0)
             node.send_signal(signal.SIGINT)
             node.wait(10)
@@ -352,11 +459,21 @@ class Operation(unittest.TestCase):
     def test_a_signal_at_any_moment_ends_the_node_soon_and_quietly(self):
         with tempfile.TemporaryDirectory() as folder:
             self.status_then_interrupt(folder)
-            for moment, number in ((0.1, signal.SIGINT), (0.6, signal.SIGTERM), (1.0, signal.SIGINT),
-                                   (1.5, signal.SIGTERM), (2.0, signal.SIGINT), (2.7, signal.SIGTERM)):
-                node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=brief"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                        env=dict(os.environ, TMPDIR=folder))
+            for moment, number in (
+                (0.1, signal.SIGINT),
+                (0.6, signal.SIGTERM),
+                (1.0, signal.SIGINT),
+                (1.5, signal.SIGTERM),
+                (2.0, signal.SIGINT),
+                (2.7, signal.SIGTERM),
+            ):
+                node = subprocess.Popen(
+                    ["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=brief"],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    env=dict(os.environ, TMPDIR=folder),
+                )
                 time.sleep(moment)
                 sent = time.monotonic()
                 node.send_signal(number)

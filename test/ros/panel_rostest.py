@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The panel as people use it: a real window on a screen of its own, clicked and dragged, and a real node."""
+
 import os
 import shutil
 import signal
@@ -54,8 +55,11 @@ window.main()
 def screen():
     """A screen: the process of an Xvfb, on whichever number is free."""
     reading, writing = os.pipe()
-    process = subprocess.Popen(["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x1024x24"],
-                               pass_fds=[writing], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x1024x24"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
     os.close(writing)
     with os.fdopen(reading) as told:
         os.environ["DISPLAY"] = ":" + told.readline().strip()
@@ -85,9 +89,16 @@ def drag(slider, share):
     start = (slider.value() - slider.minimum()) / (slider.maximum() - slider.minimum())
     QTest.mousePress(slider, Qt.LeftButton, Qt.NoModifier, place(start))
     for step in range(1, 9):  # QTest.mouseMove holds no button down
-        QApplication.sendEvent(slider, QMouseEvent(
-            QEvent.MouseMove, QPointF(place(start + (share - start) * step / 8)), Qt.NoButton, Qt.LeftButton,
-            Qt.NoModifier))
+        QApplication.sendEvent(
+            slider,
+            QMouseEvent(
+                QEvent.MouseMove,
+                QPointF(place(start + (share - start) * step / 8)),
+                Qt.NoButton,
+                Qt.LeftButton,
+                Qt.NoModifier,
+            ),
+        )
         pump(lambda: False, 0.02)
     QTest.mouseRelease(slider, Qt.LeftButton, Qt.NoModifier, place(share))
 
@@ -150,14 +161,22 @@ class FakeNode:
         self.refuse = False
         self.status = rospy.Publisher(name + "/status", StyleStatus, queue_size=1, latch=True)
         self.parameters = rospy.Publisher(name + "/parameter_updates", Config, queue_size=1, latch=True)
-        rospy.Service(name + "/list_styles", ListStyles, lambda _: ListStylesResponse(
-            ["far", "near"], ["/no/such/far.jpg", os.path.join(SHIPPED, "mosaic.jpg")], "far"))
+        rospy.Service(
+            name + "/list_styles",
+            ListStyles,
+            lambda _: ListStylesResponse(
+                ["far", "near"], ["/no/such/far.jpg", os.path.join(SHIPPED, "mosaic.jpg")], "far"
+            ),
+        )
         rospy.Service(name + "/set_style", SetStyle, self._on_set_style)
         self.tell()
 
     def tell(self, **fields):
-        self.status.publish(StyleStatus(**dict(
-            dict(state="ready", model="cascade", style="near", strength=0.7, message="fake"), **fields)))
+        self.status.publish(
+            StyleStatus(
+                **dict(dict(state="ready", model="cascade", style="near", strength=0.7, message="fake"), **fields)
+            )
+        )
 
     def _on_set_style(self, request):
         self.requests.append(request)
@@ -197,13 +216,24 @@ class PanelTest(unittest.TestCase):
     @classmethod
     def start_node(cls):
         cls.process = subprocess.Popen(
-            ["rosrun", "ros_style_transfer", "style_transfer_node", "__name:=" + NODE[1:],
-             "image:=" + rospy.resolve_name("image"), "_style:=mosaic", "_max_side:=256",
-             "_style_dirs:=" + cls.styles, "_output_dir:=" + cls.output])
+            [
+                "rosrun",
+                "ros_style_transfer",
+                "style_transfer_node",
+                "__name:=" + NODE[1:],
+                "image:=" + rospy.resolve_name("image"),
+                "_style:=mosaic",
+                "_max_side:=256",
+                "_style_dirs:=" + cls.styles,
+                "_output_dir:=" + cls.output,
+            ]
+        )
 
     def wait(self, condition, timeout=30.0):
-        self.assertTrue(pump(condition, timeout), "%s | %s | %s" % (
-            self.panel.state.text(), self.panel.message.text(), self.status.newest()))
+        self.assertTrue(
+            pump(condition, timeout),
+            "%s | %s | %s" % (self.panel.state.text(), self.panel.message.text(), self.status.newest()),
+        )
 
     def wait_for_status(self, condition, timeout=30.0):
         self.wait(lambda: condition(self.status.newest()), timeout)
@@ -226,8 +256,11 @@ class PanelTest(unittest.TestCase):
             if picture.shown is None:
                 return False
             seen, side = array(picture.shown), max(picture.width(), picture.height())
-            return any(np.array_equal(seen, images.limit(to_rgb(message), side))
-                       for message in list(listener.messages) if message.width)
+            return any(
+                np.array_equal(seen, images.limit(to_rgb(message), side))
+                for message in list(listener.messages)
+                if message.width
+            )
 
         self.wait(lambda: shown(self.panel.camera, self.camera))
         self.wait(lambda: shown(self.panel.painted, self.painted))
@@ -295,15 +328,27 @@ class PanelTest(unittest.TestCase):
         self.wait_for_status(lambda status: status.controls == "")
         # What others change is followed.
         controls = dict(level_strength="2:0.4", method="wct", swap="0.2", swap_level="1", keep_colours="coral")
-        self.call("/set_style", SetStyle, set_strength=True, strength=0.6,
-                  controls=[KeyValue(*item) for item in controls.items()])
+        self.call(
+            "/set_style",
+            SetStyle,
+            set_strength=True,
+            strength=0.6,
+            controls=[KeyValue(*item) for item in controls.items()],
+        )
         editors = panel.controls
-        shown = lambda: (editors["strength"].number(), panel.levels[2].number(), panel.levels[1].number(),
-                         editors["method"].currentText(), editors["swap"].number(),
-                         editors["swap_level"].currentText(), editors["keep_colours"].currentText())
+        shown = lambda: (
+            editors["strength"].number(),
+            panel.levels[2].number(),
+            panel.levels[1].number(),
+            editors["method"].currentText(),
+            editors["swap"].number(),
+            editors["swap_level"].currentText(),
+            editors["keep_colours"].currentText(),
+        )
         self.wait(lambda: shown() == (0.6, 0.4, 1, "wct", 0.2, "1", "coral"))
-        self.call("/set_style", SetStyle, set_strength=True, strength=1.0,
-                  controls=[KeyValue(name, "") for name in controls])
+        self.call(
+            "/set_style", SetStyle, set_strength=True, strength=1.0, controls=[KeyValue(name, "") for name in controls]
+        )
         self.wait(lambda: shown() == (1, 1, 1, "the model's own (ot)", 0, "the model's own (2)", "no"))
 
     def test_every_control_has_an_editor_and_all_are_reset_at_once(self):
@@ -315,28 +360,54 @@ class PanelTest(unittest.TestCase):
         slider = panel.controls["saturation"]
         self.assertEqual((slider.minimum(), slider.maximum()), (0, 200))
         slider.clearFocus()
-        QApplication.sendEvent(slider, QWheelEvent(
-            QPointF(5, 5), QPointF(5, 5), QPoint(), QPoint(0, 240), Qt.NoButton, Qt.NoModifier, Qt.NoScrollPhase,
-            False))
+        QApplication.sendEvent(
+            slider,
+            QWheelEvent(
+                QPointF(5, 5),
+                QPointF(5, 5),
+                QPoint(),
+                QPoint(0, 240),
+                Qt.NoButton,
+                Qt.NoModifier,
+                Qt.NoScrollPhase,
+                False,
+            ),
+        )
         self.assertEqual(slider.number(), 1)
         drag(slider, 0.25)
         self.wait_for_status(lambda status: "saturation %g" % slider.number() in status.controls)
         self.assertAlmostEqual(slider.number(), 0.5, delta=0.1)
-        for name, key in (("smoothing", Qt.Key_PageUp), ("style_scale", Qt.Key_PageDown), ("passes", Qt.Key_Up),
-                          ("style_crop", Qt.Key_PageDown), ("feather", Qt.Key_Up), ("strength", Qt.Key_PageDown)):
+        for name, key in (
+            ("smoothing", Qt.Key_PageUp),
+            ("style_scale", Qt.Key_PageDown),
+            ("passes", Qt.Key_Up),
+            ("style_crop", Qt.Key_PageDown),
+            ("feather", Qt.Key_Up),
+            ("strength", Qt.Key_PageDown),
+        ):
             panel.controls[name].setFocus()
             QTest.keyClick(panel.controls[name], key)
         drag(panel.levels[1], 0.5)
         QTest.keyClicks(panel.controls["levels"], "2,1")
         QTest.keyClick(panel.controls["levels"], Qt.Key_Return)
-        for text in ("smoothing 0.1", "style_scale 0.9", "style_crop 0.9", "passes 2", "feather 5", "strength 0.9",
-                     "level_strength 1:", "levels 2,1"):
+        for text in (
+            "smoothing 0.1",
+            "style_scale 0.9",
+            "style_crop 0.9",
+            "passes 2",
+            "feather 5",
+            "strength 0.9",
+            "level_strength 1:",
+            "levels 2,1",
+        ):
             self.wait_for_status(lambda status, text=text: text in status.controls)
         click(panel.reset)
         self.wait_for_status(lambda status: status.controls == "" and status.strength == 1)
         defaults = {name: CONTROLS[name].default for name in panel.controls}
-        self.wait(lambda: {name: widget.wanted() for name, widget in panel.controls.items()} == {
-            name: "" if default is None else default for name, default in defaults.items()})
+        self.wait(
+            lambda: {name: widget.wanted() for name, widget in panel.controls.items()}
+            == {name: "" if default is None else default for name, default in defaults.items()}
+        )
         self.assertEqual([slider.number() for slider in panel.levels.values()], [1] * len(panel.levels))
         self.assertEqual(panel.controls["levels"].text(), "")
 
@@ -476,12 +547,17 @@ class PanelTest(unittest.TestCase):
         self.assertLess(heart.longest, STALL)
         last = node.requests[-1]
         self.assertEqual((last.styles, last.strength), (["far"], np.float32(panel.controls["strength"].number())))
-        self.assertEqual([(item.key, item.value) for item in last.controls],
-                         [("level_strength", "5:%g" % panel.levels[5].number())])
+        self.assertEqual(
+            [(item.key, item.value) for item in last.controls], [("level_strength", "5:%g" % panel.levels[5].number())]
+        )
         # What others change is followed, and what is refused is taken back.
-        node.parameters.publish(Config(
-            bools=[BoolParameter("paused", True)], strs=[StrParameter("method", "adain")],
-            doubles=[DoubleParameter("level_strength_5", 0.9), DoubleParameter("swap", 0.3)]))
+        node.parameters.publish(
+            Config(
+                bools=[BoolParameter("paused", True)],
+                strs=[StrParameter("method", "adain")],
+                doubles=[DoubleParameter("level_strength_5", 0.9), DoubleParameter("swap", 0.3)],
+            )
+        )
         node.tell(strength=0.35, style="far,near", weights=[1, 3])
         self.wait(lambda: panel.levels[5].number() == 0.9 and panel.controls["strength"].number() == 0.35)
         self.assertEqual((panel.controls["method"].currentText(), panel.controls["swap"].number()), ("adain", 0.3))
@@ -495,8 +571,9 @@ class PanelTest(unittest.TestCase):
 
     def test_it_ends_at_once(self):
         environment = dict(os.environ)
-        closed = subprocess.Popen([sys.executable, "-c", CLOSED, "image:=" + rospy.resolve_name("image")],
-                                  stdout=subprocess.PIPE, text=True)
+        closed = subprocess.Popen(
+            [sys.executable, "-c", CLOSED, "image:=" + rospy.resolve_name("image")], stdout=subprocess.PIPE, text=True
+        )
         # One whose master is not there yet, and comes, and goes again.
         with socket.socket() as free:
             free.bind(("localhost", 0))
@@ -507,8 +584,12 @@ class PanelTest(unittest.TestCase):
         began = float(closed.stdout.readline())
         self.assertEqual(closed.wait(10), 0)
         self.assertLess(time.time() - began, 2)
-        master = subprocess.Popen(["rosmaster", "--core", "-p", str(port)], env=environment,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        master = subprocess.Popen(
+            ["rosmaster", "--core", "-p", str(port)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         self.addCleanup(master.wait)
         self.addCleanup(master.kill)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The node's start and end: parameters that are wrong, damaged weights, no camera, a quick shutdown."""
+
 import os
 import re
 import shutil
@@ -35,8 +36,13 @@ def start(*arguments, command=("rosrun", "ros_style_transfer", "style_transfer_n
     """A node /probe with these parameters alone: the master keeps those of the one before."""
     if rospy.has_param("/probe"):
         rospy.delete_param("/probe")
-    return subprocess.Popen([*command, "__name:=probe", *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, universal_newlines=True, **options)
+    return subprocess.Popen(
+        [*command, "__name:=probe", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        **options,
+    )
 
 
 def end(process):
@@ -47,8 +53,10 @@ def end(process):
 
 def start_impatient(seconds, *arguments):
     """A node whose requests wait so long where the real one's wait a minute."""
-    code = "from ros_style_transfer.ros import node; from ros_style_transfer.streaming import session; " \
-           "session.REQUEST_TIMEOUT = %g; node.main()" % seconds
+    code = (
+        "from ros_style_transfer.ros import node; from ros_style_transfer.streaming import session; "
+        "session.REQUEST_TIMEOUT = %g; node.main()" % seconds
+    )
     return start(*arguments, command=(sys.executable, "-c", code))
 
 
@@ -109,23 +117,48 @@ class ParametersTest(unittest.TestCase):
 
     def test_every_wrong_parameter_is_named_with_what_is_allowed(self):
         self.assert_refused(
-            ("_model:=picasso", "_strength:=2", "_max_side:=7", "_precision:=int4", "_style:=nope", "_mask:=nowhere",
-             "_weights_dir:=/no/such"),
+            (
+                "_model:=picasso",
+                "_strength:=2",
+                "_max_side:=7",
+                "_precision:=int4",
+                "_style:=nope",
+                "_mask:=nowhere",
+                "_weights_dir:=/no/such",
+            ),
             "~model: model must be one of live, lite, cascade, not 'picasso'",
-            "~strength: strength must be a number from 0 to 1, not 2", "~max_side: must be 0",
-            "~precision: precision must be one of", "~style: unknown style 'nope'; known: chalk, ",
-            "~mask: unknown style 'nowhere'", "~weights_dir: cannot read /no/such/manifest.json")
+            "~strength: strength must be a number from 0 to 1, not 2",
+            "~max_side: must be 0",
+            "~precision: precision must be one of",
+            "~style: unknown style 'nope'; known: chalk, ",
+            "~mask: unknown style 'nowhere'",
+            "~weights_dir: cannot read /no/such/manifest.json",
+        )
 
     def test_every_wrong_control_is_named_with_what_is_allowed(self):
         self.assert_refused(
-            ("_levels:=5,9", "_level_strength:=9:1", "_passes:=2.5", "_method:=foo", "_swap:=-1", "_swap_level:=3",
-             "_swap_patch:=2", "_swap_stride:=0", "_keep_colours:=maybe", "_style_scale:=9", "_style_crop:=0",
-             "_feather:=wide", "_smoothing:=true", "_style_weights:=1,2,3"),
+            (
+                "_levels:=5,9",
+                "_level_strength:=9:1",
+                "_passes:=2.5",
+                "_method:=foo",
+                "_swap:=-1",
+                "_swap_level:=3",
+                "_swap_patch:=2",
+                "_swap_stride:=0",
+                "_keep_colours:=maybe",
+                "_style_scale:=9",
+                "_style_crop:=0",
+                "_feather:=wide",
+                "_smoothing:=true",
+                "_style_weights:=1,2,3",
+            ),
             "~levels: levels must be some of %s (model live), each once, not (5, 9)" % LEVELS,
             "~level_strength: level_strength names level 9; model live has %s" % LEVELS,
             "~passes: passes must be a whole number from 1 to 16, not 2.5",
             "~method: method must be one of wct, ot, adain, whiten, not 'foo'",
-            "~swap: swap must be a number from 0 to 1, not -1", "~swap_level: swap_level must be one of ",
+            "~swap: swap must be a number from 0 to 1, not -1",
+            "~swap_level: swap_level must be one of ",
             "~swap_patch: swap_patch must be odd",
             "~swap_stride: swap_stride must be a whole number from 1 to 64, not 0",
             "~keep_colours: keep_colours must be one of no, luminance, coral, not 'maybe'",
@@ -133,7 +166,8 @@ class ParametersTest(unittest.TestCase):
             "~style_crop: style_crop must be a number from 0.05 to 1, not 0",
             "~feather: feather must be a number, not 'wide'",
             "~smoothing: smoothing must be a number from 0 to 1, not True",
-            "~style_weights: 3 weights for 1 styles; give one each")
+            "~style_weights: 3 weights for 1 styles; give one each",
+        )
 
     def test_parameters_that_do_not_go_together_are_named(self):
         for arguments, words in (
@@ -146,8 +180,11 @@ class ParametersTest(unittest.TestCase):
     def test_numbers_that_are_none_are_named(self):
         for value in (".inf", ".nan"):
             self.assert_refused(
-                ("_max_side:=" + value, "_strength:=" + value, "_style_weights:=" + value), "~max_side: must be 0",
-                "~strength: strength must be a number", "~style_weights: weights must not be negative")
+                ("_max_side:=" + value, "_strength:=" + value, "_style_weights:=" + value),
+                "~max_side: must be 0",
+                "~strength: strength must be a number",
+                "~style_weights: weights must not be negative",
+            )
 
     def test_what_yaml_reads_otherwise_is_taken_as_it_was_meant(self):
         status = first_status("_model:=cascade", "_level_strength:=5:0.2", "_keep_colours:=no", "_levels:=5,4")
@@ -169,15 +206,19 @@ class ParametersTest(unittest.TestCase):
         share = rospkg.RosPack().get_path("ros_style_transfer")
         with tempfile.TemporaryDirectory() as folder:
             # A copy of the package whose weights have lost their end; it comes first on the path.
-            shutil.copytree(os.path.join(share, "ros_style_transfer"), os.path.join(folder, "ros_style_transfer"),
-                            ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                os.path.join(share, "ros_style_transfer"),
+                os.path.join(folder, "ros_style_transfer"),
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
             shutil.copytree(os.path.join(share, "weights"), os.path.join(folder, "weights"))
             name = os.path.join(folder, "weights", "live.npz")
             with open(name, "rb+") as file:
                 file.truncate(os.path.getsize(name) - 1000)
             node = os.path.join(folder, "ros_style_transfer", "nodes", "style_transfer_node")
-            process = start(command=(sys.executable, node),
-                            env=dict(os.environ, PYTHONPATH=folder + ":" + os.environ["PYTHONPATH"]))
+            process = start(
+                command=(sys.executable, node), env=dict(os.environ, PYTHONPATH=folder + ":" + os.environ["PYTHONPATH"])
+            )
             try:
                 rospy.wait_for_service("/probe/set_style", 30)
                 asked = time.monotonic()
@@ -210,17 +251,29 @@ class ParametersTest(unittest.TestCase):
 
     def test_a_worker_that_cannot_go_on_ends_the_node(self):
         """So that roslaunch can respawn it: it would look alive, and paint nothing."""
-        process = start("_model:=lite", "_precision:=float32", command=(sys.executable, "-c", (
-            "from ros_style_transfer.ros import node; from ros_style_transfer.streaming.worker import Worker; "
-            "Worker._work = lambda self, stylizer: 1 / 0; node.main()")))
+        process = start(
+            "_model:=lite",
+            "_precision:=float32",
+            command=(
+                sys.executable,
+                "-c",
+                (
+                    "from ros_style_transfer.ros import node; from ros_style_transfer.streaming.worker import Worker; "
+                    "Worker._work = lambda self, stylizer: 1 / 0; node.main()"
+                ),
+            ),
+        )
         output = process.communicate(timeout=120)[0]
         self.assertEqual(process.returncode, 1, output)
         self.assertIn("the worker failed: ZeroDivisionError", output)
         self.assertIn("the worker ended: ZeroDivisionError", output)
 
     def test_a_wrong_style_or_folder_ends_the_node_with_one_sentence(self):
-        for argument, words in (("_style:=nope", "unknown style 'nope'"), ("_style:=/etc/passwd", "outside"),
-                                ("_style_dirs:=/no/such/folder", "/no/such/folder")):
+        for argument, words in (
+            ("_style:=nope", "unknown style 'nope'"),
+            ("_style:=/etc/passwd", "outside"),
+            ("_style_dirs:=/no/such/folder", "/no/such/folder"),
+        ):
             self.assert_refused((argument,), words)
 
     def test_it_reports_loading_at_once_then_is_ready_and_ends_quickly(self):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Renders asked of a node by service and by action, while its camera goes on."""
+
 import os
 import shutil
 import signal
@@ -41,8 +42,9 @@ def start(name, *arguments):
 
 def renders_of(process):
     """The process numbers of the renders that a node runs."""
-    found = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "ros_style_transfer render"],
-                           stdout=subprocess.PIPE, text=True)
+    found = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "ros_style_transfer render"], stdout=subprocess.PIPE, text=True
+    )
     return [int(line) for line in found.stdout.split()]
 
 
@@ -51,8 +53,14 @@ class RenderTest(unittest.TestCase):
     def setUpClass(cls):
         rospy.init_node("render_test")
         cls.folder = os.path.realpath(tempfile.mkdtemp(prefix="render-test-"))
-        cls.process = start("style_transfer", "image:=camera/image_raw", "_style:=mosaic", "_max_side:=256",
-                            "_style_dirs:=" + MASKS, "_output_dir:=" + cls.folder)
+        cls.process = start(
+            "style_transfer",
+            "image:=camera/image_raw",
+            "_style:=mosaic",
+            "_max_side:=256",
+            "_style_dirs:=" + MASKS,
+            "_output_dir:=" + cls.folder,
+        )
         for name in (NODE, "/blind"):
             rospy.wait_for_service(name + "/render", 60)
         cls.render, cls.blind = (rospy.ServiceProxy(name + "/render", Render) for name in (NODE, "/blind"))
@@ -90,8 +98,10 @@ class RenderTest(unittest.TestCase):
         progress = topic.messages
         self.assertEqual([message.iteration for message in progress], [1, 2, 3, 4, 5, 6])
         last = progress[-1]
-        self.assertEqual((last.header.frame_id, last.style, last.iterations, last.scale, last.scales),
-                         ("somewhere", "mosaic", 6, 1, 1))
+        self.assertEqual(
+            (last.header.frame_id, last.style, last.iterations, last.scale, last.scales),
+            ("somewhere", "mosaic", 6, 1, 1),
+        )
         self.assertEqual((last.width, last.height), (64, 48))
         self.assertLess(last.loss, 0.8 * progress[0].loss)
         self.assertAlmostEqual(last.loss, last.content_loss + last.style_loss + last.tv_loss, places=5)
@@ -119,8 +129,13 @@ class RenderTest(unittest.TestCase):
         self.assertEqual(answer.path, os.path.join(self.folder, "today", "night.png"))
         self.assertTrue((images.read(answer.path) == to_rgb(answer.image)).all())
         os.symlink("/tmp", os.path.join(self.folder, "elsewhere"))
-        for name, word in (("today/night.png", "exists already"), ("../night.png", "outside"),
-                           ("/tmp/night.png", "outside"), ("elsewhere/night.png", "outside"), ("night.txt", ".png")):
+        for name, word in (
+            ("today/night.png", "exists already"),
+            ("../night.png", "outside"),
+            ("/tmp/night.png", "outside"),
+            ("elsewhere/night.png", "outside"),
+            ("night.txt", ".png"),
+        ):
             answer = self.render(**dict(BRIEF, save_as=name))
             self.assertFalse(answer.success, name)
             self.assertIn(word, answer.message)
@@ -173,8 +188,10 @@ class RenderTest(unittest.TestCase):
         first, answers = self.begin_endless()
         order, threads = [], []
         for n in range(4):
+
             def ask(n=n):
                 order.append((n, self.render(**BRIEF)))
+
             threads.append(threading.Thread(target=ask, daemon=True))
             threads[-1].start()
             with Topic(NODE + "/render/progress", RenderProgress) as progress:
@@ -195,8 +212,9 @@ class RenderTest(unittest.TestCase):
     def test_an_action_gives_feedback_and_a_result(self):
         told, states = [], []
         goal = RenderGoal(**dict(BRIEF, iterations=4, preview_every=2, return_image=True))
-        handle = self.client().send_goal(goal, lambda handle: states.append(handle.get_comm_state()),
-                                         lambda _, feedback: told.append(feedback))
+        handle = self.client().send_goal(
+            goal, lambda handle: states.append(handle.get_comm_state()), lambda _, feedback: told.append(feedback)
+        )
         self.assertTrue(wait_until(lambda: handle.get_comm_state() == actionlib.CommState.DONE, 60))
         self.assertEqual(handle.get_goal_status(), GoalStatus.SUCCEEDED)
         self.assertIn(actionlib.CommState.ACTIVE, states)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A camera's stream through the node, seen by a program that subscribes and calls services."""
+
 import os
 import time
 import unittest

@@ -1,4 +1,5 @@
 """What the node's tests share: topics whose messages are kept, and waiting."""
+
 import threading
 import time
 

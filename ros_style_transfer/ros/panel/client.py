@@ -7,6 +7,7 @@ Data flow::
 
 All methods must be called from the GUI thread, and their callbacks are called in it.
 """
+
 import os
 import re
 import threading
@@ -86,13 +87,19 @@ class PanelClient(QObject):
         transport = rospy.get_param("~image_transport", TRANSPORTS[0])
         check_choice("~image_transport", transport, TRANSPORTS)
         node, image = (rospy.resolve_name(name) for name in self._names)
-        for name, topic, kind in (("status", "status", StyleStatus), ("parameters", "parameter_updates", Config),
-                                  ("progress", "render/progress", RenderProgress)):
-            self._subscribers.append(rospy.Subscriber(
-                "%s/%s" % (node, topic), kind, self._store, callback_args=name, queue_size=1))
+        for name, topic, kind in (
+            ("status", "status", StyleStatus),
+            ("parameters", "parameter_updates", Config),
+            ("progress", "render/progress", RenderProgress),
+        ):
+            self._subscribers.append(
+                rospy.Subscriber("%s/%s" % (node, topic), kind, self._store, callback_args=name, queue_size=1)
+            )
         for name, topic, way in (
-            ("camera", image, transport), ("painted", node + "/image", transport),
-            ("render", node + "/render/image", "raw"), ("render", node + "/render/preview", "raw"),
+            ("camera", image, transport),
+            ("painted", node + "/image", transport),
+            ("render", node + "/render/image", "raw"),
+            ("render", node + "/render/preview", "raw"),
         ):
             self._subscribers.append(subscribe(topic, lambda message, name=name: self._store(message, name), way))
         self._status = self._subscribers[0]
@@ -106,6 +113,7 @@ class PanelClient(QObject):
 
     def run(self, work: Callable[[], Any], then: Callable[[Any], Any] = lambda answer: None) -> None:
         """Call ``work()`` in a thread of its own, then ``then`` with its result or its exception in this thread."""
+
         def target():
             try:
                 answer = work()
@@ -154,6 +162,7 @@ class PanelClient(QObject):
 
         ``then`` is called with (response, name of the style, thumbnail) or the exception.
         """
+
         def work():
             rgb = images.limit(images.read(path), MAX_STYLE_SIDE)
             stem = os.path.splitext(os.path.basename(path))[0]
@@ -165,6 +174,7 @@ class PanelClient(QObject):
 
     def thumbnail(self, path: str, then: Callable[[Any], Any]) -> None:
         """Read the picture at ``path``, square and small, RGB; `FileNotFoundError` if it is on another computer."""
+
         def work():
             if not os.path.isfile(path):
                 raise FileNotFoundError(path)
@@ -179,8 +189,12 @@ class PanelClient(QObject):
         def ended(handle):
             if handle.get_comm_state() == actionlib.CommState.DONE:
                 result = handle.get_result()
-                self._answer(then, result if result and result.message else rospy.ROSException(
-                    "the render was lost; the node may have been restarted"))
+                self._answer(
+                    then,
+                    result
+                    if result and result.message
+                    else rospy.ROSException("the render was lost; the node may have been restarted"),
+                )
 
         def work():
             if self._actions is None:

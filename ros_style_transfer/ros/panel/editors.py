@@ -4,6 +4,7 @@ Every editor has the same three methods: ``wanted`` returns the value to ask the
 value without asking for it, and ``is_busy`` tells whether the user is changing it right now.  Its signal
 ``edited`` is emitted when the user has changed it.
 """
+
 from typing import Any, Sequence, Tuple
 
 from python_qt_binding.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal

@@ -1,4 +1,5 @@
 """The panel as a plugin of rqt.  Untested: Debian 12 has no rqt."""
+
 from typing import Any
 
 from rqt_gui_py.plugin import Plugin

@@ -4,6 +4,7 @@ The window only draws and sends requests; everything that may block is done by `
 newest messages.  Changes are merged while an earlier request is pending, so that dragging a slider never
 builds a queue.
 """
+
 import html
 import os
 import signal
@@ -130,11 +131,17 @@ class StylePanel(QWidget):
 
     def _build_styles(self):
         self.styles = QListWidget(
-            viewMode=QListWidget.IconMode, resizeMode=QListWidget.Adjust, movement=QListWidget.Static,
-            iconSize=QSize(THUMBNAIL, THUMBNAIL), gridSize=QSize(THUMBNAIL + 12, THUMBNAIL + 24),
-            textElideMode=Qt.ElideRight, verticalScrollMode=QAbstractItemView.ScrollPerPixel)
+            viewMode=QListWidget.IconMode,
+            resizeMode=QListWidget.Adjust,
+            movement=QListWidget.Static,
+            iconSize=QSize(THUMBNAIL, THUMBNAIL),
+            gridSize=QSize(THUMBNAIL + 12, THUMBNAIL + 24),
+            textElideMode=Qt.ElideRight,
+            verticalScrollMode=QAbstractItemView.ScrollPerPixel,
+        )
         self.styles.setStyleSheet(
-            "QListWidget::item:selected { background: palette(highlight); color: palette(highlighted-text) }")
+            "QListWidget::item:selected { background: palette(highlight); color: palette(highlighted-text) }"
+        )
         self.styles.itemSelectionChanged.connect(self._choose)
         self.mix = QCheckBox("Mix", toolTip="click each style of the mixture, then set the weights")
         self.mix.toggled.connect(self._mix)
@@ -163,8 +170,11 @@ class StylePanel(QWidget):
         return self._when_live(_group("Style", column))
 
     def _build_controls(self):
-        self.controls = {control.name: editor(control) for control in CONTROLS.values()
-                         if control.live and control.name != "level_strength"}
+        self.controls = {
+            control.name: editor(control)
+            for control in CONTROLS.values()
+            if control.live and control.name != "level_strength"
+        }
         self.levels = {level: Slider((0.0, 1.0), 1.0) for level in ALL_LEVELS}
         self._guard = WheelGuard(self)
         column = QVBoxLayout()
@@ -205,14 +215,21 @@ class StylePanel(QWidget):
         widget.label = label
 
     def _build_render(self):
-        self.render_size = QSpinBox(minimum=MIN_SIDE, maximum=MAX_SIDE, singleStep=64, value=512, suffix=" pixels",
-                                    toolTip="the longer side")
-        self.iterations = QSpinBox(maximum=100000, singleStep=5, specialValueText="default",
-                                   toolTip="at each size")
-        self.time_budget = QSpinBox(maximum=86400, singleStep=10, value=60, suffix=" s",
-                                    specialValueText="unlimited", toolTip="the render ends after this time")
-        self.save_as = QLineEdit(placeholderText="not saved",
-                                 toolTip="name of a new file in ~output_dir, such as night.png")
+        self.render_size = QSpinBox(
+            minimum=MIN_SIDE, maximum=MAX_SIDE, singleStep=64, value=512, suffix=" pixels", toolTip="the longer side"
+        )
+        self.iterations = QSpinBox(maximum=100000, singleStep=5, specialValueText="default", toolTip="at each size")
+        self.time_budget = QSpinBox(
+            maximum=86400,
+            singleStep=10,
+            value=60,
+            suffix=" s",
+            specialValueText="unlimited",
+            toolTip="the render ends after this time",
+        )
+        self.save_as = QLineEdit(
+            placeholderText="not saved", toolTip="name of a new file in ~output_dir, such as night.png"
+        )
         self.render_button = QPushButton("Render", toolTip="render the camera's next frame in the current style")
         self.render_button.clicked.connect(self._begin_render)
         self.cancel = QPushButton("Cancel", enabled=False)
@@ -222,8 +239,12 @@ class StylePanel(QWidget):
         self.rendered = Picture()
         self.rendered.setText("no render yet")
         form, buttons = QFormLayout(), QHBoxLayout()
-        for title, field in (("Size", self.render_size), ("Iterations", self.iterations), ("Time", self.time_budget),
-                             ("Save as", self.save_as)):
+        for title, field in (
+            ("Size", self.render_size),
+            ("Iterations", self.iterations),
+            ("Time", self.time_budget),
+            ("Save as", self.save_as),
+        ):
             form.addRow(title, field)
         buttons.addWidget(self.render_button)
         buttons.addWidget(self.cancel)
@@ -289,10 +310,17 @@ class StylePanel(QWidget):
         status, age = self._status, time.monotonic() - self._heard
         if self._connected:
             style = ", ".join("%s %g" % pair for pair in zip(status.style.split(","), status.weights)) or status.style
-            shown = " &nbsp; ".join(html.escape(part) for part in (
-                "%s: %s" % (status.model, style), status.controls, "%.1f of %.1f frames/s" % (
-                    status.output_rate, status.input_rate), "%.0f ms" % (1e3 * status.latency),
-                "" if status.message.startswith("style ") else status.message) if part)  # which repeats the style
+            shown = " &nbsp; ".join(
+                html.escape(part)
+                for part in (
+                    "%s: %s" % (status.model, style),
+                    status.controls,
+                    "%.1f of %.1f frames/s" % (status.output_rate, status.input_rate),
+                    "%.0f ms" % (1e3 * status.latency),
+                    "" if status.message.startswith("style ") else status.message,
+                )
+                if part
+            )  # which repeats the style
             state = "<b>%s</b> &nbsp; %s" % (status.state, shown)
         elif self.client.node is None:
             state = "waiting for the ROS master"
@@ -456,13 +484,15 @@ class StylePanel(QWidget):
 
     def _level_strength(self):
         """The levels of the model that are below their full strength, as the control's text."""
-        return ",".join("%d:%g" % (level, slider.number()) for level, slider in self.levels.items()
-                        if not slider.isHidden() and slider.number() < 1)
+        return ",".join(
+            "%d:%g" % (level, slider.number())
+            for level, slider in self.levels.items()
+            if not slider.isHidden() and slider.number() < 1
+        )
 
     def _reset(self):
         """Ask for the default of every control."""
-        self._change(**dict(dict.fromkeys(self.controls, ""), level_strength="",
-                            strength=CONTROLS["strength"].default))
+        self._change(**dict(dict.fromkeys(self.controls, ""), level_strength="", strength=CONTROLS["strength"].default))
 
     def _change(self, **wanted):
         """Ask for these controls; changes while a request is pending are merged and sent after it."""
@@ -510,9 +540,14 @@ class StylePanel(QWidget):
         status, mark = self._status, object()
         self._render = mark
         goal = dict(
-            size=self.render_size.value(), iterations=self.iterations.value(), time_budget=self.time_budget.value(),
-            preview_every=PREVIEW_EVERY, save_as=self.save_as.text().strip(), styles=status.style.split(","),
-            weights=status.weights)
+            size=self.render_size.value(),
+            iterations=self.iterations.value(),
+            time_budget=self.time_budget.value(),
+            preview_every=PREVIEW_EVERY,
+            save_as=self.save_as.text().strip(),
+            styles=status.style.split(","),
+            weights=status.weights,
+        )
         self.progress.setValue(0)
         self.progress_text.setText("waiting for its turn")
         self.client.render(goal, lambda answer: self._end_render(answer) if self._render is mark else None)
@@ -524,9 +559,19 @@ class StylePanel(QWidget):
         self._progressed = time.monotonic()
         total = progress.seconds + progress.remaining
         self.progress.setValue(round(1000 * progress.seconds / total) if total else 0)
-        self.progress_text.setText("size %d of %d, %dx%d\niteration %d of %d\n%.0f s to go%s" % (
-            progress.scale, progress.scales, progress.width, progress.height, progress.iteration,
-            progress.iterations, progress.remaining, "\n" + progress.note if progress.note else ""))
+        self.progress_text.setText(
+            "size %d of %d, %dx%d\niteration %d of %d\n%.0f s to go%s"
+            % (
+                progress.scale,
+                progress.scales,
+                progress.width,
+                progress.height,
+                progress.iteration,
+                progress.iterations,
+                progress.remaining,
+                "\n" + progress.note if progress.note else "",
+            )
+        )
 
     def _end_render(self, answer):
         self._render, self._progressed = None, 0.0
@@ -562,8 +607,13 @@ class Picture(QLabel):
         size = self.shown.size().scaled(self.size(), Qt.KeepAspectRatio)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.SmoothPixmapTransform)
-        painter.drawPixmap((self.width() - size.width()) // 2, (self.height() - size.height()) // 2,
-                           size.width(), size.height(), self.shown)
+        painter.drawPixmap(
+            (self.width() - size.width()) // 2,
+            (self.height() - size.height()) // 2,
+            size.width(),
+            size.height(),
+            self.shown,
+        )
         painter.end()
 
 
