@@ -275,7 +275,7 @@ class PanelTest(unittest.TestCase):
         for name in ("woodcut", "mosaic"):
             self.click_style(name)
             self.wait_for_status(lambda status: status.style == name and not status.weights)
-        self.wait(lambda: not self.panel._unread)
+        self.wait(lambda: not self.panel._unread_thumbnails)
         for row in range(self.panel.styles.count()):  # each has its picture, and all are different
             thumbnail = array(self.panel.styles.item(row).icon().pixmap(96, 96))
             self.assertGreater(thumbnail.std(), 5, self.panel.styles.item(row).text())
@@ -291,7 +291,7 @@ class PanelTest(unittest.TestCase):
         self.assertEqual(self.status.newest().weights[1], 1)
         click(self.panel.mix)
         self.wait_for_status(lambda status: status.style == "chalk")
-        self.assertFalse(self.panel._weights_area.isVisible())
+        self.assertFalse(self.panel._mixture_area.isVisible())
 
     def test_sliders_and_switches_change_the_painting(self):
         panel = self.panel
@@ -473,7 +473,7 @@ class PanelTest(unittest.TestCase):
         self.wait(item.isSelected)
         self.wait(lambda: array(item.icon().pixmap(96, 96)).std() > 20)
         # A file that is no picture is told of, too.
-        self.panel._add(os.path.abspath(__file__))
+        self.panel._add_style(os.path.abspath(__file__))
         self.wait(lambda: "panel_rostest.py" in self.panel.message.text() and "adding" not in self.panel.message.text())
         self.click_style("mosaic")
         self.wait_for_status(lambda status: status.style == "mosaic")
@@ -508,7 +508,7 @@ class PanelTest(unittest.TestCase):
             self.wait(lambda: self.status.newest() and self.status.newest().state == "ready", 60)
             self.wait(self.painted.newest)
         self.assertLess(heart.longest, STALL)
-        self.wait(lambda: panel._chosen() == ["mosaic"] and panel.levels[2].number() == 1)
+        self.wait(lambda: panel._selected_styles() == ["mosaic"] and panel.levels[2].number() == 1)
         self.click_style("woodcut")
         self.wait_for_status(lambda status: status.style == "woodcut")
         panel.render_size.setValue(64)
@@ -525,7 +525,7 @@ class PanelTest(unittest.TestCase):
         self.addCleanup(panel.shutdown)
         panel.show()
         self.wait(lambda: panel.controls["strength"].isEnabled() and panel.controls["strength"].number() == 0.7)
-        self.wait(lambda: panel.styles.count() == 2 and not panel._unread)
+        self.wait(lambda: panel.styles.count() == 2 and not panel._unread_thumbnails)
         camera = rospy.Publisher("nothing/compressed", CompressedImage, queue_size=1, latch=True)
         with open(os.path.join(SHIPPED, "mosaic.jpg"), "rb") as file:
             camera.publish(CompressedImage(format="jpeg", data=file.read()))

@@ -45,11 +45,12 @@ from ...media.images import MAX_SIDE, MIN_SIDE
 from ...models.registry import ALL_LEVELS, MODELS
 from .. import conversions
 from ..fields import LEVEL_PREFIX
-from .client import THUMBNAIL, PanelClient
+from ..node_client import THUMBNAIL, RenderCancelled
+from .client import PanelClient
 from .editors import Slider, WheelGuard, editor, label_for
 
-PERIOD = 66  # milliseconds between two checks for new messages
-SILENCE = 5.0  # seconds without a status until the node counts as gone
+POLL_PERIOD = 66  # milliseconds between two checks for new messages
+STATUS_TIMEOUT = 5.0  # seconds without a status until the node counts as gone
 LISTING_PERIOD = 10.0  # seconds between two requests for the list of styles
 PREVIEW_EVERY = 2  # iterations
 COLOURS = {"ready": "#2e9e44", "loading": "#d08a00", "paused": "#d08a00", "error": "#c62828"}
@@ -70,21 +71,21 @@ class StylePanel(QWidget):
     def __init__(self, client: PanelClient) -> None:
         super().__init__()
         self.client = client
-        self._status, self._heard = None, 0.0
+        self._status, self._status_time = None, 0.0
         self._connected = False
         self._parameters = {}
-        self._due = set()  # of "status" and "parameters": received, but not shown yet
-        self._wanted, self._asking = {}, False
-        self._paths, self._thumbnails, self._unread = {}, {}, []
-        self._listed, self._listing = 0.0, False
-        self._progress, self._progressed = None, 0.0
+        self._unshown = set()  # of "status" and "parameters": received, but not shown yet
+        self._pending_changes, self._is_sending = {}, False
+        self._paths, self._thumbnails, self._unread_thumbnails = {}, {}, []
+        self._list_time, self._is_listing = 0.0, False
+        self._progress_time = 0.0
         self._shown_model = None
         self._render = None  # identifies this panel's render while it runs
         self._build()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
-        self._timer.start(PERIOD)
-        client.setup(lambda problem: self._tell(problem) if problem else None)
+        self._timer.start(POLL_PERIOD)
+        client.setup(lambda problem: self._show_answer(problem) if problem else None)
 
     def shutdown(self) -> None:
         """Stop drawing, and disconnect."""
@@ -104,8 +105,8 @@ class StylePanel(QWidget):
         self.save = QPushButton("Save", toolTip="save the newest frame and its stylized version in ~output_dir")
         self.save.clicked.connect(self._save)
         self.message = QLineEdit(readOnly=True, frame=False)
-        self._say("")
-        self._live = []  # widgets that are disabled without a node
+        self._show_message("")
+        self._node_widgets = []  # widgets that are disabled without a node
 
         pictures = QHBoxLayout()
         for title, picture in (("Camera", self.camera), ("Painted", self.painted)):
@@ -123,7 +124,7 @@ class StylePanel(QWidget):
         middle.addWidget(side)
         for widget, stretch in ((self.message, 1), (self.pause, 0), (self.save, 0)):
             bottom.addWidget(widget, stretch)
-        self._live += [self.pause, self.save]
+        self._node_widgets += [self.pause, self.save]
         column = QVBoxLayout(self)
         column.addWidget(self.state)
         column.addLayout(middle, 1)
@@ -142,9 +143,9 @@ class StylePanel(QWidget):
         self.styles.setStyleSheet(
             "QListWidget::item:selected { background: palette(highlight); color: palette(highlighted-text) }"
         )
-        self.styles.itemSelectionChanged.connect(self._choose)
+        self.styles.itemSelectionChanged.connect(self._on_selection)
         self.mix = QCheckBox("Mix", toolTip="click each style of the mixture, then set the weights")
-        self.mix.toggled.connect(self._mix)
+        self.mix.toggled.connect(self._on_mix_toggled)
         self.random = QPushButton("Random", toolTip="a random style")
         self.random.clicked.connect(lambda: self._change(styles=["random"], weights=[]))
         self.frame = QPushButton("From camera", toolTip="use the camera's next frame as the style")
@@ -152,22 +153,22 @@ class StylePanel(QWidget):
         self.add = QPushButton("Add file...", toolTip="add a picture from this computer until the node ends")
         self.add.clicked.connect(self._choose_file)
         self.weights = {}
-        self._weights = QGridLayout()
-        self._weights.setAlignment(Qt.AlignTop)
-        self._weights_area = QScrollArea(widgetResizable=True, maximumHeight=110, frameShape=QScrollArea.NoFrame)
+        self._mixture_rows = QGridLayout()
+        self._mixture_rows.setAlignment(Qt.AlignTop)
+        self._mixture_area = QScrollArea(widgetResizable=True, maximumHeight=110, frameShape=QScrollArea.NoFrame)
         rows = QWidget()
-        rows.setLayout(_margins(self._weights))
-        self._weights_area.setWidget(rows)
-        self._weights_area.hide()
+        rows.setLayout(_margins(self._mixture_rows))
+        self._mixture_area.setWidget(rows)
+        self._mixture_area.hide()
         buttons = QHBoxLayout()
         buttons.addWidget(self.mix, 1)
         for button in (self.random, self.frame, self.add):
             buttons.addWidget(button)
         column = QVBoxLayout()
         column.addWidget(self.styles, 1)
-        column.addWidget(self._weights_area)
+        column.addWidget(self._mixture_area)
         column.addLayout(buttons)
-        return self._when_live(_group("Style", column))
+        return self._needs_node(_group("Style", column))
 
     def _build_controls(self):
         self.controls = {
@@ -196,7 +197,7 @@ class StylePanel(QWidget):
         area.setWidget(scrolled)
         self.reset = QPushButton("Reset", toolTip="set all controls to their defaults")
         self.reset.clicked.connect(self._reset)
-        return self._when_live(_group("Controls", _margins(QVBoxLayout(), area, self.reset)))
+        return self._needs_node(_group("Controls", _margins(QVBoxLayout(), area, self.reset)))
 
     def _add_row(self, rows, text, widget, control, wanted):
         """A row in the grid ``rows``: label, editor, and a slider's number; ``wanted`` returns what to ask for."""
@@ -255,10 +256,10 @@ class StylePanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(fields)
         row.addWidget(self.rendered, 1)
-        return self._when_live(_group("Render", row), fields)
+        return self._needs_node(_group("Render", row), fields)
 
-    def _when_live(self, group, part=None):
-        self._live.append(part or group)
+    def _needs_node(self, group, part=None):
+        self._node_widgets.append(part or group)
         return group
 
     # --- messages from the node ---------------------------------------------------------------
@@ -270,44 +271,44 @@ class StylePanel(QWidget):
                 try:
                     picture.show_rgb(conversions.to_rgb(message))
                 except ImageError as error:
-                    self._tell(error)
+                    self._show_answer(error)
         status, parameters, progress = (self.client.take(name) for name in ("status", "parameters", "progress"))
         if status is not None:
-            self._status, self._heard = status, time.monotonic()
-            self._due.add("status")
+            self._status, self._status_time = status, time.monotonic()
+            self._unshown.add("status")
         if parameters is not None:
             kinds = (parameters.bools, parameters.ints, parameters.strs, parameters.doubles)
             self._parameters = {item.name: item.value for kind in kinds for item in kind}
-            self._due.add("parameters")
+            self._unshown.add("parameters")
         if progress is not None:
             self._show_progress(progress)
-        self._connect(self.client.connected() and time.monotonic() - self._heard < SILENCE)
+        self._set_connected(self.client.connected() and time.monotonic() - self._status_time < STATUS_TIMEOUT)
         self._show_state()
-        if self._connected and time.monotonic() - self._listed > LISTING_PERIOD and not self._listing:
-            self._listing = True
-            self.client.list_styles(self._list)
+        if self._connected and time.monotonic() - self._list_time > LISTING_PERIOD and not self._is_listing:
+            self._is_listing = True
+            self.client.list_styles(self._show_styles)
         editors = [*self.controls.values(), *self.levels.values(), *self.weights.values()]
-        if self._due and self._status and not self._asking and not any(widget.is_busy() for widget in editors):
-            self._follow(self._parameters if "parameters" in self._due else {})
-            self._due = set()
-        others = time.monotonic() - self._progressed < SILENCE
+        if self._unshown and self._status and not self._is_sending and not any(widget.is_busy() for widget in editors):
+            self._show_node_state(self._parameters if "parameters" in self._unshown else {})
+            self._unshown = set()
+        others = time.monotonic() - self._progress_time < STATUS_TIMEOUT
         self.render_button.setEnabled(self._render is None)
         self.cancel.setEnabled(self._render is not None or others)
 
-    def _connect(self, connected):
+    def _set_connected(self, connected):
         """Enable or disable the widgets, because the node came or went."""
-        for widget in self._live:
+        for widget in self._node_widgets:
             widget.setEnabled(connected)
         if connected and not self._connected:
-            self._listed = 0.0
+            self._list_time = 0.0
         if self._connected and not connected:
-            self._wanted = {}
+            self._pending_changes = {}
             if self._render is not None:
                 self._end_render(rospy.ROSException("the render ended because the node ended"))
         self._connected = connected
 
     def _show_state(self):
-        status, age = self._status, time.monotonic() - self._heard
+        status, age = self._status, time.monotonic() - self._status_time
         if self._connected:
             style = ", ".join("%s %g" % pair for pair in zip(status.style.split(","), status.weights)) or status.style
             shown = " &nbsp; ".join(
@@ -332,7 +333,7 @@ class StylePanel(QWidget):
         self.camera.setText("no frame on %s" % self.client.image if self.client.image else "")
         self.painted.setText(status.message if self._connected else "no painted frame yet")
 
-    def _follow(self, values):
+    def _show_node_state(self, values):
         """Show the state of the node, whoever changed it: the last status, and ``values``, its parameters."""
         status = self._status
         if status.model != self._shown_model and status.model in MODELS:
@@ -359,11 +360,11 @@ class StylePanel(QWidget):
 
     # --- styles -----------------------------------------------------------------------------
 
-    def _list(self, answer):
+    def _show_styles(self, answer):
         """Show the answer of `list_styles`."""
-        self._listing, self._listed = False, time.monotonic()
+        self._is_listing, self._list_time = False, time.monotonic()
         if isinstance(answer, Exception):  # the node is just starting or ending: try again in a second
-            self._listed -= LISTING_PERIOD - 1
+            self._list_time -= LISTING_PERIOD - 1
             return
         paths = dict(zip(answer.names, answer.paths))
         if paths == self._paths:
@@ -375,22 +376,22 @@ class StylePanel(QWidget):
                 item = QListWidgetItem(self._icon(name), name)
                 item.setToolTip(name)
                 self.styles.addItem(item)
-        self._due.add("status")
-        idle = not self._unread
-        self._unread = [(name, path) for name, path in paths.items() if (name, path) not in self._thumbnails]
+        self._unshown.add("status")
+        idle = not self._unread_thumbnails
+        self._unread_thumbnails = [(name, path) for name, path in paths.items() if (name, path) not in self._thumbnails]
         if idle:
             self._read_next()
 
     def _read_next(self):
         """Read one thumbnail after another, so that a large folder occupies only one core."""
-        if self._unread:
-            name, path = self._unread[0]
+        if self._unread_thumbnails:
+            name, path = self._unread_thumbnails[0]
             self.client.thumbnail(path, lambda rgb: self._on_thumbnail(name, path, rgb))
 
     def _on_thumbnail(self, name, path, rgb):
         if not isinstance(rgb, Exception):  # the node may run on another computer
             self._set_thumbnail(name, path, rgb)
-        self._unread = [pair for pair in self._unread if pair != (name, path)]
+        self._unread_thumbnails = [pair for pair in self._unread_thumbnails if pair != (name, path)]
         self._read_next()
 
     def _set_thumbnail(self, name, path, rgb):
@@ -409,26 +410,26 @@ class StylePanel(QWidget):
     def _chosen(self):
         return [item.text() for item in map(self.styles.item, range(self.styles.count())) if item.isSelected()]
 
-    def _choose(self):
+    def _on_selection(self):
         """Ask for the styles that were clicked."""
-        names = self._chosen()
+        names = self._selected_styles()
         self._show_weights({name: self.weights[name].number() if name in self.weights else 1.0 for name in names})
         if names:
-            self._weigh()
+            self._send_mixture()
 
-    def _weigh(self):
-        names = self._chosen()
+    def _send_mixture(self):
+        names = self._selected_styles()
         weights = [self.weights[name].number() for name in names] if len(names) > 1 else []
         self._change(styles=names, weights=weights)
 
-    def _mix(self, mixed):
-        chosen = self._chosen()
+    def _on_mix_toggled(self, mixed):
+        chosen = self._selected_styles()
         with QSignalBlocker(self.styles):
             self.styles.setSelectionMode(QListWidget.MultiSelection if mixed else QListWidget.SingleSelection)
             for item in map(self.styles.item, range(self.styles.count())):
                 item.setSelected(item.text() in (chosen if mixed else chosen[:1]))
         if chosen[1:] and not mixed:
-            self._choose()
+            self._on_selection()
 
     def _show_chosen(self, weights):
         """Select the styles in ``weights``, and show their weights relative to the largest."""
@@ -444,41 +445,41 @@ class StylePanel(QWidget):
     def _show_weights(self, weights):
         """Show a slider for each style of a mixture."""
         if list(weights) != list(self.weights):
-            while self._weights.count():
-                part = self._weights.takeAt(0).widget()
+            while self._mixture_rows.count():
+                part = self._mixture_rows.takeAt(0).widget()
                 part.hide()
                 part.deleteLater()
             self.weights = {}
             for row, name in enumerate(weights):
                 slider = self.weights[name] = Slider()
-                slider.edited.connect(self._weigh)
+                slider.edited.connect(self._send_mixture)
                 for column, part in enumerate((QLabel(name), slider, slider.figure)):
-                    self._weights.addWidget(part, row, column)
-            self._weights.setColumnStretch(1, 1)
+                    self._mixture_rows.addWidget(part, row, column)
+            self._mixture_rows.setColumnStretch(1, 1)
         for name, weight in weights.items():
             self.weights[name].show_value(weight)
-        self._weights_area.setVisible(len(weights) > 1)
+        self._mixture_area.setVisible(len(weights) > 1)
 
     def _choose_file(self):
         dialog = QFileDialog(self, "Add a style", "", "Pictures (*%s)" % " *".join(images.EXTENSIONS))
         dialog.setAttribute(Qt.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.ExistingFile)
-        dialog.fileSelected.connect(self._add)
+        dialog.fileSelected.connect(self._add_style)
         dialog.open()
 
-    def _add(self, path):
-        self._say("adding %s" % path)
-        self.client.add_style(path, not self.mix.isChecked(), self._added)
+    def _add_style(self, path):
+        self._show_message("adding %s" % path)
+        self.client.add_style(path, not self.mix.isChecked(), self._on_style_added)
 
-    def _added(self, answer):
+    def _on_style_added(self, answer):
         if isinstance(answer, Exception):
-            self._tell(answer)
+            self._show_answer(answer)
             return
         response, name, rgb = answer
-        self._tell(response)
+        self._show_answer(response)
         if response.success:
             self._set_thumbnail(name, None, rgb)
-            self._listed = 0.0
+            self._list_time = 0.0
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -496,38 +497,39 @@ class StylePanel(QWidget):
 
     def _change(self, **wanted):
         """Ask for these controls; changes while a request is pending are merged and sent after it."""
-        self._wanted.update(wanted)
-        if not self._asking:
-            self._ask()
+        self._pending_changes.update(wanted)
+        if not self._is_sending:
+            self._send_changes()
 
-    def _ask(self):
-        wanted, self._wanted, self._asking = self._wanted, {}, True
-        self.client.change(wanted, self._changed)
+    def _send_changes(self):
+        wanted, self._pending_changes, self._is_sending = self._pending_changes, {}, True
+        self.client.change(wanted, self._on_change_answered)
 
-    def _changed(self, answer):
-        self._asking = False
+    def _on_change_answered(self, answer):
+        self._is_sending = False
         # Messages from before a successful request are outdated; after a refusal they are shown again.
-        self._due = set() if self._tell(answer) else {"status", "parameters"}
-        if self._wanted:
-            self._ask()
+        self._unshown = set() if self._show_answer(answer) else {"status", "parameters"}
+        if self._pending_changes:
+            self._send_changes()
 
     def _pause(self, paused):
         def then(answer):
-            if not self._tell(answer):
+            if not self._show_answer(answer):
                 self.pause.setChecked(not paused)
 
         self.client.pause(paused, then)
 
     def _save(self):
-        self.client.save(self._tell)
+        self.client.save(self._show_answer)
 
-    def _tell(self, answer):
+    def _show_answer(self, answer):
         """Show a response's message or an exception in the bottom line; returns whether it is a success."""
         success = not isinstance(answer, Exception) and answer.success
-        self._say(str(answer) if isinstance(answer, Exception) else answer.message, not success)
+        failed = not success and not isinstance(answer, RenderCancelled)  # which is what the user wanted
+        self._show_message(str(answer) if isinstance(answer, Exception) else answer.message, failed)
         return success
 
-    def _say(self, text, problem=False):
+    def _show_message(self, text, problem=False):
         text = " ".join(text.split())
         self.message.setStyleSheet("background: transparent;" + ("color: %s" % COLOURS["error"] if problem else ""))
         self.message.setText(text)
@@ -549,14 +551,18 @@ class StylePanel(QWidget):
             weights=status.weights,
         )
         self.progress.setValue(0)
-        self.progress_text.setText("waiting for its turn")
-        self.client.render(goal, lambda answer: self._end_render(answer) if self._render is mark else None)
+        self.progress_text.setText("waiting for the renders before it")
+        self.client.render(
+            goal,
+            lambda answer: self._end_render(answer) if self._render is mark else None,
+            lambda _: self.progress_text.setText("starting") if self._render is mark else None,
+        )
 
     def _cancel(self):
-        self.client.cancel(self._render is not None, self._tell)
+        self.client.cancel(self._render is not None, self._show_answer)
 
     def _show_progress(self, progress):
-        self._progressed = time.monotonic()
+        self._progress_time = time.monotonic()
         total = progress.seconds + progress.remaining
         self.progress.setValue(round(1000 * progress.seconds / total) if total else 0)
         self.progress_text.setText(
@@ -574,8 +580,8 @@ class StylePanel(QWidget):
         )
 
     def _end_render(self, answer):
-        self._render, self._progressed = None, 0.0
-        self.progress.setValue(1000 if self._tell(answer) else 0)
+        self._render, self._progress_time = None, 0.0
+        self.progress.setValue(1000 if self._show_answer(answer) else 0)
         self.progress_text.setText("")
 
 
