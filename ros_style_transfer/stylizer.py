@@ -292,7 +292,7 @@ class Stylizer:
         The style is resized to the content's size, so that its strokes stay in proportion to the picture,
         but never upscaled, which would only blur it.
         """
-        rgb = images.middle(self._pictures[digest], controls.style_crop)
+        rgb = images.center_crop(self._pictures[digest], controls.style_crop)
         height, width = rgb.shape[:2]
         longest = min(max(1, round(max(content.shape[:2]) * controls.style_scale)), max(height, width))
         swap_level = controls.swap_level if controls.swap else None
@@ -301,7 +301,7 @@ class Stylizer:
             mean, covariance = colours.colour_statistics(content)
             key += (mean.tobytes(), covariance.tobytes())
         if key not in self._style_cache:
-            scaled = images.resize(rgb, *images.scaled_size(width, height, longest))
+            scaled = images.resize(rgb, *images.fit_longest_side(width, height, longest))
             if controls.keep_colours == "coral":
                 scaled = colours.coral(scaled, mean, covariance)
             self._style_cache[key] = self._painter.style_of(

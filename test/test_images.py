@@ -503,27 +503,27 @@ def test_write_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
     ],
 )
 def test_scaled_size_keeps_proportions(size, longest, expected):
-    assert images.scaled_size(*size, longest=longest) == expected
+    assert images.fit_longest_side(*size, longest=longest) == expected
 
 
-def test_scaled_size_is_the_judges(judge):
+def test_fit_longest_side_is_the_judges(judge):
     for size in ((640, 480), (333, 1000), (1024, 683), (4000, 10), (17, 300)):
-        assert images.scaled_size(*size, longest=512, smallest=16) == judge.scaled_size(size)
+        assert images.fit_longest_side(*size, longest=512, smallest=16) == judge.scaled_size(size)
 
 
 @pytest.mark.parametrize("side, expected", [(0, (160, 128)), (200, (160, 128)), (160, (160, 128)), (80, (80, 64))])
 def test_limit_only_makes_smaller(scene, side, expected):
-    limited = images.limit(scene, side)
+    limited = images.limit_longest_side(scene, side)
     assert (limited.shape[1], limited.shape[0]) == expected and limited.dtype == np.uint8
 
 
 def test_limit_averages_areas(scene):
     expected = scene.reshape(64, 2, 80, 2, 3).astype(float).mean((1, 3))
-    assert np.abs(images.limit(scene, 80) - expected).max() <= 1
+    assert np.abs(images.limit_longest_side(scene, 80) - expected).max() <= 1
 
 
 def test_limit_leaves_a_thin_picture_one_pixel():
-    assert images.limit(np.zeros((2, 900, 3), np.uint8), 90).shape == (1, 90, 3)
+    assert images.limit_longest_side(np.zeros((2, 900, 3), np.uint8), 90).shape == (1, 90, 3)
 
 
 @pytest.mark.parametrize(

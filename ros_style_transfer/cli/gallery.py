@@ -67,7 +67,7 @@ def draw(content: np.ndarray, styles: Sequence[np.ndarray], stylizer: "Stylizer"
         styles: two styles, uint8 RGB ``[h,w,3]``; the second is for mixtures and the mask.
         stylizer: with any model.
     """
-    content = images.resize(content, *images.scaled_size(content.shape[1], content.shape[0], TILE, 16))
+    content = images.resize(content, *images.fit_longest_side(content.shape[1], content.shape[0], TILE, 16))
     first, second = styles
     tiles: List[Tuple[str, np.ndarray]] = [("content", content), ("style A", first), ("style B", second)]
     for controls in tqdm(list(_variants(stylizer.model)), unit="picture"):

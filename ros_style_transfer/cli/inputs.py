@@ -199,7 +199,7 @@ def check_files(jobs: Sequence[Job], others: Sequence[Optional[str]] = ()) -> No
     for job in jobs:
         for path in job.styles + ([job.content] if job.content and not job.is_video() else []):
             images.check_exists(path)
-        (video if job.is_video() else images).check_ending(job.output)
+        (video if job.is_video() else images).check_extension(job.output)
         output = os.path.realpath(job.output)
         if output in inputs:
             raise OptionError(

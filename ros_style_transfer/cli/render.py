@@ -72,9 +72,9 @@ def _run(args: argparse.Namespace) -> None:
     check_styles(len(paths), args.style_weights or (), args.mask is not None)
     _check_files(args, options, paths)
     content, alpha = images.read_with_alpha(args.content)
-    content = images.scaled(content, args.size)
+    content = images.resize_longest_side(content, args.size)
     if alpha is not None:
-        alpha = images.scaled(alpha, args.size)
+        alpha = images.resize_longest_side(alpha, args.size)
     styles = [images.read(path) for path in paths]
     mask = read_mask(args.mask, len(paths))
     initial = None if options.init in INITS else images.read(options.init)

@@ -123,7 +123,7 @@ def stylize(
 ) -> None:
     """Do one `Job`."""
     style_side = round(job.style_side * max(1.0, controls.style_scale))  # the stylizer never upscales a style
-    styles = [images.scaled(rgb, style_side) for rgb in styles]
+    styles = [images.resize_longest_side(rgb, style_side) for rgb in styles]
     if styles:
         stylizer.set_styles(styles[:1] if args.cycle else styles, args.style_weights)
     if job.is_video():
@@ -136,9 +136,9 @@ def stylize(
         painted = stylizer.texture(*parse_size(args.texture, "--texture"), args.seed or 0, controls)
     else:
         rgb, alpha = images.read_with_alpha(job.content)
-        alpha = None if alpha is None else images.scaled(alpha, job.side)
+        alpha = None if alpha is None else images.resize_longest_side(alpha, job.side)
         with Progress(os.path.basename(job.output)) as progress:
-            painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask, progress=progress)
+            painted = stylizer.stylize(images.resize_longest_side(rgb, job.side), controls, mask, progress=progress)
     if args.concat:
         width = painted.shape[1]
         painted = images.concat(styles, painted)
@@ -175,7 +175,7 @@ def stylize_video(
                     stylizer.set_style(
                         styles[shown % len(styles)], min(1.0, args.cycle) if args.fade is None else args.fade
                     )
-                painted = stylizer.stylize(images.scaled(rgb, job.side), controls, mask)
+                painted = stylizer.stylize(images.resize_longest_side(rgb, job.side), controls, mask)
                 if args.concat:
                     painted = images.concat(styles, painted)
                 # A webcam does not wait: each frame is repeated for as long as it took.

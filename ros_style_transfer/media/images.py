@@ -176,7 +176,7 @@ def write(path, rgb, alpha=None):
         ImageError: the ending is unknown, the file cannot be written, or an array is not as said.
     """
     check(rgb)
-    check_ending(path)
+    check_extension(path)
     image, part = Image.fromarray(rgb), "%s.part" % path
     if alpha is not None:
         image = _with_alpha(image, alpha, str(path).lower().endswith(ALPHA_EXTENSIONS))
@@ -207,7 +207,7 @@ def path_below(folder, name, said):
     path = os.path.realpath(os.path.join(root, name.replace("\0", "?")))
     if os.path.commonpath([root, path]) != root or path == root:
         raise ImageError("%r lies outside of %s (%s); give a name below it" % (name, said, root))
-    check_ending(path)
+    check_extension(path)
     if os.path.exists(path):
         raise ImageError("%s exists already; choose another name" % path)
     return path
@@ -233,7 +233,7 @@ def check_exists(path):
         raise ImageError("no such picture: %s" % path)
 
 
-def check_ending(path):
+def check_extension(path):
     """Raise `ImageError` unless the ending of ``path`` names a format that we write."""
     if not str(path).lower().endswith(EXTENSIONS):
         raise ImageError("cannot write %s: the name must end in one of %s" % (path, ", ".join(EXTENSIONS)))
@@ -248,7 +248,7 @@ def check(rgb):
         raise ImageError("the picture is empty: %dx%d" % (rgb.shape[1], rgb.shape[0]))
 
 
-def scaled_size(width, height, longest, smallest=1):
+def fit_longest_side(width, height, longest, smallest=1):
     """``(width, height)`` with the longer side ``longest``, no side below ``smallest``."""
     scale = longest / max(width, height)
     return max(smallest, round(width * scale)), max(smallest, round(height * scale))
@@ -261,14 +261,14 @@ def resize(rgb, width, height):
     return np.asarray(Image.fromarray(rgb).resize((width, height), Image.BICUBIC))
 
 
-def scaled(picture, side):
+def resize_longest_side(picture, side):
     """``picture``, ``[h, w]`` or ``[h, w, 3]``, with ``side`` as its longer side; 0: as it is."""
     if not side:
         return picture
-    return resize(picture, *scaled_size(picture.shape[1], picture.shape[0], side, 16))
+    return resize(picture, *fit_longest_side(picture.shape[1], picture.shape[0], side, 16))
 
 
-def middle(rgb, share):
+def center_crop(rgb, share):
     """The middle ``share`` of both sides of ``rgb [h, w, 3]``."""
     height, width = (max(1, round(side * share)) for side in rgb.shape[:2])
     top, left = (rgb.shape[0] - height) // 2, (rgb.shape[1] - width) // 2
@@ -285,12 +285,12 @@ def concat(styles, painted):
     return np.hstack([np.vstack(column)[:height], painted])
 
 
-def limit(rgb, max_side):
+def limit_longest_side(rgb, max_side):
     """``rgb`` with its longer side at most ``max_side`` (0: no limit); by area, fast enough for video."""
     height, width = rgb.shape[:2]
     if not max_side or max(height, width) <= max_side:
         return rgb
-    return cv2.resize(rgb, scaled_size(width, height, max_side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(rgb, fit_longest_side(width, height, max_side), interpolation=cv2.INTER_AREA)
 
 
 def pad(rgb, multiple=16, smallest=32):

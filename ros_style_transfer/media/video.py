@@ -19,7 +19,7 @@ DEFAULT_FPS = 25.0
 
 def is_video(path):
     """Whether the ending of ``path`` is a video's."""
-    return _ending(path) in EXTENSIONS
+    return _extension(path) in EXTENSIONS
 
 
 def webcam_number(source):
@@ -29,13 +29,13 @@ def webcam_number(source):
     return int(found.group(1)) if found else None
 
 
-def check_ending(path):
+def check_extension(path):
     """Raise `ImageError` unless the ending of ``path`` names a format that we write."""
-    if _ending(path) not in CODECS:
+    if _extension(path) not in CODECS:
         raise ImageError("cannot write %s: a video's name must end in one of %s" % (path, ", ".join(CODECS)))
 
 
-def _ending(path):
+def _extension(path):
     return os.path.splitext(str(path))[1].lower()
 
 
@@ -133,7 +133,7 @@ class Writer:
     added once more.
 
     Args:
-        path: its ending chooses the format, see `CODECS`.
+        path: its extension chooses the format, see `CODECS`.
         fps: frames a second.
 
     Raises:
@@ -142,7 +142,7 @@ class Writer:
     """
 
     def __init__(self, path, fps):
-        check_ending(path)
+        check_extension(path)
         self._path, self._fps = os.path.abspath(path), fps
         self._partial = "%s.partial%s" % os.path.splitext(self._path)
         self._writer = self._shape = None
@@ -161,7 +161,7 @@ class Writer:
 
     def _open(self, rgb):
         height, width = _even(rgb).shape[:2]
-        codec = CODECS[_ending(self._path)]
+        codec = CODECS[_extension(self._path)]
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             open(self._partial, "wb").close()  # says why it cannot be written, which OpenCV does not

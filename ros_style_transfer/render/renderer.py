@@ -200,9 +200,9 @@ class Renderer:
         o, (height, width) = self._options, small.shape[:2]
         seen = []
         for rgb in styles:
-            rgb = images.middle(rgb, o.style_crop)
+            rgb = images.center_crop(rgb, o.style_crop)
             longest = min(max(SMALLEST, round(max(height, width) * o.style_scale)), max(rgb.shape[:2]))
-            rgb = images.resize(rgb, *images.scaled_size(rgb.shape[1], rgb.shape[0], longest))
+            rgb = images.resize(rgb, *images.fit_longest_side(rgb.shape[1], rgb.shape[0], longest))
             seen.append(_as_float(images.pad(rgb, 1, SMALLEST)))
         if shares is None:
             return [list(zip(weights, seen))], None

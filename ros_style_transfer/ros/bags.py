@@ -240,7 +240,7 @@ class BagTopicStylizer:
     def _paint(self, message: Any) -> Any:
         if conversions.is_empty(message):
             raise ImageError("it has no pixels, as image_publisher sends one whenever its clip rewinds")
-        rgb = images.limit(conversions.to_rgb(message), self._max_side)
+        rgb = images.limit_longest_side(conversions.to_rgb(message), self._max_side)
         painted = self._stylizer.stylize(rgb, self._controls, self._mask)
         if isinstance(message, CompressedImage):
             file_format = "png" if message.data[:4] == b"\x89PNG" else "jpeg"

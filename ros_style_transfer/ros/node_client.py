@@ -175,7 +175,7 @@ class NodeClient:
         """
 
         def work() -> Any:
-            rgb = images.limit(images.read(path), MAX_STYLE_SIDE)
+            rgb = images.limit_longest_side(images.read(path), MAX_STYLE_SIDE)
             stem = os.path.splitext(os.path.basename(path))[0]
             name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:64]
             add = rospy.ServiceProxy("%s/add_style" % self.node, AddStyle)
@@ -249,4 +249,6 @@ def make_thumbnail(rgb: np.ndarray) -> np.ndarray:
     """The central square of ``rgb``, uint8 ``[h, w, 3]``, at the size of a thumbnail."""
     side = min(rgb.shape[:2])
     top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
-    return images.resize(images.limit(rgb[top : top + side, left : left + side], 2 * THUMBNAIL), THUMBNAIL, THUMBNAIL)
+    return images.resize(
+        images.limit_longest_side(rgb[top : top + side, left : left + side], 2 * THUMBNAIL), THUMBNAIL, THUMBNAIL
+    )

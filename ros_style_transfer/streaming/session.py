@@ -279,7 +279,7 @@ class StreamSession:
             ImageError: ``rgb`` is not a picture, or cannot be stored.
         """
         check_style_name(name)
-        rgb = images.limit(rgb, MAX_STYLE_SIDE)
+        rgb = images.limit_longest_side(rgb, MAX_STYLE_SIDE)
         images.write(os.path.join(self._added_dir, name + ".png"), rgb)
         return rgb
 

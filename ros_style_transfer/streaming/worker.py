@@ -309,7 +309,7 @@ class Worker:
         self._style_image = None
         self._style_image_due = self._clock() + STYLE_IMAGE_PERIOD
         try:
-            rgb = images.limit(read(), MAX_STYLE_SIDE)
+            rgb = images.limit_longest_side(read(), MAX_STYLE_SIDE)
             self._offer_to_request(stylizer, TOPIC, rgb)
             self._offer_to_first_styles(stylizer, TOPIC, rgb)
             if is_complete(self._pictures):
@@ -343,7 +343,7 @@ class Worker:
         started = self._clock()
         whole = stream.callbacks.decode(frame.message)
         images.check(whole)
-        rgb = images.limit(whole, self.appearance.max_side)
+        rgb = images.limit_longest_side(whole, self.appearance.max_side)
         stream.shape = shape = (rgb.shape[0], rgb.shape[1])
         self._offer_to_request(stylizer, CAMERA, rgb)
         self._offer_to_first_styles(stylizer, CAMERA, rgb)

@@ -193,7 +193,7 @@ class BagTest(unittest.TestCase):
         self.assertEqual(after.header, before.header)
         self.assertEqual(after.encoding, "rgb8")
         expected = stylizer.stylize(
-            images.limit(to_rgb(before), side), bags.controls_from({"passes": 3 if side else None})
+            images.limit_longest_side(to_rgb(before), side), bags.controls_from({"passes": 3 if side else None})
         )
         self.assertEqual(to_rgb(after).shape, expected.shape)
         self.assertLessEqual(np.abs(to_rgb(after).astype(int) - expected).max(), 1)

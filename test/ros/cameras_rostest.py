@@ -118,7 +118,7 @@ class Cameras(unittest.TestCase):
 
     def test_compressed_input_of_any_kind_is_painted_and_damaged_input_named(self):
         publisher = rospy.Publisher("packed_camera/image/compressed", CompressedImage, queue_size=1)
-        small = images.limit(SCENE, 64)
+        small = images.limit_longest_side(SCENE, 64)
         with Topic("packed/image/compressed", CompressedImage) as packed, Topic("packed/status", StyleStatus) as status:
             self.assertTrue(wait_until(lambda: publisher.get_num_connections() and packed.connected()))
             grey = np.repeat(cv2.cvtColor(SCENE, cv2.COLOR_RGB2GRAY)[:, :, None], 3, 2)
@@ -129,7 +129,7 @@ class Cameras(unittest.TestCase):
                     CompressedImage(
                         header(3), "mono8; png compressed", cv2.imencode(".png", grey[:, :, 0])[1].tobytes()
                     ),
-                    images.limit(grey, 64),
+                    images.limit_longest_side(grey, 64),
                     3,
                 ),
             ):
@@ -291,7 +291,7 @@ class Cameras(unittest.TestCase):
             self.assertTrue(wait_until(front.get_num_connections))
             for number, name in enumerate(("woodcut", "cubism"), 1):
                 second.publish(to_message(LIBRARY.read(name), header(number)))
-                stylizer.set_style(images.limit(LIBRARY.read(name), 2048))
+                stylizer.set_style(images.limit_longest_side(LIBRARY.read(name), 2048))
                 expected = stylizer.stylize(SCENE).astype(float)
                 near = lambda m, e=expected: np.abs(to_rgb(m) - e).mean() < 3
                 for stamp in range(3000 * number, 3000 * number + 100):

@@ -159,7 +159,7 @@ class ControlsTest(unittest.TestCase):
             "strength 0.8, level_strength 3:0.5, levels 3,2, passes 2, method adain, "
             "keep_colours luminance, style_scale 0.5, feather 2",
         )
-        shrunk = images.limit(SCENE, 96)
+        shrunk = images.limit_longest_side(SCENE, 96)
         styles = ["mosaic", "woodcut"], [3, 1]
         self.assert_alike(self.configured.paint(), self.expected(*styles, "left", shrunk, **controls))
         self.assertTrue(self.configured.ask(mask="none").success)  # within a mask styles are not mixed

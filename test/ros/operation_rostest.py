@@ -283,7 +283,7 @@ class Operation(unittest.TestCase):
         with Topic(NODE + "/image", Image) as painted, Topic("camera/image_raw", Image) as camera:
             message = painted.wait()
             frame = camera.wait(lambda m: m.header.stamp == message.header.stamp, seen=0)
-        expected = stylizer.stylize(images.limit(to_rgb(frame), 96))
+        expected = stylizer.stylize(images.limit_longest_side(to_rgb(frame), 96))
         self.assertLess(np.abs(to_rgb(message).astype(float) - expected).mean(), 3)
         rendered = rospy.ServiceProxy(NODE + "/render", Render)(
             content=to_message(picture, Header()), styles=["window"], size=64, iterations=1

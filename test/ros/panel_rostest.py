@@ -257,7 +257,7 @@ class PanelTest(unittest.TestCase):
                 return False
             seen, side = array(picture.shown), max(picture.width(), picture.height())
             return any(
-                np.array_equal(seen, images.limit(to_rgb(message), side))
+                np.array_equal(seen, images.limit_longest_side(to_rgb(message), side))
                 for message in list(listener.messages)
                 if message.width
             )

@@ -598,7 +598,7 @@ class Picture(QLabel):
         """Show a picture, uint8 RGB ``[h,w,3]``."""
         # Scaled down first: the frames of a large camera would slow the window down.
         side = round(max(self.width(), self.height()) * self.devicePixelRatioF())
-        self._rgb, self.shown = rgb, _pixmap(images.limit(rgb, side))
+        self._rgb, self.shown = rgb, _pixmap(images.limit_longest_side(rgb, side))
         self.update()
 
     def resizeEvent(self, event):
