@@ -12,11 +12,14 @@ neither NumPy nor TensorFlow.
 """
 
 import importlib
+import logging
 
 # The source tree holds the code, catkin's devel space the generated messages: both are one package.
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)
 __version__ = "0.2.0"
 __all__ = ["Controls", "RenderOptions", "Renderer", "StyleLibrary", "Stylizer", "render"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # the program decides what becomes of messages
 
 _MODULES = {
     "Controls": ".controls",

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
+from . import resources
 from .controls import (
     SETTINGS,
     Controls,
@@ -21,7 +22,7 @@ from .controls import (
     normalize_weights,
 )
 from .errors import ImageError, OptionError
-from .media import images, memory
+from .media import images
 from .models.device import share_gpus
 from .models.registry import MODELS
 from .transfer import colours, masks, quantized_pipeline
@@ -86,7 +87,7 @@ class Stylizer:
         self._painter = load_painter(model, precision, weights_dir, bool(gpus))
         self.precision = self._painter.dtype
         # What this process already uses counts.  Measured only now: later, freed memory would count as used.
-        self._memory = max_memory * 1e6 - memory.own_memory() if max_memory else None
+        self._memory = max_memory * 1e6 - resources.own_memory() if max_memory else None
         self._pictures: Dict[bytes, np.ndarray] = {}  # {digest: rgb} of the styles in use
         self._order: Tuple[bytes, ...] = ()  # the styles' digests as they were set, for masks
         self._mix: Dict[bytes, float] = {}  # {digest: weight}, the weights sum to 1
@@ -224,7 +225,7 @@ class Stylizer:
     def _tile_side(self, height: int, width: int) -> Optional[int]:
         """The side of the largest tiles that the memory allows; None if the whole picture fits."""
         spec, margin = MODELS[self.model], self._painter.largest_margin
-        free = min(memory.available_memory(), self._memory or np.inf)
+        free = min(resources.available_memory(), self._memory or np.inf)
         quantized = self.precision == "int8" and height * width <= quantized_pipeline.LARGEST
         bytes_per_pixel = spec.int8.bytes_per_pixel if quantized and spec.int8 else spec.bytes_per_pixel
         if height * width * bytes_per_pixel <= free:

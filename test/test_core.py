@@ -14,21 +14,31 @@ ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "dia
 
 
 # Which parts of the package a part may import besides itself; the longest name that fits a module counts.
-ROOT = ("errors", "environment", "controls", "media")
+ROOT = ("errors", "environment", "resources", "controls", "media")
 CORE = (*ROOT, "models", "transfer", "stylizer", "render")
 LAYERS = {
     "": (),
     "__main__": ("environment", "cli.main"),
     "errors": (),
     "environment": (),
+    "resources": (),
     "controls": ("errors", "models.registry"),
-    "media": ("errors",),
-    "models": ("errors", "controls", "media"),
+    "media": ("errors", "resources"),
+    "models": ("errors", "resources", "controls", "media"),
     "models.registry": (),
-    "transfer": ("errors", "controls", "media", "models"),
-    "render": ("errors", "controls", "media", "models", "transfer.tiles", "transfer.masks", "transfer.colours"),
-    "stylizer": ("errors", "controls", "media", "models", "transfer"),
-    "streaming": ("errors", "controls", "media", "models", "transfer", "stylizer"),
+    "transfer": ("errors", "resources", "controls", "media", "models"),
+    "render": (
+        "errors",
+        "resources",
+        "controls",
+        "media",
+        "models",
+        "transfer.tiles",
+        "transfer.masks",
+        "transfer.colours",
+    ),
+    "stylizer": ("errors", "resources", "controls", "media", "models", "transfer"),
+    "streaming": ("errors", "resources", "controls", "media", "models", "transfer", "stylizer"),
     "cli": CORE,
     "cli.benchmark": (*CORE, "benchmark"),
     "benchmark": CORE,
@@ -213,9 +223,9 @@ def test_looking_at_options_styles_and_pictures_needs_no_tensorflow(run):
     process = run(
         "-c",
         "import sys\n"
-        "from ros_style_transfer import controls\n"
+        "from ros_style_transfer import controls, resources\n"
         "from ros_style_transfer.cli import main\n"
-        "from ros_style_transfer.media import images, memory, style_library, video\n"
+        "from ros_style_transfer.media import decoding, images, style_library, video\n"
         "from ros_style_transfer.models import canvas, network, registry, shapes, weights\n"
         "from ros_style_transfer.render import options, queue\n"
         "from ros_style_transfer.streaming import frame_slots, session, stream, stream_stats, worker\n"

@@ -277,12 +277,13 @@ def test_an_srgb_profile_changes_nothing(tmp_path):
     [b"no profile", ADOBE_PROFILE[:200], profile(b"GRAY", kTRC=gamma(1.0))],
     ids=["text", "truncated", "of another colour space"],
 )
-def test_a_profile_of_no_use_is_warned_of(tmp_path, damage):
+def test_an_unusable_profile_is_logged_and_ignored(tmp_path, caplog, damage):
     path = str(tmp_path / "picture.png")
     Image.fromarray(COLOURS).save(path, icc_profile=damage)
-    with pytest.warns(UserWarning, match="colour profile of .*picture.png is of no use"):
-        rgb = images.read(path)
-    assert np.array_equal(rgb, COLOURS)
+    assert np.array_equal(images.read(path), COLOURS)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and record.name == "ros_style_transfer.media.images"
+    assert "ignoring the unusable colour profile of %s" % path in record.getMessage()
 
 
 @pytest.mark.parametrize(
@@ -468,7 +469,7 @@ def test_write_refuses_an_alpha_that_does_not_fit(tmp_path, alpha):
     assert os.listdir(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize("name", ["picture.xyz", "picture", "picture.jpg.txt"])
+@pytest.mark.parametrize("name", ["picture.xyz", "picture", "picture.jpg.txt", ".png", "a/.jpg"])
 def test_write_refuses_unknown_endings_and_names_the_known(tmp_path, name):
     with pytest.raises(ImageError, match=r"\.jpg.*\.png") as error:
         images.write(str(tmp_path / name), COLOURS)
@@ -490,6 +491,17 @@ def test_write_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ImageError, match="picture.png"):
         images.write(str(tmp_path / "file" / "picture.png"), COLOURS)
+
+
+def test_a_picture_that_cannot_be_written_is_rescued(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "rescued").mkdir()
+    monkeypatch.setattr(images.tempfile, "tempdir", str(tmp_path / "rescued"))
+    with pytest.raises(ImageError, match="cannot write .*/file/picture.jpg: .*; the picture is in ") as error:
+        images.write_or_rescue(str(tmp_path / "file" / "picture.jpg"), COLOURS)
+    assert np.array_equal(images.read(str(error.value).split()[-1]), COLOURS)
+    images.write_or_rescue(str(tmp_path / "picture.png"), COLOURS)
+    assert np.array_equal(images.read(str(tmp_path / "picture.png")), COLOURS)
 
 
 @pytest.mark.parametrize(

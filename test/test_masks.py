@@ -133,10 +133,62 @@ def test_masks_are_read_as_labels(tmp_path):
     assert np.array_equal(images.read_mask(str(tmp_path / "bits.png")), np.uint8(labels > 1) * 255)
 
 
+SHAPE = np.uint8([[0, 255, 255, 0], [255, 0, 255, 0]])
+
+
+@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA", "LA", "1", "P", "white first", "16 bits", "CMYK", "jpg"])
+def test_black_and_white_pictures_of_every_kind_are_the_same_mask(tmp_path, kind):
+    """As GIMP, Krita and Photoshop write them."""
+    path, picture = str(tmp_path / "mask.png"), Image.fromarray(SHAPE)
+    if kind == "white first":
+        picture = Image.fromarray(np.uint8(SHAPE == 0), "P")
+        picture.putpalette([255, 255, 255, 0, 0, 0])
+    elif kind == "16 bits":
+        picture = Image.fromarray(SHAPE.astype(np.uint16) * 257)
+    elif kind == "CMYK":
+        path, picture = str(tmp_path / "mask.tif"), picture.convert("RGB").convert("CMYK")
+    elif kind == "jpg":
+        path, picture = str(tmp_path / "mask.jpg"), picture.resize((32, 16), Image.NEAREST)
+    else:
+        picture = picture.convert(kind)
+    picture.save(path)
+    mask = images.read_mask(path)
+    assert mask.dtype == np.uint8
+    assert np.array_equal(mask if kind != "jpg" else mask[4::8, 4::8], SHAPE)
+
+
+def test_white_on_transparent_is_a_mask(tmp_path):
+    path = str(tmp_path / "mask.png")
+    Image.fromarray(np.dstack([np.full((2, 4, 3), 255, np.uint8), SHAPE])).save(path)
+    assert np.array_equal(images.read_mask(path), SHAPE)
+
+
+def test_labels_may_have_16_bits_or_three_equal_channels(tmp_path):
+    labels = np.uint8([[0, 1, 2], [2, 1, 3]])
+    Image.fromarray(labels.astype(np.uint16)).save(str(tmp_path / "16.png"))
+    Image.fromarray(np.repeat(labels[..., None], 3, 2)).save(str(tmp_path / "rgb.png"))
+    for name in ("16.png", "rgb.png"):
+        assert np.array_equal(images.read_mask(str(tmp_path / name)), labels)
+
+
+def test_a_palette_with_colours_gives_its_indices(tmp_path):
+    labels = np.uint8([[0, 1, 2], [2, 1, 0]])
+    picture = Image.fromarray(labels, "P")
+    picture.putpalette([255, 255, 255, 0, 0, 0, 255, 0, 0])
+    picture.save(str(tmp_path / "mask.png"))
+    assert np.array_equal(images.read_mask(str(tmp_path / "mask.png")), labels)
+
+
 def test_pictures_that_are_no_masks_are_named(tmp_path):
-    Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(str(tmp_path / "colour.png"))
+    Image.fromarray(np.uint8([[[9, 9, 9], [200, 10, 10]]])).save(str(tmp_path / "colour.png"))
+    Image.fromarray(np.full((2, 3), 0.5, np.float32)).save(str(tmp_path / "depth.tif"))
     (tmp_path / "text.png").write_text("no picture")
-    for name, said in (("colour.png", "RGB"), ("text.png", "cannot read"), ("nowhere.png", "no such mask")):
-        with pytest.raises(ImageError, match=said) as error:
+    for name, words in (
+        ("colour.png", "cannot read the mask .*colour.png: a mask must be black and white, grey, or have a palette"),
+        ("depth.tif", "floating-point"),
+        ("text.png", "cannot read the mask"),
+        ("nowhere.png", "no such mask"),
+    ):
+        with pytest.raises(ImageError, match=words) as error:
             images.read_mask(str(tmp_path / name))
-        assert str(tmp_path / name) in str(error.value)
+        assert name in str(error.value) and "\n" not in str(error.value)

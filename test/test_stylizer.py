@@ -10,9 +10,10 @@ import pytest
 from conftest import draw_scene
 
 from ros_style_transfer import controls as controls_module
+from ros_style_transfer import resources
 from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import ImageError, OptionError
-from ros_style_transfer.media import images, memory
+from ros_style_transfer.media import images
 from ros_style_transfer.stylizer import MAX_CACHED_STYLES, Stylizer
 
 
@@ -345,7 +346,7 @@ def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
     megapixels = lambda number: (1000, 1000 * number)
     sides = []
     for free in (1e9, 300e6, 200e6):
-        monkeypatch.setattr(memory, "available_memory", lambda free=free: free)
+        monkeypatch.setattr(resources, "available_memory", lambda free=free: free)
         sides.append(stylizer._tile_side(*megapixels(1)))
     assert sides[0] is None and sides[1] > sides[2] >= 128 and sides[1] % 16 == 0
     assert stylizer._tile_side(*megapixels(2)) < sides[2]
@@ -353,7 +354,7 @@ def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
 
 def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, styles, monkeypatch):
     stylizer.set_style(styles["mosaic"])
-    monkeypatch.setattr(memory, "available_memory", lambda: 60e6)
+    monkeypatch.setattr(resources, "available_memory", lambda: 60e6)
     with pytest.raises(ImageError, match="stylizing 1000x1000 with cascade takes at least 1.. MB, but only 60 MB are"):
         stylizer.stylize(np.zeros((1000, 1000, 3), np.uint8))
     assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
@@ -371,7 +372,7 @@ def test_auto_is_one_of_the_precisions_that_look_alike_and_says_which(styles, sc
 
 
 def test_memory_that_a_process_is_allowed_counts_what_it_has_taken():
-    taken = memory.own_memory() / 1e6
+    taken = resources.own_memory() / 1e6
     assert 100 < taken < 20000
     allowed = Stylizer("live", "float32", max_memory=taken + 400)
     assert allowed._tile_side(1000, 1000) is None and allowed._tile_side(2000, 2000) is not None
@@ -416,9 +417,9 @@ def test_a_pixel_takes_the_memory_that_is_estimated(model):
 
 def test_frames_with_the_same_controls_are_checked_and_their_memory_is_read_once(stylizer, styles, monkeypatch):
     checks, readings = [], []
-    check, free = controls_module.check, memory.available_memory
+    check, free = controls_module.check, resources.available_memory
     monkeypatch.setattr(controls_module, "check", lambda *arguments: checks.append(arguments) or check(*arguments))
-    monkeypatch.setattr(memory, "available_memory", lambda: readings.append(1) or free())
+    monkeypatch.setattr(resources, "available_memory", lambda: readings.append(1) or free())
     stylizer.set_style(styles["mosaic"][:64, :64])
     controls, frames = Controls(levels=(1,)), [draw_scene(64, 48), draw_scene(48, 64)]
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..errors import OptionError
 from ..media import images
-from ..media.memory import available_memory
 from ..models.device import fastest_dtype, share_gpus
+from ..resources import available_memory
 from ..transfer import colours, masks
 from . import optimizers, preconditioner
 from .objective import Objective, load_network

@@ -6,7 +6,7 @@ import rospy
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
 
-from ..media import memory
+from .. import resources
 from ..streaming.session import StreamSession
 from .camera_stream import CameraStream
 from .conversions import to_text
@@ -52,7 +52,7 @@ class Diagnostics:
         status.add("model", session.model)
         status.add("device", session.device)
         status.add("precision", session.precision)
-        status.add("memory of the process", "%.0f MB" % (memory.own_memory() / 1e6))
+        status.add("memory of the process", "%.0f MB" % (resources.own_memory() / 1e6))
         status.add("last event", to_text(session.message))
         status.add("last error", to_text(session.last_error or "none"))
         return status
