@@ -4,10 +4,11 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ros_style_transfer.errors import ImageError, StyleError
 from ros_style_transfer.media import images
-from ros_style_transfer.media.style_library import SHIPPED, StyleLibrary
+from ros_style_transfer.media.style_library import SHIPPED, StyleLibrary, split_names
 
 GREEN = np.full((8, 8, 3), (10, 200, 30), np.uint8)
 
@@ -115,12 +116,71 @@ def test_style_that_is_no_picture_is_named(folder):
         StyleLibrary([folder]).read("broken")
 
 
-def test_folder_that_vanished_is_named(folder):
+def test_a_folder_that_vanished_is_logged_once_and_hides_no_other_style(folder, caplog):
     library = StyleLibrary([folder])
     os.rename(folder, folder + "_moved")
-    with pytest.raises(StyleError) as error:
+    for _ in range(2):
+        assert "mosaic" in library.paths() and "mine" not in library.paths()
+        assert library.read("mosaic").any()
+    with pytest.raises(StyleError, match="unknown style 'mine'"):
         library.find("mine")
-    assert folder in str(error.value)
+    (record,) = caplog.records
+    assert "cannot read the style folder '%s'" % folder in record.getMessage()
+
+
+def test_names_that_no_message_can_hold_are_logged_once_and_left_out(folder, caplog):
+    name = os.fsdecode(b"film\xe9")
+    images.write(os.path.join(folder, name + ".png"), GREEN)
+    library = StyleLibrary([folder])
+    assert name not in library.paths() and name not in library.paths()
+    assert all(library.random(np.random.default_rng(seed)) != name for seed in range(50))
+    (record,) = caplog.records
+    assert "its name is not UTF-8" in record.getMessage() and "film" in record.getMessage()
+    record.getMessage().encode()  # it can be published
+
+
+def test_masks_have_their_own_names(folder):
+    labels = np.uint8([[0, 255]])
+    for name in ("person.png", "mine.png"):
+        path = os.path.join(folder, "masks", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Image.fromarray(labels).save(path)
+    library = StyleLibrary([folder])
+    assert "person" not in library.paths()
+    for name in ("person.png", "person", "mine", os.path.join(folder, "masks", "person.png")):
+        assert np.array_equal(library.read_mask(name), labels), name
+    assert np.array_equal(library.read("mine"), GREEN)
+    with pytest.raises(StyleError, match="unknown mask 'tree'; known: mine, person$"):
+        library.find_mask("tree")
+    with pytest.raises(StyleError, match="unknown mask 'tree'; known: none$"):
+        StyleLibrary().find_mask("tree")
+    with pytest.raises(StyleError, match="mask '../secret.png' is outside"):
+        library.find_mask("../secret.png")
+
+
+def test_a_mask_next_to_the_styles_is_found_too(folder):
+    assert StyleLibrary([folder]).find_mask("mine.png") == os.path.join(os.path.realpath(folder), "mine.png")
+
+
+def test_a_tilde_is_the_home_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    library = StyleLibrary(["~/styles"])
+    assert library.find("~/styles/mine.png") == library.find("mine")
+
+
+@pytest.mark.parametrize(
+    "text, known, names",
+    [
+        ("mosaic", (), ("mosaic",)),
+        ("mosaic, chalk", (), ("mosaic", "chalk")),
+        ("Klee, Senecio", {"Klee, Senecio"}, ("Klee, Senecio",)),
+        ("mosaic,a,b,c,chalk", {"a,b", "a,b,c"}, ("mosaic", "a,b,c", "chalk")),
+        ("a,b", {"a", "b"}, ("a", "b")),
+        ("", (), ("",)),
+    ],
+)
+def test_names_joined_by_commas_may_contain_commas(text, known, names):
+    assert split_names(text, known) == names
 
 
 @pytest.mark.parametrize("style", ["", "a\0b", "a" * 5000, "../" * 2000])

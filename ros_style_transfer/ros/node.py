@@ -216,7 +216,9 @@ class StyleTransferNode:
         """Apply ``fields``, those that are to change."""
         fade = fields.get("fade", self._fade)
         if set(fields) - {"paused", "fade"}:
-            answer = self._session.change(lambda current: change_from_fields(fields, fade, current))
+            answer = self._session.change(
+                lambda current: change_from_fields(fields, fade, current, self._session.library.paths())
+            )
             if not answer.success:
                 raise StyleTransferError(answer.message)
         self._fade = fade

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Container, Dict, List, NamedTuple, Tuple
 
 import rospy
 
@@ -24,8 +24,7 @@ from ..controls import (
     current_name,
 )
 from ..errors import OptionError, StyleTransferError
-from ..media import images
-from ..media.style_library import StyleLibrary
+from ..media.style_library import StyleLibrary, split_names
 from ..models import weights
 from ..render.queue import NICENESS
 from ..streaming.appearance import RESERVED_STYLES, TOPIC
@@ -121,17 +120,17 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     get("expected_rate", _number, lambda value: check_range("expected_rate", value, 0.0, 1000.0))
     get("mask_tolerance", _number, lambda value: check_range("mask_tolerance", value, 0.001, 10.0))
     get("style_dirs", _folders, StyleLibrary)
-    get("weights_dir", str, lambda path: path and weights.manifest(path))
-    get("output_dir", str, _check_output_dir)
+    get("weights_dir", _path, lambda path: path and weights.manifest(path))
+    get("output_dir", _path, _check_output_dir)
     get("frame_timeout", _number, lambda value: check_range("frame_timeout", value, 0.1, 3600.0))
     get("render_share", _name, lambda value: check_choice("render_share", value, NICENESS))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
     get(
         "style",
-        parse_names,
+        lambda value: parse_names(value, library.paths() if library else ()),
         lambda given: library and [library.read(name) for name in given if name not in RESERVED_STYLES],
     )
-    get("mask", str, lambda name: library and name not in ("", TOPIC) and images.read_mask(library.find(name)))
+    get("mask", str, lambda name: library and name not in ("", TOPIC) and library.read_mask(name))
     if "style" in values:
         get("style_weights", parse_numbers, lambda weights: check_weights(weights, len(values["style"])))
     model, controls = values.get("model", DEFAULTS.model), {}
@@ -204,6 +203,10 @@ def _boolean(value: Any) -> bool:
     return value
 
 
+def _path(value: Any) -> str:
+    return os.path.expanduser(str(value))
+
+
 def _cameras(value: Any) -> Tuple[str, ...]:
     """A list of names, or names joined by commas; empty: the topic ``image`` alone."""
     cameras = parse_names(value) if value else ()
@@ -215,9 +218,9 @@ def _cameras(value: Any) -> Tuple[str, ...]:
     return cameras
 
 
-def parse_names(value: Any) -> Tuple[str, ...]:
-    """A list of names, or names joined by commas."""
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+def parse_names(value: Any, known: Container[str] = ()) -> Tuple[str, ...]:
+    """A list of names, or names joined by commas; ``known`` names may contain commas."""
+    names = split_names(value, known) if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(n, str) and n for n in names):
         raise OptionError("must be a name, or several joined by commas, not %r" % (value,))
     return tuple(names)
@@ -245,7 +248,7 @@ def _folders(value: Any) -> List[str]:
 
 
 def _check_output_dir(folder: str) -> None:
-    if folder and not os.path.isdir(os.path.expanduser(folder)):
+    if folder and not os.path.isdir(folder):
         raise OptionError("%r is not a folder; create it first" % folder)
 
 

@@ -241,7 +241,7 @@ class RenderServer:
             labels = library.read_mask(request.mask)
             height, width = labels.shape
             masks.check(labels, height, width, len(names))
-            mask = library.find(request.mask)
+            mask = library.find_mask(request.mask)
             if len(request.weights):
                 raise OptionError("weights mix styles, but with a mask each style has its own region: choose one")
         for name in names:

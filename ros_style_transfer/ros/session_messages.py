@@ -1,6 +1,6 @@
 """Requests from ROS as changes of a `StreamSession`, and its status as a message."""
 
-from typing import Any, Mapping
+from typing import Any, Container, Mapping
 
 import rospy
 
@@ -61,13 +61,20 @@ def change_from_service(request: SetStyleRequest, current: Appearance) -> Appear
     )
 
 
-def change_from_fields(fields: Mapping[str, Any], fade: float, current: Appearance) -> AppearanceChange:
-    """What ``fields`` of dynamic_reconfigure change; see `change_from_service`."""
+def change_from_fields(
+    fields: Mapping[str, Any], fade: float, current: Appearance, known: Container[str] = ()
+) -> AppearanceChange:
+    """What ``fields`` of dynamic_reconfigure change; see `change_from_service`.
+
+    Args:
+        known: the names of the library's styles.
+    """
     max_side = fields.get("max_side", current.max_side)
     params.prefixed("max_side", params.check_max_side, max_side)
     styles, weights = (), ()
     if "style" in fields or "style_weights" in fields:
-        styles = params.prefixed("style", params.parse_names, fields.get("style", ",".join(current.styles)))
+        names = fields.get("style", current.styles)
+        styles = params.prefixed("style", lambda names: params.parse_names(names, known), names)
         weights = params.prefixed("style_weights", params.parse_numbers, fields.get("style_weights", ""))
     mask = fields.get("mask", current.mask)
     return AppearanceChange(

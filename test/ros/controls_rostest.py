@@ -127,7 +127,7 @@ class ControlsTest(unittest.TestCase):
     def expected(self, styles, weights=None, mask=None, rgb=SCENE, **controls):
         """What the same request paints without ROS."""
         self.stylizer.set_styles([LIBRARY.read(style) for style in styles], weights)
-        return self.stylizer.stylize(rgb, Controls(**controls), mask and images.read_mask(LIBRARY.find(mask)))
+        return self.stylizer.stylize(rgb, Controls(**controls), mask and LIBRARY.read_mask(mask))
 
     def assert_alike(self, painted, expected):
         self.assertEqual(painted.shape, expected.shape)
@@ -227,8 +227,8 @@ class ControlsTest(unittest.TestCase):
             ("weights must not be", {}, {"style": "mosaic", "weights": [float("nan")]}),
             ("fade must be a number from 0 to 3600, not -1", {}, {"style": "mosaic", "fade": -1}),
             ("fade must be a number", {}, {"style": "mosaic", "fade": float("nan")}),
-            ("mask: unknown style 'nope'", {}, {"mask": "nope"}),
-            ("lies outside", {}, {"mask": "/etc/passwd"}),
+            ("unknown mask 'nope'", {}, {"mask": "nope"}),
+            ("is outside", {}, {"mask": "/etc/passwd"}),
             ("must be grey or have a palette", {}, {"mask": "chalk"}),
             ("the label 2, but there are 1 styles", {}, {"mask": "thirds"}),
         ):

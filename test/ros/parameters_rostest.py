@@ -131,7 +131,7 @@ class ParametersTest(unittest.TestCase):
             "~max_side: must be 0",
             "~precision: precision must be one of",
             "~style: unknown style 'nope'; known: chalk, ",
-            "~mask: unknown style 'nowhere'",
+            "~mask: unknown mask 'nowhere'",
             "~weights_dir: cannot read /no/such/manifest.json",
         )
 

@@ -166,7 +166,7 @@ class RenderTest(unittest.TestCase):
             (dict(options=[KeyValue("scales", "many")]), "scales"),
             (dict(options=[KeyValue("iterations", "5")]), "twice"),
             (dict(options=[KeyValue("init", "/etc/passwd")]), "outside"),
-            (dict(mask="no_mask"), "mask: "),
+            (dict(mask="no_mask"), "unknown mask 'no_mask'"),
             (dict(mask="thirds"), "style"),
             (dict(content=Image(width=40, height=30, encoding="rgb8", step=120, data=b"short")), "broken"),
         ):
