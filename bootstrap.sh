@@ -133,7 +133,7 @@ source_ros() {
 
 build() {
   # Python files are used in place.  Only these files, and those that cfg/ reads, require a new build.
-  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* ros_style_transfer/{controls,models/registry,ros/fields}.py | sha256sum; ls ros_style_transfer/nodes)
+  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt package.xml setup.py action/* cfg/* msg/* srv/* ros_style_transfer/{controls,models/registry,ros_common/fields}.py | sha256sum; ls ros_style_transfer/nodes)
   [ -f "$WORKSPACE/.built" ] && [ "$(cat "$WORKSPACE/.built")" = "$wanted" ] && return
   say "building the catkin workspace ${WORKSPACE##*/}"
   # Links to the parts, not to the whole folder: rosrun searches a package recursively and would find .ws.

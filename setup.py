@@ -15,6 +15,7 @@ setup(
             "ros_style_transfer.render",
             "ros_style_transfer.ros",
             "ros_style_transfer.ros.panel",
+            "ros_style_transfer.ros_common",
             "ros_style_transfer.streaming",
             "ros_style_transfer.training",
             "ros_style_transfer.transfer",

@@ -43,8 +43,18 @@ LAYERS = {
     "cli.benchmark": (*CORE, "benchmark"),
     "benchmark": CORE,
     "training": CORE,
+    "ros_common": (
+        *ROOT,
+        "models.registry",
+        "models.weights",
+        "transfer.masks",
+        "streaming",
+        "render.queue",
+        "render.options",
+    ),
     "ros": (
         *ROOT,
+        "ros_common",
         "models.registry",
         "models.weights",
         "transfer.masks",
@@ -53,7 +63,7 @@ LAYERS = {
         "render.queue",
         "render.options",
     ),
-    "ros.bags": (*ROOT, "models.weights", "stylizer", "cli.common"),
+    "ros.bags": (*ROOT, "ros_common", "models.weights", "stylizer", "cli.common"),
     "ros.benchmark": (*ROOT, "benchmark", "cli.common"),
 }
 WITH_TENSORFLOW = {"models", "transfer", "render", "stylizer", "benchmark"}

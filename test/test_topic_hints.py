@@ -2,7 +2,7 @@
 
 import pytest
 
-from ros_style_transfer.ros.topic_hints import explain_silence, image_topics
+from ros_style_transfer.ros_common.topic_hints import explain_silence, image_topics
 
 IMAGE, COMPRESSED, CLOUD = "sensor_msgs/Image", "sensor_msgs/CompressedImage", "sensor_msgs/PointCloud2"
 

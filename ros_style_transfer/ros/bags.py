@@ -34,8 +34,8 @@ from ..controls import CONTROLS, Controls, check, check_model, check_range, cont
 from ..errors import BagError, ImageError, OptionError
 from ..media import images
 from ..models import weights
+from ..ros_common.params import DEFAULTS, check_max_side, prefixed
 from . import conversions
-from .params import DEFAULTS, check_max_side, prefixed
 
 PREFIX = "/style_transfer"
 PARTIAL = ".partial"  # suffix of OUT while it is written

@@ -17,11 +17,11 @@ import rosgraph
 import rospy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from ..ros_common import topic_hints
 from ..streaming.session import StreamSession
 from ..streaming.stream import StreamCallbacks, StreamClosed
-from . import conversions, topic_hints
+from . import conversions
 
-TRANSPORTS = (topic_hints.RAW, topic_hints.COMPRESSED)
 RECEIVE_BUFFER = 2**26  # bytes; with less than a frame rospy lags behind (ros_comm#536)
 SYNC_QUEUE_SIZE = 10  # images and masks that wait for their counterparts
 MASK_TIMEOUT = 1.0  # seconds without a matching mask after which frames are painted whole

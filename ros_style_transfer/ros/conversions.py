@@ -13,8 +13,6 @@ from std_msgs.msg import Header
 
 from ..errors import ImageError
 
-FORMATS = ("jpeg", "png")  # of compressed images
-
 _BRIDGE = CvBridge()
 # OpenCV's plain types carry no colour order; by convention they hold what imshow would show.
 _IMPLIED_ENCODINGS = {"8UC1": "mono8", "8UC3": "bgr8"}
@@ -134,7 +132,7 @@ def to_compressed(rgb: np.ndarray, header: Header, file_format: str = "jpeg", qu
     """RGB uint8 ``[height, width, 3]`` as a sensor_msgs/CompressedImage.
 
     Args:
-        file_format: one of `FORMATS`.
+        file_format: one of `params.FORMATS`.
         quality: of JPEG, 1 to 100.
     """
     extension, options = (

@@ -37,13 +37,14 @@ from ros_style_transfer.srv import (
 
 from .. import environment
 from ..errors import OptionError, StyleTransferError
+from ..ros_common import params
+from ..ros_common.fields import fields_of
 from ..streaming.appearance import AppearanceChange
 from ..streaming.session import Answer, SessionOptions, StreamSession, StyleTopic, check_style_name
-from . import conversions, params
+from . import conversions
 from .camera_stream import CameraStream, explain_silence, resolve, subscribe
 from .conversions import to_text
 from .diagnostics import Diagnostics
-from .fields import fields_of
 from .master_watch import watch_master
 from .reconfigure import Reconfigure
 from .render_server import RenderServer
@@ -313,7 +314,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
     try:
-        node = StyleTransferNode(params.read())
+        node = StyleTransferNode(params.read(rospy.get_param, rospy.logwarn))
     except StyleTransferError as error:
         rospy.logfatal("style_transfer: %s", error)
         raise SystemExit(1) from None

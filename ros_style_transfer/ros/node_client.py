@@ -26,8 +26,9 @@ from ros_style_transfer.srv import AddStyle, ListStyles, SetStyle, SetStyleReque
 
 from ..controls import check_choice
 from ..media import images
+from ..ros_common.topic_hints import TRANSPORTS
 from . import conversions
-from .camera_stream import TRANSPORTS, subscribe
+from .camera_stream import subscribe
 
 SERVER_TIMEOUT = 5.0  # seconds that a render waits for the action server
 MAX_STYLE_SIDE = 1024  # pixels of an added style; no model uses more

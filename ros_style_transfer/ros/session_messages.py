@@ -9,11 +9,11 @@ from ros_style_transfer.srv import SetStyleRequest
 
 from ..controls import controls_from, describe
 from ..errors import OptionError
+from ..ros_common import params
+from ..ros_common.fields import controls_of
 from ..streaming.appearance import NO_MASK, Appearance, AppearanceChange
 from ..streaming.session import StreamSession
-from . import params
 from .conversions import to_float32, to_text, to_uint32
-from .fields import controls_of
 
 
 def status_message(session: StreamSession) -> StyleStatus:

@@ -23,8 +23,8 @@ from ros_style_transfer.controls import ALIASES, CONTROLS, SETTINGS, Controls, c
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.models.registry import MODELS
 from ros_style_transfer.msg import StyleStatus
-from ros_style_transfer.ros import params
-from ros_style_transfer.ros.params import DEFAULTS, Parameters
+from ros_style_transfer.ros_common import params
+from ros_style_transfer.ros_common.params import DEFAULTS, Parameters
 from ros_style_transfer.srv import SetStyle
 
 LEVELS = ",".join(map(str, MODELS["live"].levels))

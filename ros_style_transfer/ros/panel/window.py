@@ -43,8 +43,8 @@ from ...errors import ImageError
 from ...media import images
 from ...media.images import MAX_SIDE, MIN_SIDE
 from ...models.registry import ALL_LEVELS, MODELS
+from ...ros_common.fields import LEVEL_PREFIX
 from .. import conversions
-from ..fields import LEVEL_PREFIX
 from ..node_client import THUMBNAIL, RenderCancelled
 from .client import PanelClient
 from .editors import Slider, WheelGuard, editor, label_for

@@ -2,7 +2,7 @@
 
 from typing import List, Mapping, Sequence
 
-RAW, COMPRESSED = "raw", "compressed"  # transports
+RAW, COMPRESSED = TRANSPORTS = ("raw", "compressed")
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/Image", "sensor_msgs/CompressedImage"
 TYPES = {RAW: IMAGE, COMPRESSED: COMPRESSED_IMAGE}
 

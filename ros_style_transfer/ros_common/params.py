@@ -5,8 +5,6 @@ import os
 import re
 from typing import Any, Callable, Container, Dict, List, NamedTuple, Tuple
 
-import rospy
-
 from ..controls import (
     ALIASES,
     CONTROLS,
@@ -28,8 +26,9 @@ from ..media.style_library import StyleLibrary, split_names
 from ..models import weights
 from ..render.queue import NICENESS
 from ..streaming.appearance import RESERVED_STYLES, TOPIC
-from .camera_stream import TRANSPORTS
-from .conversions import FORMATS
+from .topic_hints import TRANSPORTS
+
+FORMATS = ("jpeg", "png")  # of compressed images
 
 
 class Parameters(NamedTuple):
@@ -84,11 +83,12 @@ DEFAULTS = Parameters(
 )
 
 
-def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
+def read(get_param: Callable[[str, Any], Any], warn: Callable[[str], Any] = lambda message: None) -> Parameters:
     """The node's `Parameters`.
 
     Args:
-        get_param: ``(name, default)`` to the value of a parameter.
+        get_param: ``(name, default)`` to the value of a parameter; a name is ``~`` and its own.
+        warn: called with one sentence if a name is deprecated.
 
     Raises:
         OptionError: lists every parameter that has a wrong value, with what is allowed.
@@ -99,7 +99,7 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     def get(
         name: str, convert: Callable[[Any], Any], check: Callable[[Any], Any] = lambda value: None, default: Any = None
     ) -> None:
-        given = _lookup(get_param, name, getattr(DEFAULTS, name, default))
+        given = _lookup(get_param, warn, name, getattr(DEFAULTS, name, default))
         try:
             values[name] = convert(given)
             check(values[name])
@@ -155,13 +155,13 @@ def read(get_param: Callable[[str, Any], Any] = rospy.get_param) -> Parameters:
     return Parameters(**dict(values, max_side=int(values["max_side"])))
 
 
-def _lookup(get_param: Callable[[str, Any], Any], name: str, default: Any) -> Any:
+def _lookup(get_param: Callable[[str, Any], Any], warn: Callable[[str], Any], name: str, default: Any) -> Any:
     """A parameter's value.  One that is set under an alias counts: launch files always set the current name, too."""
     for alias, current in ALIASES.items():
         if current.name == name:
             value = get_param("~" + alias, None)
             if value is not None:
-                current_name(alias, rospy.logwarn, "~{}".format)
+                current_name(alias, warn, "~{}".format)
                 return value
     return get_param("~" + name, default)
 
