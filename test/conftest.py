@@ -2,9 +2,12 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 
+# A script's background jobs ignore Ctrl-C, and so would every process that a test starts in order to interrupt it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 

@@ -23,6 +23,7 @@ import rostest
 from genpy import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
+from topics import Topic
 
 from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import StyleLibrary
@@ -33,6 +34,20 @@ from ros_style_transfer.stylizer import Stylizer
 CAMERA, PAINTED = "/camera/image_raw", "/style_transfer/camera/image_raw"
 COMMAND = ("rosrun", "ros_style_transfer", "stylize_bag")
 NO_ROSCORE = dict(os.environ, ROS_MASTER_URI="http://localhost:1")
+# stylize_bag whose ninth picture takes a minute, so that a signal always comes in the middle of one.
+STALLED = """
+import time
+from ros_style_transfer.ros import bags
+paint, frames = bags.BagTopicStylizer.paint, []
+def stall(self, raw):
+    frames.append(raw)
+    if len(frames) == 9:
+        print("stalled", flush=True)
+        time.sleep(60)
+    return paint(self, raw)
+bags.BagTopicStylizer.paint = stall
+bags.main()
+"""
 RECORDED = ("--topic", CAMERA, "--style", "mosaic", "--max-side", "96", "--passes", "3", "--precision", "float32")
 Entry = collections.namedtuple("Entry", "topic type data md5sum stamp header")
 
@@ -102,27 +117,19 @@ class BagTest(unittest.TestCase):
 
     @classmethod
     def record(cls):
-        """Record the camera, and a topic that two nodes publish, one of them latched."""
-        words = rospy.Publisher("/words", String, queue_size=1, latch=True)
-        words.publish("once")
+        """Record the camera, and a topic that two nodes publish, one of them latched: 20 messages of each topic."""
+        latched = rospy.Publisher("/words", String, queue_size=1, latch=True)
+        latched.publish("once")
         other = subprocess.Popen(
-            ["rostopic", "pub", "-r", "5", "/words", "std_msgs/String", "again and again"], stdout=subprocess.DEVNULL
+            ["rostopic", "pub", "-r", "10", "/words", "std_msgs/String", "again and again"], stdout=subprocess.DEVNULL
         )
+        topics = (CAMERA, "/camera/camera_info", "/words")
         try:
-            rospy.wait_for_message(CAMERA, Image, 30)
+            with Topic("/words", String) as words, Topic(CAMERA, Image) as camera:
+                words.wait(lambda message: message.data != "once", seen=0, timeout=60)
+                camera.wait(seen=0, timeout=60)
             subprocess.run(
-                [
-                    "rosbag",
-                    "record",
-                    "--lz4",
-                    "--duration",
-                    "2",
-                    "-O",
-                    cls.recorded,
-                    CAMERA,
-                    "/camera/camera_info",
-                    "/words",
-                ],
+                ["rosbag", "record", "--lz4", "--limit", "20", "-O", cls.recorded, *topics],
                 check=True,
                 stdout=subprocess.DEVNULL,
                 timeout=60,
@@ -290,24 +297,28 @@ class BagTest(unittest.TestCase):
             self.assert_painted(before[n], after[n], stylizer)
 
     def interrupt(self, output, number):
-        """Start to paint the recording, send the signal once a third is written; what was said, seconds to the end."""
-        partial, enough = output + bags.PARTIAL, os.path.getsize(self.painted) // 3
+        """Send the signal while the ninth frame of the recording is painted; exit code, output, seconds to the end."""
         process = subprocess.Popen(
-            [*COMMAND, self.recorded, "-o", output, *RECORDED],
+            [sys.executable, "-c", STALLED, self.recorded, "-o", output, *RECORDED],
             env=NO_ROSCORE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        while not (os.path.exists(partial) and os.path.getsize(partial) > enough):
-            self.assertIsNone(process.poll(), "it ended by itself")
-            time.sleep(0.002)
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "stalled" in line:
+                break
+        self.assertIsNone(process.poll(), "".join(said))
+        self.assertGreater(os.path.getsize(output + bags.PARTIAL), os.path.getsize(self.painted) // 4)
         process.send_signal(number)
         asked = time.monotonic()
-        said = process.communicate(timeout=20)[0]
-        self.assertTrue(os.path.exists(partial))
+        said.append(process.communicate(timeout=50)[0])
+        seconds = time.monotonic() - asked
+        self.assertTrue(os.path.exists(output + bags.PARTIAL))
         self.assertFalse(os.path.exists(output))
-        return process.returncode, said, time.monotonic() - asked
+        return process.returncode, "".join(said), seconds
 
     def test_a_killed_run_goes_on_to_the_same_bag(self):
         output = self.path("killed.bag")
@@ -330,7 +341,7 @@ class BagTest(unittest.TestCase):
             output = self.path("interrupted_%d.bag" % number)
             code, said, seconds = self.interrupt(output, number)
             self.assertEqual(code, 130)
-            self.assertLess(seconds, 2)
+            self.assertLess(seconds, 20, "it waited for the picture, which takes a minute")
             self.assertIn("stopped; the same command continues with %s.partial" % output, said)
             self.assertNotIn("Traceback", said)
         code, said = self.call(self.recorded, "-o", output, *RECORDED)

@@ -1,9 +1,13 @@
-"""What the node's tests share: topics whose messages are kept, and waiting."""
+"""What the node's tests share: topics whose messages are kept, waiting, and signals as children expect them."""
 
+import signal
 import threading
 import time
 
 import rospy
+
+# A script's background jobs ignore Ctrl-C, and so would every process that a test starts in order to interrupt it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Topic:
