@@ -17,15 +17,18 @@ from std_msgs.msg import Header  # noqa: E402
 
 from ros_style_transfer.errors import ImageError  # noqa: E402
 from ros_style_transfer.ros import conversions  # noqa: E402
+from ros_style_transfer.ros_common import conversions as without_bridge  # noqa: E402
 
-ENCODINGS = sorted(conversions._BYTES_PER_PIXEL) + [
+BYTES_PER_PIXEL = {
+    name: np.dtype(encoding.dtype).itemsize * encoding.channels for name, encoding in without_bridge.ENCODINGS.items()
+}
+ENCODINGS = sorted(BYTES_PER_PIXEL) + [
     "",
     "8UC2",
     "16UC1",
     "32FC1",
     "64FC4",
     "8SC3",
-    "yuv422_yuy2",
     "nv21",
     "jpeg",
     "mono8; x",
@@ -41,12 +44,15 @@ FILES = [cv2.imencode(ending, PICTURE)[1].tobytes() for ending in (".png", ".jpg
 
 
 def converted(message):
-    """The picture of a message, or None where it is refused in a sentence."""
+    """The picture of a message, or None where it is refused in a sentence; cv_bridge and OpenCV must agree."""
     try:
         rgb = conversions.to_rgb(message)
     except ImageError as error:
         assert str(error)
+        with pytest.raises(ImageError):
+            without_bridge.to_rgb(message)
         return None
+    np.testing.assert_array_equal(without_bridge.to_rgb(message), rgb)
     assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.flags.c_contiguous
     return rgb
 
@@ -56,7 +62,7 @@ def converted(message):
 def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
     encoding = data.draw(st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=12)))
     width, height = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 20))
-    row = width * conversions._BYTES_PER_PIXEL.get(encoding, 1)
+    row = width * BYTES_PER_PIXEL.get(encoding, 1)
     step = data.draw(st.one_of(st.just(row), st.integers(0, 200), st.just(2**32 - 1)))
     size = data.draw(st.one_of(st.just(min(step * height, 10000)), st.integers(0, 400)))
     message = Image(
@@ -75,6 +81,18 @@ def test_any_image_is_a_picture_of_its_size_or_is_refused(data):
         assert conversions.to_labels(message).shape == (height, width)
     except ImageError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("big_endian", [0, 1], ids=["little", "big"])
+@pytest.mark.parametrize("encoding", sorted(BYTES_PER_PIXEL))
+def test_every_encoding_is_converted_with_and_without_padding(encoding, big_endian):
+    row = 16 * BYTES_PER_PIXEL[encoding]
+    pixels = np.random.default_rng(1).integers(0, 256, (12, row + 6), np.uint8)
+    message = Image(Header(), 12, 16, encoding, big_endian, row + 6, pixels.tobytes())
+    rgb = converted(message)
+    assert rgb.shape == (12, 16, 3)
+    bare = Image(Header(), 12, 16, encoding, big_endian, row, pixels[:, :row].tobytes())
+    np.testing.assert_array_equal(converted(bare), rgb)
 
 
 @pytest.mark.slow
