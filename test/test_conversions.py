@@ -1,7 +1,9 @@
 """Messages of any kind, also such as no honest camera sends, to pictures and back."""
 
 import struct
+import time
 import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -130,18 +132,69 @@ def test_whole_files_are_read(data):
     np.testing.assert_array_equal(rgb, expected)
 
 
-def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header():
-    # A PNG of 20000 x 10000 pixels: its header, and no data.
-    import struct
-    import zlib
-
+def png_header(width, height):
+    """A PNG of this size: its header, and no data."""
     chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    size = struct.pack(">IIBBBBB", 20000, 10000, 8, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IEND", b"")
-    with pytest.raises(ImageError, match="200000000 pixels"):
-        conversions.to_rgb(CompressedImage(Header(), "png", data))
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IEND", b"")
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header():
+    with pytest.raises(ImageError, match="bomb"):
+        conversions.to_rgb(CompressedImage(Header(), "png", png_header(60000, 60000)))
     with pytest.raises(ImageError, match="60000x60000 rgb8 .* needs 10800000000 bytes, got 5"):
         conversions.to_rgb(Image(Header(), 60000, 60000, "rgb8", 0, 180000, b"12345"))
+
+
+def test_an_image_above_the_limit_is_refused_before_it_is_decoded():
+    refused = "3000x2000 has 6.0 megapixels; at most 5 are accepted .~max_frame_megapixels."
+    with pytest.raises(ImageError, match=refused):
+        conversions.to_rgb(CompressedImage(Header(), "png", png_header(3000, 2000)), max_megapixels=5)
+    with pytest.raises(ImageError, match=refused):  # the data is missing, too, but the size comes first
+        conversions.to_rgb(Image(Header(), 2000, 3000, "bgr8", 0, 9000, b""), max_megapixels=5)
+    with pytest.raises(ImageError, match=refused):
+        conversions.to_labels(Image(Header(), 2000, 3000, "mono8", 0, 3000, b""), max_megapixels=5)
+    small = CompressedImage(Header(), "png", FILES[0])
+    assert conversions.to_rgb(small, max_megapixels=1).shape == PICTURE.shape
+
+
+def test_formats_that_start_programs_are_refused():
+    """Pillow gives PostScript to ghostscript, which runs it: here it would write a file, or never end."""
+    loop = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n{} loop\n"
+    started = time.monotonic()
+    with pytest.raises(ImageError, match="none of the formats"):
+        conversions.to_rgb(CompressedImage(Header(), "jpeg", loop))
+    assert time.monotonic() - started < 5
+
+
+def depth(values, encoding, big_endian=False):
+    data = np.asarray(values, (">" if big_endian else "<") + {"16UC1": "u2", "32FC1": "f4"}[encoding])
+    return Image(Header(), data.shape[0], data.shape[1], encoding, int(big_endian), data[0].nbytes, data.tobytes())
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_depth_is_shown_between_the_ends_of_its_range(big_endian):
+    millimetres = [[0, 500, 1000], [3000, 5000, 9000]]
+    rgb = conversions.to_rgb(depth(millimetres, "16UC1", big_endian), (1000, 5000))
+    np.testing.assert_array_equal(rgb[:, :, 0], [[0, 0, 0], [128, 255, 255]])
+    assert (rgb[:, :, :1] == rgb).all()
+    metres = [[np.nan, 0.5, 1], [3, 5, np.inf]]
+    rgb = conversions.to_rgb(depth(metres, "32FC1", big_endian), (1, 5))
+    np.testing.assert_array_equal(rgb[:, :, 0], [[0, 0, 0], [128, 255, 0]])
+
+
+def test_depth_without_a_range_uses_that_of_the_image():
+    ramp = np.linspace(2000, 3000, 120 * 160).reshape(120, 160)
+    ramp[0] = 0  # nothing measured
+    ramp[50, 50] = 60000  # one wrong measurement
+    grey = conversions.to_rgb(depth(ramp, "16UC1"))[:, :, 0]
+    assert (grey[0] == 0).all() and grey[50, 50] == 255
+    assert grey[5, 5] < 20 and grey[-5, -5] > 235 and abs(int(grey[60, 80]) - 128) < 8
+    celsius = conversions.to_rgb(depth([[-20, 0], [10, 20]], "32FC1"))[:, :, 0]
+    assert celsius[0, 0] == 0 and celsius[1, 1] == 255 and 100 < celsius[0, 1] < 150
+    nothing = conversions.to_rgb(depth(np.full((4, 4), np.nan), "32FC1"))
+    assert not nothing.any()
+    assert not conversions.to_rgb(depth(np.full((4, 4), 7), "16UC1")).any(), "one value alone has no range"
 
 
 @settings(max_examples=30, deadline=None)

@@ -92,7 +92,11 @@ class CameraStream:
         self.stream = session.add_stream(
             name,
             StreamCallbacks(
-                self._publish, conversions.to_rgb, conversions.to_labels, self._encode, self._explain_silence
+                self._publish,
+                conversions.decoder(parameters),
+                conversions.mask_decoder(parameters),
+                self._encode,
+                self._explain_silence,
             ),
             resolve(self.topic, parameters.image_transport),
             rospy.resolve_name("~" + self._prefix + "image"),

@@ -1,6 +1,7 @@
 """Image messages to arrays, by cv_bridge, and back."""
 
-from typing import Union
+import functools
+from typing import Callable, Union
 
 import numpy as np
 from cv_bridge import CvBridge, CvBridgeError
@@ -9,9 +10,12 @@ from std_msgs.msg import Header
 
 from ..ros_common import conversions
 from ..ros_common.conversions import is_empty, scale_info, to_float32, to_labels, to_text, to_uint32
+from ..ros_common.params import Parameters
 
 __all__ = [
+    "decoder",
     "is_empty",
+    "mask_decoder",
     "scale_info",
     "to_compressed",
     "to_float32",
@@ -27,9 +31,21 @@ _NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "uyvy": "yuv422"}  # for cv_bridge
 _UNKNOWN = ("yuyv", "yuv422_yuy2")  # to the cv_bridge of Noetic
 
 
-def to_rgb(message: Union[Image, CompressedImage]) -> np.ndarray:
+def to_rgb(
+    message: Union[Image, CompressedImage], depth_range: conversions.DepthRange = None, max_megapixels: float = 0.0
+) -> np.ndarray:
     """See `ros_common.conversions.to_rgb`."""
-    return conversions.to_rgb(message, _convert)
+    return conversions.to_rgb(message, _convert, depth_range, max_megapixels)
+
+
+def decoder(parameters: Parameters) -> Callable[[Union[Image, CompressedImage]], np.ndarray]:
+    """`to_rgb` as the node's parameters say."""
+    return functools.partial(to_rgb, depth_range=parameters.depth_range, max_megapixels=parameters.max_frame_megapixels)
+
+
+def mask_decoder(parameters: Parameters) -> Callable[[Image], np.ndarray]:
+    """`to_labels` as the node's parameters say."""
+    return functools.partial(to_labels, max_megapixels=parameters.max_frame_megapixels)
 
 
 def _convert(rows: np.ndarray, message: Image) -> np.ndarray:

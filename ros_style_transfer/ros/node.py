@@ -66,6 +66,7 @@ class StyleTransferNode:
 
     def __init__(self, parameters: params.Parameters) -> None:
         self._parameters = parameters
+        self._decode = conversions.decoder(parameters)
         self.fatal_error = ""
         self._fade = 0.0  # seconds, of changes by dynamic_reconfigure
         self._style_subscriber: Optional[rospy.Subscriber] = None
@@ -158,7 +159,7 @@ class StyleTransferNode:
             check_style_name(request.name)  # before the work of a conversion
             if conversions.is_empty(request.image):
                 raise OptionError("the style %r has no picture: its image is empty" % request.name)
-            rgb = self._session.add_style(request.name, conversions.to_rgb(request.image))
+            rgb = self._session.add_style(request.name, self._decode(request.image))
             answer = Answer(True, "added the style %s, %dx%d" % (request.name, rgb.shape[1], rgb.shape[0]))
         except StyleTransferError as error:
             answer = Answer(False, str(error))
@@ -275,7 +276,7 @@ class StyleTransferNode:
 
     def _on_style_image(self, message: Image) -> None:
         if not conversions.is_empty(message):
-            self._session.offer_style_image(lambda: conversions.to_rgb(message))
+            self._session.offer_style_image(lambda: self._decode(message))
 
     def _publish_status(self) -> None:
         if self._status is None:

@@ -61,6 +61,7 @@ class RenderServer:
     def __init__(self, parameters: Any, session: StreamSession, camera_topic: str) -> None:
         self._parameters = parameters
         self._session = session
+        self._decode = conversions.decoder(parameters)
         self._camera_topic = camera_topic
         self._stop = threading.Event()
         self._handles: Dict[str, RenderHandle] = {}  # by the goal's name
@@ -197,7 +198,7 @@ class RenderServer:
         header = message.header
         handle.future = self._queue.add(
             parsed._replace(
-                content=conversions.to_rgb(message),
+                content=self._decode(message),
                 on_start=handle.start,
                 on_progress=self._progress_callback(header, names, response, handle),
             )

@@ -2,14 +2,13 @@
 that fit."""
 
 import copy
-import io
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
-from PIL import Image as Picture
 
 from ..errors import ImageError
+from ..media import decoding
 
 
 class Encoding(NamedTuple):
@@ -56,6 +55,9 @@ def _table() -> Dict[str, Encoding]:
 
 
 ENCODINGS = _table()
+# Of depth and thermal cameras: numbers that are no brightness.
+DEPTH_ENCODINGS = {"16UC1": "u2", "32FC1": "f4"}
+_DEPTH_PERCENTILES = 1, 99  # the automatic range; a few wrong measurements must not decide it
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _MAX_UINT32 = 2**32 - 1
 
@@ -88,29 +90,41 @@ def convert(rows: np.ndarray, message: Any) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else cv2.convertScaleAbs(pixels, alpha=255 / 65535)
 
 
-def to_rgb(message: Any, convert: Callable[[np.ndarray, Any], np.ndarray] = convert) -> np.ndarray:
+DepthRange = Optional[Tuple[float, float]]
+
+
+def to_rgb(
+    message: Any,
+    convert: Callable[[np.ndarray, Any], np.ndarray] = convert,
+    depth_range: DepthRange = None,
+    max_megapixels: float = 0.0,
+) -> np.ndarray:
     """The picture of an Image or CompressedImage: RGB uint8 ``[height, width, 3]``.
 
     Args:
         convert: converts the pixels of an encoding other than rgb8 and bgr8, see `convert`.
+        depth_range: what becomes black and white in images with one of `DEPTH_ENCODINGS`, in the message's unit;
+            None: almost the smallest and the largest value of each image.  Where nothing was measured, it is black.
+        max_megapixels: larger images are refused before they are decoded; 0: none is.
 
     Raises:
-        ImageError: the encoding cannot be converted, or the data does not fit the header.
+        ImageError: the encoding cannot be converted, the data does not fit the header, or it is too large.
     """
     if is_compressed(message):
-        return _decode(message)
+        return _decode(message, max_megapixels)
     encoding, height, width = message.encoding, message.height, message.width
+    _check_size(width, height, max_megapixels)
+    if encoding in DEPTH_ENCODINGS:
+        dtype = np.dtype((">" if message.is_bigendian else "<") + DEPTH_ENCODINGS[encoding])
+        rows = _rows(message, width * dtype.itemsize)
+        return depth_to_rgb(np.ascontiguousarray(rows).view(dtype).reshape(height, width), depth_range)
     if encoding not in ENCODINGS:
-        raise ImageError("cannot convert encoding %r to rgb8; use one of %s" % (encoding, ", ".join(ENCODINGS)))
-    row = width * ENCODINGS[encoding].channels * np.dtype(ENCODINGS[encoding].dtype).itemsize
-    if message.step < row or len(message.data) < message.step * (height - 1) + row:
         raise ImageError(
-            "broken image: %dx%d %s with step %d needs %d bytes, got %d"
-            % (width, height, encoding, message.step, max(message.step, row) * height, len(message.data))
+            "cannot convert encoding %r to rgb8; use one of %s" % (encoding, ", ".join([*ENCODINGS, *DEPTH_ENCODINGS]))
         )
-    data = np.frombuffer(message.data, np.uint8)
-    # A view: the last row may lack its padding, and a step of any size needs no memory.
-    rows = np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
+    if ENCODINGS[encoding].channels == 2 and width % 2:  # two pixels share their colour
+        raise ImageError("an image of encoding %r must have an even width, not %d" % (encoding, width))
+    rows = _rows(message, width * ENCODINGS[encoding].channels * np.dtype(ENCODINGS[encoding].dtype).itemsize)
     if encoding in ("rgb8", "bgr8", "8UC3"):  # the usual encodings of cameras need no library
         rgb = rows.reshape(height, width, 3)
         return np.ascontiguousarray(rgb if encoding == "rgb8" else rgb[:, :, ::-1])
@@ -120,31 +134,77 @@ def to_rgb(message: Any, convert: Callable[[np.ndarray, Any], np.ndarray] = conv
         raise ImageError("cannot convert encoding %r to rgb8: %s" % (encoding, error)) from None
 
 
-def _decode(message: Any) -> np.ndarray:
-    data, reason = bytes(message.data), "it is damaged, or of an unknown format"
+def _rows(message: Any, row: int) -> np.ndarray:
+    """The data of an Image, whose rows take ``row`` bytes without their padding: uint8 ``[height, row]``."""
+    height = message.height
+    if message.step < row or len(message.data) < message.step * (height - 1) + row:
+        raise ImageError(
+            "broken image: %dx%d %s with step %d needs %d bytes, got %d"
+            % (
+                message.width,
+                height,
+                message.encoding,
+                message.step,
+                max(message.step, row) * height,
+                len(message.data),
+            )
+        )
+    data = np.frombuffer(message.data, np.uint8)
+    # A view: the last row may lack its padding, and a step of any size needs no memory.
+    return np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
+
+
+def _check_size(width: int, height: int, max_megapixels: float) -> None:
+    megapixels = width * height / 1e6
+    if max_megapixels and megapixels > max_megapixels:
+        raise ImageError(
+            "an image of %dx%d has %.1f megapixels; at most %g are accepted (~max_frame_megapixels)"
+            % (width, height, megapixels, max_megapixels)
+        )
+
+
+def depth_to_rgb(values: np.ndarray, depth_range: DepthRange = None) -> np.ndarray:
+    """Depths or temperatures as shades of grey: RGB uint8 ``[height, width, 3]``; see `to_rgb`.
+
+    Args:
+        values: ``[height, width]``.  Where nothing was measured, integers are 0 and floats not finite (REP 118).
+    """
+    measured = np.isfinite(values) if values.dtype.kind == "f" else values > 0
+    if depth_range is None:
+        sample = values[::2, ::2][measured[::2, ::2]] if values.size > 10**4 else values[measured]
+        low, high = np.percentile(sample, _DEPTH_PERCENTILES) if sample.size else (0.0, 1.0)
+    else:
+        low, high = depth_range
+    grey = np.where(measured, values, low).astype(np.float64)
+    grey = np.clip((grey - low) * (255 / max(high - low, 1e-12)), 0, 255) + 0.5
+    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def _decode(message: Any, max_megapixels: float) -> np.ndarray:
+    data = bytes(message.data)
+    name = "(format %r, %d bytes)" % (message.format[:80], len(data))
+    with decoding.opened(data, name, "compressed image") as picture:  # this reads the header alone
+        size = picture.size
+    _check_size(*size, max_megapixels)
     try:
-        with Picture.open(io.BytesIO(data)):
-            pass  # this reads the header alone, and refuses a size that would exhaust memory
         # EXIF orientation is meant for viewers: the geometry of a camera is in its camera_info.
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if bgr is not None:
-            return np.ascontiguousarray(bgr[:, :, ::-1])
-    except Picture.DecompressionBombError as error:
-        reason = str(error)
-    except (OSError, ValueError, SyntaxError, cv2.error):
-        pass
-    raise ImageError("cannot decode a compressed image (format %r, %d bytes): %s" % (message.format, len(data), reason))
+    except (cv2.error, MemoryError):
+        bgr = None
+    if bgr is None:
+        raise ImageError("cannot read the compressed image %s: it is damaged" % name)
+    return np.ascontiguousarray(bgr[:, :, ::-1])
 
 
-def to_labels(message: Any) -> np.ndarray:
-    """The labels of a mask's message, mono8 or 8UC1: uint8 ``[height, width]``.
+def to_labels(message: Any, max_megapixels: float = 0.0) -> np.ndarray:
+    """The labels of a mask's message, mono8 or 8UC1: uint8 ``[height, width]``; see `to_rgb`.
 
     Raises:
-        ImageError: it has another encoding, or its data does not fit the header.
+        ImageError: it has another encoding, its data does not fit the header, or it is too large.
     """
     if message.encoding not in ("mono8", "8UC1"):
         raise ImageError("a mask must be mono8 or 8UC1, one label per pixel, not %r" % message.encoding)
-    return np.ascontiguousarray(to_rgb(message)[:, :, 0])
+    return np.ascontiguousarray(to_rgb(message, max_megapixels=max_megapixels)[:, :, 0])
 
 
 def compress(rgb: np.ndarray, file_format: str = "jpeg", quality: int = 80) -> Tuple[str, bytes]:

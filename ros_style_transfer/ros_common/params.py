@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from typing import Any, Callable, Container, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Container, Dict, List, NamedTuple, Optional, Tuple
 
 from ..controls import (
     ALIASES,
@@ -32,7 +32,7 @@ FORMATS = ("jpeg", "png")  # of compressed images
 
 
 class Parameters(NamedTuple):
-    """The node's configuration.  The documentation's table of parameters describes each."""
+    """The node's configuration.  The table of parameters in ``doc/node.md`` describes each."""
 
     style: Tuple[str, ...]
     style_weights: Tuple[float, ...]
@@ -45,6 +45,8 @@ class Parameters(NamedTuple):
     always_subscribe: bool
     expected_rate: float
     mask_tolerance: float
+    max_frame_megapixels: float
+    depth_range: Optional[Tuple[float, float]]
     model: str
     precision: str
     max_memory: float
@@ -74,6 +76,8 @@ DEFAULTS = Parameters(
     always_subscribe=False,
     expected_rate=0.0,
     mask_tolerance=0.1,
+    max_frame_megapixels=32.0,
+    depth_range=None,
     style_dirs=[],
     output_dir="",
     frame_timeout=5.0,
@@ -119,6 +123,8 @@ def read(get_param: Callable[[str, Any], Any], warn: Callable[[str], Any] = lamb
     get("always_subscribe", _boolean)
     get("expected_rate", _number, lambda value: check_range("expected_rate", value, 0.0, 1000.0))
     get("mask_tolerance", _number, lambda value: check_range("mask_tolerance", value, 0.001, 10.0))
+    get("max_frame_megapixels", _number, lambda value: check_range("max_frame_megapixels", value, 0.1, 1000.0))
+    get("depth_range", _depth_range)
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", _path, lambda path: path and weights.manifest(path))
     get("output_dir", _path, _check_output_dir)
@@ -245,6 +251,16 @@ def _folders(value: Any) -> List[str]:
     if not isinstance(value, list) or not all(isinstance(folder, str) for folder in value):
         raise OptionError("must be a list of folders, or folders joined by ':', not %r" % (value,))
     return value
+
+
+def _depth_range(value: Any) -> Optional[Tuple[float, float]]:
+    """Two rising numbers, as a list or joined by a comma; empty or None: None."""
+    numbers = parse_numbers(value or "")
+    if not numbers:
+        return None
+    if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
+        raise OptionError("must be two rising numbers joined by a comma, such as 0.5,5, or empty, not %r" % (value,))
+    return numbers[0], numbers[1]
 
 
 def _check_output_dir(folder: str) -> None:

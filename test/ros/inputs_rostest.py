@@ -126,8 +126,16 @@ class Inputs(unittest.TestCase):
             data = np.random.default_rng(3).integers(0, 255, HEIGHT * WIDTH * bytes_a_pixel, np.uint8)
             self.answer(self.send(encoding, data.tobytes(), WIDTH * bytes_a_pixel))
 
+    def test_a_depth_image_is_painted(self):
+        depth = (2000 + 10 * scene()[:, :, 1].astype("<u2")).tobytes()
+        painted = to_rgb(self.answer(self.send("16UC1", depth, 2 * WIDTH)))
+        self.assertGreater(painted.std(), 10, "something is seen on it")
+
+    def test_a_frame_above_the_limit_is_refused_with_its_figure(self):
+        self.assert_refused(("mono8", bytes(8000 * 5000), 8000, 8000, 5000), "40.0 megapixels", "max_frame_megapixels")
+
     def test_an_unknown_encoding_is_named_and_the_stream_goes_on(self):
-        self.assert_refused(("16UC1", bytes(2 * WIDTH * HEIGHT), 2 * WIDTH), "16UC1")
+        self.assert_refused(("64FC1", bytes(8 * WIDTH * HEIGHT), 8 * WIDTH), "64FC1")
         self.assert_refused(("nonsense", bytes(WIDTH * HEIGHT), WIDTH), "nonsense")
 
     def test_a_truncated_frame_is_named_and_the_stream_goes_on(self):
