@@ -2,7 +2,7 @@
 
 import collections
 import hashlib
-import os
+import logging
 import time
 import warnings
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -23,12 +23,14 @@ from .controls import (
 )
 from .errors import ImageError, OptionError
 from .media import images
-from .models.device import share_gpus
+from .models.device import limit_threads, share_gpus
 from .models.registry import MODELS
 from .transfer import colours, masks, quantized_pipeline
 from .transfer.loading import load_painter
 from .transfer.pipeline import Region, Style, blend
 from .transfer.temporal import Steady
+
+_LOGGER = logging.getLogger(__name__)
 
 MAX_CACHED_STYLES = 32  # a few hundred kilobytes each
 # Bytes that each pixel takes all the time while a picture is processed in tiles: the input and the output.
@@ -79,9 +81,8 @@ class Stylizer:
         check_value(SETTINGS["max_memory"], max_memory)
         check_value(SETTINGS["gpu_memory_mb"], gpu_memory_mb)
         gpus = share_gpus(gpu_memory_mb)
-        self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % (
-            tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
-        )
+        threads = limit_threads()
+        self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % threads
         self.model = model
         self._clock = clock
         self._painter = load_painter(model, precision, weights_dir, bool(gpus))
@@ -181,7 +182,7 @@ class Stylizer:
         smoother = self._smoother(stream, controls, mask is not None)
         if smoother is not None:
             smoother.see(rgb)
-        painted = self._painter.paint(images.pad(rgb), self._regions(rgb, controls, coverage), controls, side, progress)
+        painted = self._paint(rgb, controls, coverage, stream, side, progress)
         for top in range(0, height, ROWS_PER_STRIP):  # in place: a large picture's floats take most of the memory
             strip = painted[top : top + ROWS_PER_STRIP]
             np.clip(strip, 0, 1, out=strip)
@@ -193,6 +194,32 @@ class Stylizer:
             unpainted = coverage[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
         return painted
+
+    def _paint(
+        self,
+        rgb: np.ndarray,
+        controls: Controls,
+        coverage: Optional[np.ndarray],
+        stream: str,
+        side: Optional[int],
+        progress: Optional[Callable[[float], Any]],
+    ) -> np.ndarray:
+        """The network's output for ``rgb``, padded, float32; in smaller tiles if an allocation fails."""
+        height, width = rgb.shape[:2]
+        while True:
+            try:
+                regions = self._regions(rgb, controls, coverage)
+                return self._painter.paint(images.pad(rgb), regions, controls, side, progress)
+            except (MemoryError, tf.errors.ResourceExhaustedError):
+                failed = side or min(MAX_TILE, max(height, width))
+                side = max(MIN_TILE, failed // 32 * 16)  # half of it
+                if side >= failed:
+                    raise ImageError(
+                        "not enough memory to stylize %dx%d with %s, even in tiles; make the picture smaller "
+                        "(max_side) or free memory" % (width, height, self.model)
+                    ) from None
+            self._tiles[stream] = (height, width), side  # the next frames need no second try
+            _LOGGER.warning("not enough memory for %dx%d at once; trying tiles of %d pixels", width, height, side)
 
     def reset(self) -> None:
         """Forget the last frames that ``smoothing`` refers to, because another video begins."""

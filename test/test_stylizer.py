@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import draw_scene
 
 from ros_style_transfer import controls as controls_module
@@ -358,6 +359,31 @@ def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, style
     with pytest.raises(ImageError, match="stylizing 1000x1000 with cascade takes at least 1.. MB, but only 60 MB are"):
         stylizer.stylize(np.zeros((1000, 1000, 3), np.uint8))
     assert stylizer.stylize(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM")])
+def test_a_picture_that_memory_runs_out_for_is_stylized_in_tiles(stylizer, styles, monkeypatch, error):
+    stylizer.set_style(styles["mosaic"])
+    rgb, paint, sides = draw_scene(430, 330), stylizer._painter.paint, []
+    whole = stylizer.stylize(rgb)
+
+    def exhausted(padded, regions, controls, side, progress):
+        sides.append(side)
+        if side is None or side > 160:
+            raise error
+        return paint(padded, regions, controls, side, progress)
+
+    monkeypatch.setattr(stylizer._painter, "paint", exhausted)
+    for _ in range(2):
+        tiled = stylizer.stylize(rgb, stream="tiles")
+        assert 10 * np.log10(255**2 / np.mean((np.float64(tiled) - whole) ** 2)) > 50
+    assert sides[0] is None and 128 <= sides[-1] <= 160
+    assert sides.count(None) == 1, "the second frame is not tried whole again"
+    monkeypatch.setattr(stylizer._painter, "paint", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(ImageError, match="not enough memory to stylize 430x330 with cascade, even in tiles"):
+        stylizer.stylize(rgb, stream="none")
+    monkeypatch.undo()
+    assert np.array_equal(stylizer.stylize(rgb), whole), "the next picture goes on"
 
 
 def test_auto_is_one_of_the_precisions_that_look_alike_and_says_which(styles, scene):

@@ -6,6 +6,7 @@ import struct
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ros_style_transfer.errors import ImageError
 from ros_style_transfer.media import video
@@ -148,6 +149,84 @@ def test_frames_are_turned_as_the_file_says(clip, degrees):
         rgb = next(reader)
     assert rgb.shape[1::-1] == reader.size
     assert np.abs(corners_of(rgb) - np.rot90(CORNERS, -degrees // 90)).max() < 12
+
+
+@pytest.mark.parametrize("extension", video.CODECS)
+@pytest.mark.parametrize("fps", [118.437, 66.667, 239.7604, 23.976, 59.94, 7.0001, 1000])
+def test_any_rate_is_written(tmp_path, extension, fps):
+    path = write(tmp_path / ("clip" + extension), 3, fps)
+    with video.Reader(path) as reader:
+        assert reader.fps == pytest.approx(fps, rel=1e-3)
+        assert len(list(reader)) == 3
+
+
+def test_what_cannot_be_encoded_is_known_before(tmp_path):
+    video.check_encodable("new/clip.mp4", 1920, 1080, 118.437)
+    video.check_encodable("clip.avi", 97, 33, 25)
+    with pytest.raises(ImageError, match="cannot write clip.mp4: OpenCV cannot encode mp4v with 9000x16 at 25"):
+        video.check_encodable("clip.mp4", 9000, 16, 25)
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", [b"film\xe9.mp4", b"\xff/clip.avi"])
+def test_names_need_not_be_utf_8(tmp_path, name):
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), name))
+    write(path, 4)
+    with video.Reader(path) as reader:
+        assert [number_of(rgb) for rgb in reader] == [0, 1, 2, 3]
+    assert os.listdir(os.path.dirname(os.fsencode(path))) == [os.path.basename(name)]
+
+
+@pytest.mark.parametrize("name", ["film.MTS", "film.m2ts", "film.vid", "film"])
+def test_videos_of_other_names_are_read(tmp_path, name):
+    path = str(tmp_path / name)
+    os.rename(write(tmp_path / "clip.mp4", 3), path)
+    assert video.is_video(path)
+    with video.Reader(path) as reader:
+        assert len(list(reader)) == 3
+
+
+def test_other_files_are_no_videos(tmp_path):
+    (tmp_path / "notes").write_text("no video")
+    Image.fromarray(frame(1)).save(str(tmp_path / "picture"), "PNG")
+    (tmp_path / "folder").mkdir()
+    for name in ("notes", "picture", "folder", "nowhere"):
+        assert not video.is_video(str(tmp_path / name)), name
+
+
+def test_a_damaged_frame_in_the_middle_is_replaced_by_the_one_before(tmp_path):
+    path = write(tmp_path / "clip.mp4", 60)
+    data = bytearray(open(path, "rb").read())
+    middle = len(data) // 2
+    data[middle : middle + 1500] = bytes(1500)
+    with open(path, "wb") as file:
+        file.write(data)
+    with video.Reader(path) as reader:
+        frames = list(reader)
+        assert 1 <= reader.damaged <= 30
+    assert len(frames) == 60
+    assert np.array_equal([number_of(rgb) for rgb in frames[:20]], range(20))
+
+
+@pytest.mark.parametrize("extension", [".gif", ".png", ".webp"])
+def test_animations_are_read_at_a_constant_rate(tmp_path, extension):
+    path = str(tmp_path / ("moving" + extension))
+    pictures = [Image.fromarray(frame(4 * number)) for number in range(3)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 200, 100], lossless=True)
+    assert video.is_animation(path)
+    with video.Reader(path) as reader:
+        assert (reader.fps, reader.count, reader.size) == (10, 4, (WIDTH, HEIGHT))
+        assert [number_of(rgb) for rgb in reader] == [0, 4, 4, 8]
+    pictures[0].save(path)
+    assert not video.is_animation(path)
+
+
+def test_an_animation_is_on_white_where_it_is_transparent(tmp_path):
+    path = str(tmp_path / "moving.webp")
+    pictures = [Image.new("RGBA", (8, 8), (250, 0, 0, alpha)) for alpha in (0, 255)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], lossless=True)
+    with video.Reader(path) as reader:
+        assert [rgb[0, 0].tolist() for rgb in reader] == [[255, 255, 255], [250, 0, 0]]
 
 
 def test_an_iterator_goes_on_where_it_was(clip):
@@ -350,7 +429,7 @@ def test_a_full_disk_is_noticed(tmp_path, run, ending):
         """,
         path,
     )
-    assert "ImageError: cannot write %s: the file broke off" % path in process.stderr
+    assert "ImageError: cannot write %s: the file is incomplete" % path in process.stderr
     assert os.listdir(str(tmp_path)) == ["elsewhere"]
 
 

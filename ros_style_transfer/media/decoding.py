@@ -38,12 +38,19 @@ def opened(source: Union[BinaryIO, bytes], name: Any, kind: str = "picture", lon
         ImageError: it is of no known format, damaged, a bomb, or too large for the free memory.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with errors(name, kind), _open(file) as image:
+        if longest:
+            image.draft(image.mode, (2 * longest, 2 * longest))
+        _check_size(image, file)
+        yield image
+
+
+@contextlib.contextmanager
+def errors(name: Any, kind: str = "picture") -> Iterator[None]:
+    """Turn every exception of a decoder into an `ImageError` that names the picture; see `opened`."""
     try:
-        with _open(file) as image:
-            if longest:
-                image.draft(image.mode, (2 * longest, 2 * longest))
-            _check_size(image, file)
-            yield image
+        yield
+        return
     except ImageError as error:
         reason = str(error)
     except UnidentifiedImageError:
@@ -52,8 +59,6 @@ def opened(source: Union[BinaryIO, bytes], name: Any, kind: str = "picture", lon
         reason = "not enough memory"
     except Exception as error:  # decoders raise anything: struct.error, TypeError, NotImplementedError, ...
         reason = str(error) or "it is damaged (%s)" % type(error).__name__
-    else:
-        return
     raise ImageError("cannot read the %s %s: %s" % (kind, name, reason)) from None
 
 

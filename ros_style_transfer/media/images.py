@@ -281,6 +281,12 @@ def path_below(folder: str, name: str, setting: str) -> str:
     return path
 
 
+def on_white(image: Image.Image) -> NDArray[np.uint8]:
+    """A decoded Pillow picture as RGB uint8 ``[h,w,3]``, on white where it is transparent."""
+    rgba = image.convert("RGBA")
+    return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+
+
 def _with_alpha(image: Image.Image, alpha: NDArray[np.uint8], keep: bool) -> Image.Image:
     """``image`` with ``alpha``, or on white if alpha cannot be kept."""
     if alpha.dtype != np.uint8 or alpha.shape != (image.height, image.width):

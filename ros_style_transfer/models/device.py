@@ -6,6 +6,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from ..resources import available_cores
 from .layers import graph
 from .quantized import Integers, Program
 from .timing import shortest
@@ -33,6 +34,19 @@ def share_threads(count):
     """Let TensorFlow compute in so many threads.  Before its first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def limit_threads():
+    """Let TensorFlow compute in as many threads as this process may use cores, unless a number was set before.
+
+    TensorFlow counts the cores of the machine, of which a container may use only a part.  Returns the number.
+    """
+    if not tf.config.threading.get_intra_op_parallelism_threads():
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(available_cores())
+        except RuntimeError:
+            pass  # the program that uses us has begun to compute already
+    return tf.config.threading.get_intra_op_parallelism_threads() or available_cores()
 
 
 def fastest_dtype(gpu=False):

@@ -15,6 +15,7 @@ import warnings
 import tensorflow as tf
 
 from ..errors import WeightsError
+from ..resources import available_cores
 from .layers import Convolutions, graph
 
 GIVEN, MADE = 0, 1  # the rows of a layer's ranges
@@ -112,7 +113,7 @@ class Program:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         self._interpreter = tf.lite.Interpreter(
             model_content=converter.convert(),
-            num_threads=tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+            num_threads=tf.config.threading.get_intra_op_parallelism_threads() or available_cores(),
         )
         inputs = {detail["name"]: detail["index"] for detail in self._interpreter.get_input_details()}
         self._inputs = [inputs[spec.name] for spec in signature]
