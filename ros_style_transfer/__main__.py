@@ -1,13 +1,17 @@
 """``python -m ros_style_transfer``, see `cli.main`."""
 
+import sys
+
 from .environment import limit_numpy_threads
 
 
-def main():
+def main() -> None:
     """Run the command line."""
-    limit_numpy_threads()  # numpy reads this when it is imported
-    from .cli.main import main
-
+    limit_numpy_threads()  # NumPy reads this when it is imported
+    try:
+        from .cli.main import main
+    except KeyboardInterrupt:  # imports take a second
+        sys.exit(130)
     main()
 
 

@@ -20,7 +20,8 @@ import pytest
 from conftest import REPOSITORY, draw_scene
 from PIL import Image
 
-from ros_style_transfer.cli import common, gallery, stylize
+import ros_style_transfer
+from ros_style_transfer.cli import common, gallery, inputs, stylize
 from ros_style_transfer.cli import main as cli
 from ros_style_transfer.controls import CONTROLS, SETTINGS
 from ros_style_transfer.media import images, video
@@ -180,7 +181,8 @@ def test_a_video_becomes_a_video(paint, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_shorter_video(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_shorter_video(tmp_path, number):
     clip = clip_of(tmp_path / "clip.avi", [draw_scene(48, 32)] * 2000, 25)
     with open(str(tmp_path / "stderr"), "w+b") as stderr:
         process = subprocess.Popen(
@@ -206,7 +208,7 @@ def test_ctrl_c_leaves_a_shorter_video(tmp_path):
         while not re.search(rb"[1-9]/2000", read_all(stderr)) and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, _ = process.communicate(timeout=60)
         said = read_all(stderr).decode()
     assert process.returncode == 130, said
@@ -464,8 +466,54 @@ def test_a_video_that_breaks_off_is_named(call):
     painted, _ = frames_of("out.mp4")
     assert 5 < len(painted) < 15
     assert lines_for_people(process) == [
-        "ros_style_transfer: clip.avi ends early, after %d of 20 frames" % len(painted)
+        "ros_style_transfer: only %d of 20 frames of clip.avi could be read; the file is cut off or damaged"
+        % len(painted)
     ]
+
+
+def test_damaged_frames_are_counted(call):
+    clip = clip_of("clip.mp4", [draw_scene(96, 64, seed) for seed in range(30)], 10)
+    data = bytearray(open(clip, "rb").read())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    with open(clip, "wb") as file:
+        file.write(data)
+    process = call("stylize", *CASCADE, clip, "--style", "mosaic", "--levels", "1", "-o", "out.mp4")
+    assert len(frames_of("out.mp4")[0]) == 30
+    (line,) = lines_for_people(process)
+    assert re.search(r"clip.mp4 has \d+ damaged frames; each was replaced by the frame before it$", line)
+
+
+def test_an_animation_becomes_a_video_or_its_first_frame(call):
+    pictures = [Image.fromarray(np.full((48, 64, 3), shade, np.uint8)) for shade in (60, 120, 180)]
+    pictures[0].save("moving.gif", save_all=True, append_images=pictures[1:], duration=100)
+    arguments = ("stylize", *CASCADE, "moving.gif", "--style", "mosaic", "--levels", "1")
+    process = call(*arguments, "--smoothing", "0.1", "-o", "out.mp4")
+    assert_done(process)
+    frames, fps = frames_of("out.mp4")
+    assert (len(frames), fps) == (3, 10) and lines_for_people(process) == []
+    process = call(*arguments, "-o", "out.png")
+    assert_done(process)
+    assert lines_for_people(process) == [
+        "ros_style_transfer: only the first frame of the animation moving.gif is stylized; "
+        "to stylize all, write a video: -o moving.mp4"
+    ]
+
+
+@pytest.mark.parametrize("name", [b"film\xe9.png", b"film\xe9.mp4"])
+def test_names_that_are_not_utf_8(call, name):
+    content, output = os.fsdecode(name), os.fsdecode(b"out/" + name)
+    if name.endswith(b".mp4"):
+        clip_of(content, [draw_scene(64, 48)] * 2, 118.437)
+    else:
+        images.write(content, draw_scene(64, 48))
+    assert_done(call("stylize", *CASCADE, content, "--style", "mosaic", "--levels", "1", "-o", output))
+    assert os.path.getsize(os.path.join(b"out", name)) > 1000
+
+
+def test_a_table_may_name_included_styles(call, tmp_path):
+    images.write("a.png", draw_scene(64, 48))
+    (tmp_path / "pairs.csv").write_text("content,style\na.png,mosaic\n")
+    assert inputs.read_pairs("pairs.csv") == [(str(tmp_path / "a.png"), StyleLibrary().paths()["mosaic"])]
 
 
 # The gallery
@@ -520,6 +568,48 @@ def test_styles_are_listed_with_their_files(paint):
     assert all(os.path.isfile(path) for path in listed.values())
 
 
+@pytest.mark.slow
+def test_a_reader_may_stop_early(tmp_path):
+    done = subprocess.run(
+        "%s -m ros_style_transfer styles | head -1" % sys.executable,
+        shell=True,
+        env=dict(os.environ, PYTHONPATH=REPOSITORY, PYTHONUNBUFFERED="1"),
+        capture_output=True,
+        text=True,
+    )
+    assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
+
+
+def test_a_closed_stdout_is_no_error(call, monkeypatch):
+    class Closed:
+        def write(self, _):
+            raise BrokenPipeError
+
+        flush = write
+
+        def fileno(self):
+            return os.open(os.devnull, os.O_WRONLY)
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    process = call("styles")
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+def test_the_version_is_shown(call):
+    assert call("--version").stdout == "ros_style_transfer %s\n" % ros_style_transfer.__version__
+
+
+def test_a_tilde_after_an_equals_sign_is_the_home_folder(refuse, files, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refuse("stylize a.png -o o.png --style mosaic --weights-dir=~/folder", "%s/folder/manifest.json" % tmp_path)
+
+
+def test_verbose_shows_the_traceback(call, files):
+    process = call("stylize", "a.png", "--style", "gone.jpg", "-o", "o.png", "--verbose")
+    assert process.returncode == 1
+    assert "Traceback" in process.stderr and lines_for_people(process)[-1].endswith("no such picture: gone.jpg")
+
+
 def test_help_names_every_option(paint):
     process = paint("stylize", "--help")
     assert process.returncode == 0 and process.stderr == ""
@@ -542,6 +632,7 @@ def test_help_names_every_option(paint):
         "--precision",
         "--weights-dir",
         "--max-memory",
+        "--verbose",
     ]:
         assert re.search(r"(^|\s)%s\b" % option, process.stdout), option
     told = " ".join(process.stdout.split())
@@ -599,7 +690,11 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
         # What is written where
         ("stylize a.png -o o --style mosaic", ["o: the name must end in one of .jpg"]),
         ("stylize a.png -o o.mp4 --style mosaic", ["o.mp4: the name must end in one of .jpg"]),
-        ("stylize clip.mp4 -o o.png --style mosaic", ["o.png: a video's name must end in one of .mp4"]),
+        ("stylize a.png -o .png --style mosaic", ["cannot write .png: the name must end", "something before it"]),
+        ("stylize clip.mp4 -o .mp4 --style mosaic", ["cannot write .mp4: the name of a video", "something before it"]),
+        ("render a.png -o .png --style mosaic", ["cannot write .png"]),
+        ("stylize in.bag -o out.mp4 --style mosaic", ["ROS bag", "stylize_bag in.bag"]),
+        ("stylize clip.mp4 -o o.png --style mosaic", ["o.png: the name of a video must end in one of .mp4"]),
         ("stylize a.png b.jpg -o o.png --style mosaic", ["need a folder", "o.png"]),
         ("stylize folder -o o.png --style mosaic", ["need a folder", "o.png"]),
         ("stylize pairs.csv -o o.png", ["need a folder", "o.png"]),
@@ -657,7 +752,10 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
         ("stylize a.png -o o.png --style mosaic cubism --style-weights 1 -1", ["weights", "-1"]),
         ("stylize a.png -o o.png --style mosaic cubism --style-weights 1 1 --mask mask.png", ["weights", "mask"]),
         ("stylize a.png -o o.png --style mosaic --mask gone.png", ["no such mask: gone.png"]),
-        ("stylize a.png -o o.png --style mosaic --mask b.jpg", ["the mask b.jpg must be grey"]),
+        (
+            "stylize a.png -o o.png --style mosaic --mask b.jpg",
+            ["the mask b.jpg: a mask must be black and white, grey, or"],
+        ),
         ("stylize a.png -o o.png --style mosaic --mask mask.png", ["the mask holds the label 2"]),
         ("stylize a.png -o o.png --style mosaic --feather 2", ["--feather", "--mask"]),
         # Controls

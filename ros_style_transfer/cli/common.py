@@ -4,8 +4,11 @@ Everything that can be checked without TensorFlow is checked before its import, 
 """
 
 import argparse
+import logging
 import os
+import signal
 import sys
+import traceback
 import warnings
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
@@ -17,6 +20,7 @@ from ..controls import (
     ALIASES,
     CONTROLS,
     SETTINGS,
+    Control,
     Controls,
     Range,
     check_range,
@@ -30,9 +34,18 @@ from ..media import images
 from ..media.style_library import StyleLibrary
 from ..transfer import masks
 
-STYLE_HELP = "names of shipped styles (see `styles`), any pictures, or `random`"
-STYLE_WEIGHTS_HELP = "weights of several styles in a mixture"
-_METAVARS = {"weights_dir": "DIR", "max_memory": "MB"}
+STYLE_HELP = "names of included styles (see `styles`), any pictures, or `random`"
+STYLE_WEIGHTS_HELP = "weights of several styles in a mixture (default: equal)"
+MASK_HELP = "a picture of labels: 0 keeps the content, n applies the n-th style; or black and white"
+_METAVARS = {
+    "model": "NAME",
+    "precision": "NAME",
+    "weights_dir": "DIR",
+    "max_memory": "MB",
+    "levels": "L,...",
+    "level_strength": "L:X,...",
+    "feather": "PIXELS",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +61,8 @@ class Parser(argparse.ArgumentParser):
     def _current(self, argument: str) -> str:
         """The argument with its option's current name, if it is an alias of one that this parser has."""
         option, equals, value = argument.partition("=")
+        if option.startswith("--") and value.startswith("~"):  # shells expand it only at the start of a word
+            argument = option + equals + os.path.expanduser(value)
         alias = option[2:].replace("-", "_") if option.startswith("--") else ""
         if alias not in ALIASES or option in self._option_string_actions:
             return argument
@@ -78,11 +93,32 @@ def add_setting(command: Any, name: str, **changes: Any) -> None:
             dict(
                 type=setting.type,
                 default=None if setting.default == "" else setting.default,
-                metavar=_METAVARS.get(name, name[0].upper()),
-                help=help if setting.default == "" else "%s (default: %s)" % (help, describe_default(setting)),
+                metavar=_metavar(setting),
+                help=help if setting.default == "" else "%s (default: %s)" % (help, _default(setting)),
             ),
             **changes,
         ),
+    )
+
+
+def _metavar(control: Control) -> str:
+    return _METAVARS.get(control.name) or {float: "X", int: "N"}.get(control.type, "NAME")  # type: ignore[call-overload]
+
+
+def _default(control: Control) -> str:
+    return "%g" % control.default if isinstance(control.default, float) else describe_default(control)
+
+
+def add_output_options(command: Any, what: str) -> None:
+    """Add ``-o`` and ``--overwrite`` to the parser ``command``; ``what`` describes the output."""
+    command.add_argument("-o", "--output", required=True, metavar="OUT", help=what)
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def add_verbose(command: Any) -> None:
+    """Add ``--verbose``, which `report_errors` implements, to the parser ``command``."""
+    command.add_argument(
+        "--verbose", action="store_true", help="print more: TensorFlow's notes, and the traceback of an error"
     )
 
 
@@ -98,16 +134,16 @@ def add_painting_options(command: Any) -> None:
     command.add_argument("--style-weights", nargs="+", type=float, metavar="W", help=STYLE_WEIGHTS_HELP)
     command.add_argument(
         "--mask",
-        metavar="M",
-        help="a picture of labels: 0 leaves the content unchanged, n applies the n-th style (or 0 and 255)",
+        metavar="FILE",
+        help=MASK_HELP,
     )
     for title, controls in in_groups(list(CONTROLS.values())):
-        group = command.add_argument_group("%s controls" % title.lower())
+        group = command.add_argument_group("%s controls" % title.lower().rstrip("s").replace("painting", "general"))
         for control in controls:
             group.add_argument(
                 option_of(control.name),
-                metavar=control.name[0].upper(),
-                help="%s (default: %s)" % (control.help, describe_default(control)),
+                metavar=_metavar(control),
+                help="%s (default: %s)" % (control.help, _default(control)),
             )
 
 
@@ -127,7 +163,7 @@ def find_styles(names: Sequence[str], seed: Optional[int] = None) -> List[str]:
             images.check_exists(name)
             paths.append(name)
         else:
-            raise StyleError("unknown style %r: neither a picture nor one of %s" % (name, ", ".join(known)))
+            raise StyleError("unknown style %r: it is neither a picture nor one of %s" % (name, ", ".join(known)))
     return paths
 
 
@@ -220,17 +256,42 @@ def print_message(message: Any) -> None:
     tqdm.write("ros_style_transfer: %s" % message, file=sys.stderr)
 
 
-def report_errors(action: Callable[[], Any]) -> None:
-    """Call ``action``; print warnings and errors as single lines on stderr, and exit with code 1 after an error."""
+def report_errors(action: Callable[[], Any], verbose: bool = False) -> None:
+    """Call ``action``; print warnings and errors as single lines on stderr, and exit with code 1 after an error.
+
+    SIGTERM ends the program like Ctrl-C, with code 130.  A reader that closes stdout, such as `head`, ends it silently.
+
+    Args:
+        verbose: also print the library's information, TensorFlow's notes, and the traceback of an error.
+    """
     environment.leave_out_keras()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # only warnings
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # we report unreadable files ourselves, with their names
+    environment.hide_notes(verbose)
+    logger, handler = logging.getLogger("ros_style_transfer"), _Messages()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print_message(message)
             action()
-    except StyleTransferError as error:
-        print_message(error)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        sys.exit(141)
+    except (StyleTransferError, MemoryError) as error:
+        if verbose:
+            traceback.print_exc()
+        print_message(error if str(error) else "not enough memory")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        logger.removeHandler(handler)
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Messages(logging.Handler):
+    """Prints the library's log with `print_message`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_message(record.getMessage())

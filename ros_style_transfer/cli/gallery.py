@@ -1,7 +1,6 @@
 """The command ``gallery``: one picture with many settings of the controls, on one sheet."""
 
 import argparse
-import warnings
 from typing import TYPE_CHECKING, Any, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from ..media import images
 from ..models import weights
 from ..models.registry import MODELS
 from . import inputs
-from .common import add_model_options, find_styles
+from .common import add_model_options, find_styles, print_message
 
 if TYPE_CHECKING:
     from ..stylizer import Stylizer
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
 
     from ..stylizer import Stylizer
 
-    images.write(
+    images.write_or_rescue(
         args.output,
         draw(content, styles, Stylizer(args.model, args.precision, args.weights_dir, max_memory=args.max_memory)),
     )
@@ -76,7 +75,7 @@ def draw(content: np.ndarray, styles: Sequence[np.ndarray], stylizer: "Stylizer"
         try:
             tiles.append((caption, stylizer.stylize(content, controls)))
         except OptionError as error:  # a picture may be too small for patches
-            warnings.warn("the sheet omits %s: %s" % (caption, error), stacklevel=2)
+            print_message("the sheet omits %s: %s" % (caption, error))
     for weight in (0.7, 0.3):
         stylizer.set_styles(styles, [weight, 1 - weight])
         tiles.append(("weights: A %g, B %g" % (weight, 1 - weight), stylizer.stylize(content)))

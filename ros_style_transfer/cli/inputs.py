@@ -5,14 +5,16 @@ Data flow: arguments -> `plan_jobs` -> a `Job` for each output -> `check`, `comm
 
 import argparse
 import csv
+import functools
 import os
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..controls import Controls, check_range
 from ..errors import ImageError, OptionError
 from ..media import images, video
+from ..media.style_library import StyleLibrary
 from . import common
 
 PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as in the literature's comparisons
@@ -36,13 +38,19 @@ class Job(NamedTuple):
     style_side: int = 0
 
     def is_video(self) -> bool:
-        """Whether the content is a video or a webcam."""
-        return self.content is not None and is_video_source(self.content)
+        """Whether frames are stylized: of a video, a webcam, or an animated picture that becomes a video."""
+        if self.content is None:
+            return False
+        return is_video_source(self.content) or (video.has_extension(self.output) and _is_animation(self.content))
 
 
+@functools.lru_cache(maxsize=None)
 def is_video_source(content: str) -> bool:
     """Whether ``content`` names a video or a webcam."""
     return video.is_video(content) or (video.webcam_number(content) is not None and not os.path.isfile(content))
+
+
+_is_animation = functools.lru_cache(maxsize=None)(video.is_animation)
 
 
 def is_table(contents: Sequence[str]) -> bool:
@@ -57,6 +65,12 @@ def plan_jobs(args: argparse.Namespace) -> List[Job]:
         OptionError, ImageError, StyleError: the arguments are incomplete or contradict each other.
     """
     _check_numbers(args)
+    for content in args.content:
+        if content.lower().endswith(".bag"):
+            raise OptionError(
+                "%s is a ROS bag; stylize its topics with `rosrun ros_style_transfer stylize_bag %s`, see doc/bags.md"
+                % (content, content)
+            )
     if is_table(args.content):
         if len(args.content) > 1:
             raise OptionError("a .csv of pairs must be the only CONTENT")
@@ -96,14 +110,14 @@ def pictures_in(folder: str) -> List[str]:
     return paths
 
 
-def _names_in(folder):
+def _names_in(folder: str) -> List[str]:
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
         raise ImageError("cannot read the folder %s: %s" % (folder, error.strerror)) from None
 
 
-def _in_folder(folder, name, content):
+def _in_folder(folder: str, name: str, content: str) -> str:
     """The output path in ``folder`` for ``content``."""
     if not os.path.isdir(folder) and folder.lower().endswith(images.EXTENSIONS + video.EXTENSIONS):
         raise OptionError(
@@ -114,12 +128,22 @@ def _in_folder(folder, name, content):
 
 
 def read_pairs(path: str) -> List[Tuple[str, str]]:
-    """``[(content path, style path), ...]`` from a .csv file with the columns content and style."""
-    folder = os.path.dirname(os.path.abspath(path))
+    """``[(content path, style path), ...]`` from a .csv file with the columns content and style.
+
+    Paths are relative to the file; a style may be the name of an included one.
+    """
+    folder, known = os.path.dirname(os.path.abspath(path)), StyleLibrary().paths()
+
+    def find(name: str) -> str:
+        return os.path.join(folder, os.path.expanduser(name))
+
+    def find_style(name: str) -> str:
+        return known[name] if name in known and not os.path.isfile(find(name)) else find(name)
+
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets may write a BOM
             rows = list(csv.DictReader(file))
-        pairs = [(os.path.join(folder, row["content"]), os.path.join(folder, row["style"])) for row in rows]
+        pairs = [(find(row["content"]), find_style(row["style"])) for row in rows]
         if not pairs:
             raise ValueError("no rows")
         return pairs
@@ -137,10 +161,10 @@ def check(args: argparse.Namespace, jobs: Sequence[Job], controls: Controls) -> 
     check_files(jobs, [*args.content, args.mask])
     for job in jobs:
         if job.is_video():
-            _check_video(args, job.content)
+            _check_video(args, str(job.content), job.output)
 
 
-def _check_numbers(args):
+def _check_numbers(args: argparse.Namespace) -> None:
     for name, lowest in (("seed", 0), ("frames", 1)):
         value = getattr(args, name)
         if value is not None and value < lowest:
@@ -155,8 +179,8 @@ def _check_numbers(args):
             check_range("--fade", args.fade, 0.0, args.cycle)
 
 
-def _reject_ineffective(args, jobs, controls):
-    """Raise for options that have no effect in this call, because the user expects one."""
+def _reject_ineffective(args: argparse.Namespace, jobs: Sequence[Job], controls: Controls) -> None:
+    """Raise for options without effect, because a user who gives one expects an effect."""
     styles, videos = len(jobs[0].styles), sum(job.is_video() for job in jobs)
     common.reject_ineffective(
         args,
@@ -195,7 +219,7 @@ def check_files(jobs: Sequence[Job], others: Sequence[Optional[str]] = ()) -> No
     """
     paths = [*others, *(path for job in jobs for path in [job.content, *job.styles])]
     inputs = {os.path.realpath(path): path for path in paths if path}
-    outputs = {}
+    outputs: Dict[str, Optional[str]] = {}
     for job in jobs:
         for path in job.styles + ([job.content] if job.content and not job.is_video() else []):
             images.check_exists(path)
@@ -214,9 +238,14 @@ def check_files(jobs: Sequence[Job], others: Sequence[Optional[str]] = ()) -> No
         common.check_writable(job.output)
 
 
-def _check_video(args, path):
-    """Raise unless the video or webcam can be read and is long enough for ``--cycle``."""
+def _check_video(args: argparse.Namespace, path: str, output: str) -> None:
+    """Raise unless the video or webcam can be read, the output encoded, and ``--cycle`` reaches the second style."""
     with video.Reader(path) as reader:
+        width, height = reader.size
+        if args.size:
+            width, height = images.fit_longest_side(width, height, args.size, images.MIN_SIDE)
+        if not args.concat:
+            video.check_encodable(output, width, height, reader.fps)
         frames = frame_count(args, reader)
         if args.cycle and frames and frames <= args.cycle * reader.fps:
             raise OptionError(
@@ -233,6 +262,15 @@ def frame_count(args: argparse.Namespace, reader: video.Reader) -> Optional[int]
 def advisories(args: argparse.Namespace, jobs: Sequence[Job], mask: Optional[np.ndarray]) -> Iterator[str]:
     """Sentences that a user should read before the work begins."""
     contents = {job.content for job in jobs}
+    for job in jobs:
+        if job.content and not job.is_video() and os.path.isfile(job.content) and _is_animation(job.content):
+            yield (
+                "only the first frame of the animation %s is stylized; to stylize all, write a video: -o %s.mp4"
+                % (
+                    job.content,
+                    common.stem(job.content),
+                )
+            )
     for folder in filter(os.path.isdir, args.content):
         others = [name for name in _names_in(folder) if os.path.join(folder, name) not in contents]
         if others:

@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> None:
     paths = find_styles(args.style, options.seed if "random" in args.style else None)
     check_styles(len(paths), args.style_weights or (), args.mask is not None)
     _check_files(args, options, paths)
-    content, alpha = images.read_with_alpha(args.content)
+    content, alpha = images.read_with_alpha(args.content, args.size or 0)
     content = images.resize_longest_side(content, args.size)
     if alpha is not None:
         alpha = images.resize_longest_side(alpha, args.size)
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> None:
             weights.load(model)
     if args.json:
         _exit_when_stdin_closes()
-    images.write(args.output, _render(args, options, content, styles, mask, initial), alpha)
+    images.write_or_rescue(args.output, _render(args, options, content, styles, mask, initial), alpha)
     if not args.no_checkpoint:
         _checkpoint(args, options, content, styles, mask).forget()
 

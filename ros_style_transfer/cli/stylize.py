@@ -135,7 +135,7 @@ def stylize(
             controls = controls._replace(passes=TEXTURE_PASSES)
         painted = stylizer.texture(*parse_size(args.texture, "--texture"), args.seed or 0, controls)
     else:
-        rgb, alpha = images.read_with_alpha(job.content)
+        rgb, alpha = images.read_with_alpha(job.content, job.side)
         alpha = None if alpha is None else images.resize_longest_side(alpha, job.side)
         with Progress(os.path.basename(job.output)) as progress:
             painted = stylizer.stylize(images.resize_longest_side(rgb, job.side), controls, mask, progress=progress)
@@ -144,7 +144,7 @@ def stylize(
         painted = images.concat(styles, painted)
         if alpha is not None:
             alpha = np.pad(alpha, ((0, 0), (painted.shape[1] - width, 0)), constant_values=255)
-    images.write(job.output, painted, alpha)
+    images.write_or_rescue(job.output, painted, alpha)
 
 
 def stylize_video(
@@ -157,7 +157,7 @@ def stylize_video(
     clock: "VideoClock",
 ) -> None:
     """Stylize a video or a webcam frame by frame; with ``--cycle``, in one style after another."""
-    webcam = not video.is_video(job.content)
+    webcam = video.webcam_number(job.content) is not None and not os.path.isfile(str(job.content))
     shown, written, started = 0, 0, time.monotonic()
     stylizer.reset()
     try:
@@ -182,8 +182,15 @@ def stylize_video(
                 for _ in range(max(1, round(clock.now * reader.fps) - written) if webcam else 1):
                     writer.write(painted)
                     written += 1
+            if reader.damaged:
+                print_message(
+                    "%s has %d damaged frames; each was replaced by the frame before it" % (job.content, reader.damaged)
+                )
             if frames.total and frames.total > 1.1 * frames.n:  # some formats only estimate the number of frames
-                print_message("%s ends early, after %d of %d frames" % (job.content, frames.n, frames.total))
+                print_message(
+                    "only %d of %d frames of %s could be read; the file is cut off or damaged"
+                    % (frames.n, frames.total, job.content)
+                )
     except KeyboardInterrupt:
         if written:
             print_message("stopped; %s contains the first %d frames" % (job.output, written))

@@ -37,9 +37,9 @@ MAX_DAMAGED = 250  # damaged frames in a row, after which a file is taken to end
 
 def is_video(path: str) -> bool:
     """Whether the file at ``path`` is a video: by its extension, or by its content if the extension is unknown."""
-    extension = _extension(path)
-    if extension in EXTENSIONS:
+    if has_extension(path):
         return True
+    extension = _extension(path)
     if extension in (*images.EXTENSIONS, ".csv", ".bag") or not os.path.isfile(path):
         return False
     try:
@@ -52,6 +52,11 @@ def is_video(path: str) -> bool:
         opens = bool(capture.isOpened()) and bool(capture.read()[0])
         capture.release()
     return opens
+
+
+def has_extension(path: str) -> bool:
+    """Whether the extension of ``path`` is a video's."""
+    return _extension(path) in EXTENSIONS
 
 
 def is_animation(path: str) -> bool:
