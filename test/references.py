@@ -22,12 +22,14 @@ def random_arrays(widths=WIDTHS, seed=0, blocks=LIVE_BLOCKS):
 
 def convolve(x, arrays, name, stride=1):
     """A convolution of ``x [h, w, in]``, an offset of the kernel at a time; around the picture there are zeros, but
-    for the first and the last layer its reflection.  With a stride of 2 a position sees itself and two on."""
+    for the layers at a quarter of the sides its reflection.  With a stride of 2 a position sees itself and two on."""
     kernel, bias = (arrays[name + part].astype(np.float64) for part in ("_kernel", "_bias"))
     side = kernel.shape[0]
     before, after = (0, 1) if stride == 2 else (side // 2, side // 2)
     padding = ((before, after), (before, after), (0, 0))
-    padded = np.pad(x, padding, "reflect") if name in ("stem", "image") else np.pad(x, padding)
+    padded = (
+        np.pad(x, padding, "reflect") if name in ("stem", "decoder0_0a", "decoder0_0b", "image") else np.pad(x, padding)
+    )
     height, width = x.shape[:2]
     return bias + sum(
         padded[dy : dy + height : stride, dx : dx + width : stride] @ kernel[dy, dx]
@@ -99,10 +101,15 @@ def residual(x, arrays, level, blocks, code):
     return x, code
 
 
-def draw(taps, arrays, blocks=LIVE_BLOCKS):
+def draw(taps, arrays, blocks=LIVE_BLOCKS, noise=None):
     """The decoder's features at a quarter of the sides, and the code of the layers after them."""
     x, code = taps[2].astype(np.float64), style_code(taps, arrays)
+    gains = np.split(
+        code[-sum(f.shape[-1] for f in (taps[2], taps[1])) - arrays["stem_bias"].size :], [taps[2].shape[-1]]
+    )
     for level in (2, 1):
+        if noise is not None:
+            x = x + gains[2 - level][: x.shape[-1]] * noise[level]
         x, code = residual(x, arrays, level, blocks, code)
         x, code = modulated(relu(x), arrays, "up%d" % level, code)
         x = x.repeat(2, 0).repeat(2, 1)
@@ -111,10 +118,12 @@ def draw(taps, arrays, blocks=LIVE_BLOCKS):
     return x, code
 
 
-def finish(drawn, code, arrays, blocks=LIVE_BLOCKS):
+def finish(drawn, code, arrays, blocks=LIVE_BLOCKS, noise=None):
     """The image, before its colors are the style's."""
+    if noise is not None:
+        drawn = drawn + code[-drawn.shape[-1] :] * noise[0]
     x, code = residual(drawn, arrays, 0, blocks, code)
-    assert not code.size
+    assert code.size == sum(arrays[name + "_bias"].size for name in ("stem", "encoder1a", "encoder2a"))
     return unfold(convolve(relu(x), arrays, "image")) + MEAN
 
 

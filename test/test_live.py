@@ -34,11 +34,19 @@ def picture(scene):
     return scene[30:78, 40:104].astype(np.float32) / 255
 
 
+def noise_under(features, seed=2):
+    """Noise at each level of the decoder of a picture with these ``{level: features}``."""
+    rng, (height, width) = np.random.default_rng(seed), features[1].shape[:2]
+    sides = {2: (height // 2, width // 2), 1: (height, width), 0: (2 * height, 2 * width)}
+    return {level: np.float32(rng.normal(size=(*side, 1))) for level, side in sides.items()}
+
+
 def decode(network, features, moments=None):
-    """Drawn and finished, by default with the features' own moments: RGB."""
+    """Decoded on noise, by default with the features' own moments: RGB."""
     moments = moments or {n: tf.nn.moments(tf.cast(f, tf.float32), (0, 1)) for n, f in features.items()}
-    drawing, finishing = network.code(moments)
-    return network.unfold(network.finish(network.draw(features, drawing), finishing))
+    modulation, noise = network.modulation(moments), noise_under(features)
+    decoded = network.decode_features(features, modulation[0], noise)
+    return network.unfold(network.decode_image(decoded, modulation[1], noise))
 
 
 @pytest.mark.parametrize("padding", ["zero", "reflect"])
@@ -83,11 +91,13 @@ def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, blocks):
         for n in shapes.ENCODER_LEVELS
     }
     features = {n: tf.constant(f) for n, f in taps.items()}
-    ours, (drawn, code) = decode(network, features), draw(taps, arrays, blocks)
+    noise = noise_under(features)
+    ours, (drawn, code) = decode(network, features), draw(taps, arrays, blocks, noise)
     assert ours.dtype == tf.float32 and ours.shape == (48, 64, 3)
-    drawing, _ = network.code({n: tf.nn.moments(f, (0, 1)) for n, f in features.items()})
-    assert distance(network.draw(features, drawing), drawn) < 1e-5
-    assert distance(ours, finish(drawn, code, arrays, blocks)) < 1e-5
+    modulation, _ = network.modulation({n: tf.nn.moments(f, (0, 1)) for n, f in features.items()})
+    assert distance(network.decode_features(features, modulation, noise), drawn) < 1e-5
+    assert distance(network.decode_features(features, modulation), draw(taps, arrays, blocks)[0]) < 1e-5
+    assert distance(ours, finish(drawn, code, arrays, blocks, noise)) < 1e-5
     # The statistics of the whole picture, of which these may be a piece.
     moments = {n: (f.mean((0, 1)) + 1, 2 * f.var((0, 1))) for n, f in taps.items()}
     other = decode(network, features, {n: tuple(map(tf.constant, each)) for n, each in moments.items()})
@@ -107,7 +117,8 @@ def test_network_agrees_with_the_one_that_is_trained(picture, blocks):
     for level, features in enumerate(taps, 1):
         assert distance(ours[level][None], features) < 1e-5, level
     modulate = trained.modulation(taps)
-    expected = trained.decode_image(trained.decode_features(taps, modulate), modulate)
+    noise = {level: plane[None] for level, plane in noise_under(ours).items()}
+    expected = trained.decode_image(trained.decode_features(taps, modulate, noise), modulate, noise)
     assert distance(decode(network, ours)[None], expected) < 1e-5
 
 
@@ -155,8 +166,8 @@ def test_nothing_is_seen_from_further_away_than_the_reach(network, place):
     for level in before:
         for low, high in changed(before[level], after[level], network.stride(level)):
             assert tile(high - 1)[0] - eye <= at < tile(low)[1] + eye
-    code = network.code({level: tf.nn.moments(f, (0, 1)) for level, f in before.items()})
-    images = [network.unfold(network.finish(network.draw(features, code[0]), code[1])) for features in (before, after)]
+    moments = {level: tf.nn.moments(f, (0, 1)) for level, f in before.items()}
+    images = [decode(network, features, moments) for features in (before, after)]
     for low, high in changed(*images, 1):
         assert tile(high - 1)[0] - eye - hand <= at < tile(low)[1] + eye + hand
         assert max(at - low, high - 1 - at) > 0.7 * (eye + hand)

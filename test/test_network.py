@@ -43,7 +43,7 @@ def test_a_network_has_every_member_of_the_protocol(built):
 def test_a_networks_levels_are_those_of_the_registry(built):
     model, network = built
     assert sorted(network.levels, reverse=True) == list(MODELS[model].levels)
-    assert set(network.code_levels) <= set(network.style_levels)
+    assert set(network.modulation_levels) <= set(network.style_levels)
     rounds = [level for levels in network.rounds(MODELS[model].levels) for level in levels]
     assert rounds == list(MODELS[model].levels)
     assert MODELS[model].sequential == (len(network.rounds(MODELS[model].levels)) > 1)

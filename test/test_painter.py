@@ -20,6 +20,7 @@ from references import (
 
 from ros_style_transfer.controls import Controls
 from ros_style_transfer.errors import OptionError
+from ros_style_transfer.models import noise as noise_module
 from ros_style_transfer.models.canvas import canvas
 from ros_style_transfer.models.live import Live
 from ros_style_transfer.models.shapes import COLOR_FLOOR, LITE_BLOCKS, LIVE_BLOCKS
@@ -78,7 +79,7 @@ def features_of(painter, rgb, level):
 def test_one_level_is_encoded_given_the_styles_statistics_and_decoded(cascade, rgb, pictures, level, method):
     content, style = (features_of(cascade, picture, level) for picture in (rgb, pictures[0]))
     wanted = tf.constant(transformed(content, style, method, cascade.ridge), tf.float32)
-    expected = cascade.network.finish({level: wanted}).numpy()
+    expected = cascade.network.decode_image({level: wanted}).numpy()
     found = paint(cascade, rgb, cascade.style_of(pictures[0]), levels=(level,), method=method)
     assert found.shape == rgb.shape and found.dtype == np.float32
     assert distance(found, expected) < 0.01
@@ -88,7 +89,7 @@ def test_one_level_is_encoded_given_the_styles_statistics_and_decoded(cascade, r
 def test_strength_blends_features(cascade, rgb, pictures, method):
     content, style = (features_of(cascade, picture, 3) for picture in (rgb, pictures[0]))
     wanted = 0.3 * transformed(content, style, method, cascade.ridge) + 0.7 * content
-    expected = cascade.network.finish({3: tf.constant(wanted, tf.float32)}).numpy()
+    expected = cascade.network.decode_image({3: tf.constant(wanted, tf.float32)}).numpy()
     found = paint(cascade, rgb, cascade.style_of(pictures[0]), levels=(3,), method=method, strength=0.3)
     assert distance(found, expected) < 0.01
 
@@ -159,11 +160,47 @@ def expected_painting(rgb, style, blocks, levels, method="ot", strength=1.0, rec
     change = lambda values, target, floor=0.0: transformed(values, target, method, wct.RIDGE, strength, floor)
     for level in set(levels) & {1, 2}:
         content[level] = change(content[level], styles[level])
-    drawn, code = draw(content, arrays, blocks)
+    noise = {
+        level: strength * (level in levels and method != "whiten") * texture_noise(level, rgb.shape)
+        for level in (2, 1, 0)
+    }
+    drawn, code = draw(content, arrays, blocks, noise)
     if 0 not in levels:
-        return finish(drawn, code, arrays, blocks)
-    image = finish(change(drawn, draw(styles, arrays, blocks)[0]), code, arrays, blocks)
+        return finish(drawn, code, arrays, blocks, noise)
+    image = finish(change(drawn, draw(styles, arrays, blocks)[0]), code, arrays, blocks, noise)
     return change(image, style, COLOR_FLOOR) if recolored else image
+
+
+def texture_noise(level, shape):
+    """The noise of a level of the decoder under a picture of this shape."""
+    height, width = (side // {0: 4, 1: 8, 2: 16}[level] for side in shape[:2])
+    noise = np.random.RandomState(level).standard_normal((128, 128, 1))
+    return noise[np.ix_(np.arange(height) % 128, np.arange(width) % 128)]
+
+
+def test_noise_repeats_itself_and_is_the_same_for_everyone():
+    found = noise_module.texture_noise(0, 130, 300)
+    assert found.dtype == np.float32 and not found.flags.writeable
+    assert np.array_equal(found, np.float32(texture_noise(0, (520, 1200))))
+    assert abs(found.mean()) < 0.02 and abs(found.std() - 1) < 0.02
+    graph = noise_module.noise_in_graph(1, tf.zeros((8 * 130, 8 * 9, 3)), 8)
+    assert np.array_equal(graph, noise_module.texture_noise(1, 130, 9))
+
+
+def test_noise_is_under_the_stylized_regions_alone(live, rgb, pictures, monkeypatch):
+    given, decode = [], live.network.decode_features
+    monkeypatch.setattr(
+        live.network, "decode_features", lambda f, m, noise=None: given.append(noise) or decode(f, m, noise)
+    )
+    height, width = rgb.shape[:2]
+    share = np.zeros((height, width), np.float32)
+    share[:, : width // 32 * 16] = 1
+    regions = [Region(live.style_of(pictures[0]), share), Region(None, 1 - share)]
+    paint(live, rgb, regions, "live", strength=0.5, level_strength={1: 0.5})
+    for level, factor, stride in ((2, 0.5, 16), (1, 0.25, 8), (0, 0.5, 4)):
+        plane, middle = given[-1][level], width // 32 * 16 // stride
+        assert np.allclose(plane[:, :middle], factor * texture_noise(level, rgb.shape)[:, :middle])
+        assert not plane[:, middle:].any()
 
 
 @pytest.mark.parametrize("model, blocks", [("live", LIVE_BLOCKS), ("lite", LITE_BLOCKS)])
@@ -280,7 +317,8 @@ def test_tiles_are_painted_as_one_piece(live, pictures, controls, masked):
     whole = live.paint(content, regions, resolved)
     reports = []
     tiled = live.paint(content, regions, resolved, 64, reports.append)
-    assert 10 * np.log10(1 / max(1e-12, np.mean(np.square(tiled - whole, dtype=np.float64)))) > 60
+    peak = max(1.0, np.abs(whole).max())  # random weights let what is not stylized grow from pass to pass
+    assert np.sqrt(np.mean(np.square(tiled - whole, dtype=np.float64))) < 1e-3 * peak
     assert len(reports) >= 2 * 49 and reports == sorted(reports) and reports[-1] == pytest.approx(1)
 
 
@@ -342,7 +380,7 @@ def test_regions_take_their_own_statistics_and_mix_by_their_shares(cascade, rgb,
         style_mean, style_covariance = moments(style)
         matrix = power(regular(covariance, cascade.ridge), -0.5) @ power(style_covariance, 0.5)
         expected += small[..., None] * ((content - mean) @ matrix + style_mean)
-    wanted = cascade.network.finish({level: tf.constant(expected, tf.float32)})
+    wanted = cascade.network.decode_image({level: tf.constant(expected, tf.float32)})
     regions = [Region(None, shares[0]), Region(styles[0], shares[1]), Region(styles[1], shares[2])]
     assert distance(paint(cascade, rgb, regions, levels=(level,)), wanted) < 0.01
 
@@ -355,7 +393,7 @@ def test_a_region_of_a_few_pixels_takes_the_whole_pictures_statistics(cascade, r
         transformed(content, features_of(cascade, pictures[0], 1), "wct", cascade.ridge) - content
     )
     found = paint(cascade, rgb, [Region(style, share), Region(None, 1 - share)], levels=(1,))
-    assert distance(found, cascade.network.finish({1: tf.constant(wanted, tf.float32)})) < 1e-3
+    assert distance(found, cascade.network.decode_image({1: tf.constant(wanted, tf.float32)})) < 1e-3
 
 
 def test_one_region_of_all_is_no_region(cascade, rgb, pictures):
@@ -382,7 +420,7 @@ def swapped(painter, rgb, pictures, weights, swap, patch=3):
     )
     mean, covariance = (sum(w * part for w, part in zip(weights, parts)) for parts in zip(*map(moments, styles)))
     coloured = (swap * chosen + (1 - swap) * flat) @ power(covariance, 0.5) + mean
-    return painter.network.finish({5: tf.constant(coloured, tf.float32)})
+    return painter.network.decode_image({5: tf.constant(coloured, tf.float32)})
 
 
 @pytest.mark.parametrize("swap", [1.0, 0.4])

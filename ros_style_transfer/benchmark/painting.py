@@ -190,7 +190,7 @@ def published(width: int, height: int) -> measure.Times:
             content_features, style_features = (network.encode(rgb, (level,))[level] for rgb in (picture, style))
             (mean, white), (target, colour) = power(content_features, -0.5), power(style_features, 0.5)
             features = tf.tensordot(content_features - mean, tf.matmul(white, colour), 1) + target
-            picture = network.finish({level: features})
+            picture = network.decode_image({level: features})
         picture.numpy()
 
     return measure.times(frame, runs=2, seconds=0.0)

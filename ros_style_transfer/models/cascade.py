@@ -28,7 +28,7 @@ class Cascade(tf.Module):
         self.decoders = {level: Decoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
         self.dtype = tf.as_dtype(dtype)
         self.levels = self.style_levels = LEVELS
-        self.code_levels = ()  # nothing but features drives a decoder
+        self.modulation_levels = self.noise_levels = ()  # nothing but features drives a decoder
         self._backbone = backbone
         # One graph for all sizes: a new camera, or a folder of pictures, never waits for tracing.
         self._encode, self._decode = {}, {}
@@ -79,15 +79,15 @@ class Cascade(tf.Module):
         """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``; without the canvas."""
         return {level: self._encode[level](rgb) for level in LEVELS}
 
-    def code(self, moments):
+    def modulation(self, moments):
         """Nothing: no style drives a decoder here but by its features."""
         return (), ()
 
-    def draw(self, features, code=()):
+    def decode_features(self, features, modulation=(), noise=None):
         """The features as they are: a decoder here is one, from its level to the picture."""
         return features
 
-    def finish(self, features, code=()):
+    def decode_image(self, features, modulation=(), noise=None):
         """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
         ((level, values),) = features.items()
         return self._decode[level](values)

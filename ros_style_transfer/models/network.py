@@ -25,13 +25,15 @@ class Network(Protocol):
         levels: the levels whose features are transformed, in any order; `registry.ModelSpec.levels` has the
             order that users see.
         style_levels: the levels whose statistics describe a style.
-        code_levels: the levels whose moments modulate the decoder, see `code`; may be empty.
+        modulation_levels: the levels whose moments modulate the decoder, see `modulation`; may be empty.
+        noise_levels: the levels of the decoder where noise is added; may be empty.
     """
 
     dtype: "tf.DType"
     levels: Sequence[int]
     style_levels: Sequence[int]
-    code_levels: Sequence[int]
+    modulation_levels: Sequence[int]
+    noise_levels: Sequence[int]
 
     def rounds(self, levels: Sequence[int]) -> List[Tuple[int, ...]]:
         """The rounds of one pass over ``levels``: the levels that each round stylizes together."""
@@ -63,25 +65,35 @@ class Network(Protocol):
     def taps(self, rgb: "Array") -> Mapping[int, "tf.Tensor"]:
         """``{level: features}`` of a style picture ``rgb [h, w, 3]`` at all levels of the encoder, without canvas."""
 
-    def code(self, moments: Mapping[int, "Moments"]) -> Tuple[Sequence["tf.Tensor"], Sequence["tf.Tensor"]]:
-        """The decoder's modulation: arguments for `draw`, arguments for `finish`.
+    def modulation(self, moments: Mapping[int, "Moments"]) -> Tuple[Sequence["tf.Tensor"], Sequence["tf.Tensor"]]:
+        """The decoder's modulation: arguments for `decode_features` and for `decode_image`.
 
         Args:
-            moments: ``{level: (mean [c], variance [c])}`` of the transformed features at all ``code_levels``.
+            moments: ``{level: (mean [c], variance [c])}`` of the transformed features at all ``modulation_levels``.
         """
 
-    def draw(self, features: Mapping[int, "tf.Tensor"], code: Sequence["tf.Tensor"]) -> Any:
-        """The first half of the decoder: transformed features to what `finish` takes.
+    def decode_features(
+        self,
+        features: Mapping[int, "tf.Tensor"],
+        modulation: Sequence["tf.Tensor"],
+        noise: Optional[Mapping[int, "Array"]] = None,
+    ) -> Any:
+        """The first half of the decoder: transformed features to what `decode_image` takes.
+
+        Args:
+            noise: ``{level: [h / s, w / s, 1]}`` at the ``noise_levels``; None: no noise, as for a style picture.
 
         A network with `shapes.DECODER_LEVEL` among its ``levels`` returns the features of that level, which are
         transformed as well; any other returns ``features`` unchanged.
         """
 
-    def finish(self, features: Any, code: Sequence["tf.Tensor"]) -> "tf.Tensor":
+    def decode_image(
+        self, features: Any, modulation: Sequence["tf.Tensor"], noise: Mapping[int, "Array"]
+    ) -> "tf.Tensor":
         """The second half of the decoder: the image, float32, about 0..1, not clipped, as `unfold` takes it.
 
         A network with `shapes.IMAGE_LEVEL` among its ``style_levels`` has the image's colors transformed last.
         """
 
     def unfold(self, image: "tf.Tensor") -> "tf.Tensor":
-        """What `finish` gave, its colors transformed, to RGB ``[h, w, 3]``."""
+        """What `decode_image` returned, its colors transformed, to RGB ``[h, w, 3]``."""

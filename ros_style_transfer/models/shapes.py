@@ -83,13 +83,15 @@ def cascade_reach(level, backbone="vgg16"):
 FOLD = 4
 ENCODER_LEVELS = (1, 2)  # features of the encoder, at an eighth and a sixteenth of the picture's sides
 DECODER_LEVEL = 0  # features of the decoder, at a quarter
+DECODER_LEVELS = (2, 1, 0)  # of the decoder's residual blocks, in order
 IMAGE_LEVEL = -1  # the decoded image's colors; to a user a part of the decoder's level
 COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's
 # Channels and residual blocks at a quarter, an eighth and a sixteenth.
 LIVE_WIDTHS, LIVE_BLOCKS = (64, 128, 128), (1, 2, 2)
 LITE_WIDTHS, LITE_BLOCKS = (32, 64, 96), (1, 2, 1)
 STYLE_CODE_WIDTH = 128  # hidden units between the style's statistics and the modulation
-REFLECTED = ("stem", "image")  # layers that reflect the picture at its border; the others pad with zeros
+# Layers that reflect the picture at its border; the others pad with zeros.
+REFLECTED = ("stem", "decoder0_0a", "decoder0_0b", "image")
 
 
 def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
@@ -100,7 +102,9 @@ def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
     blocks ``decoder{level}_{n}a/b``, then ``up{level}``, nearest upsampling, and at level 1 the
     encoder's features added.  ``image`` gives 48 channels that unfold to the picture.  ``style_code``
     and ``modulation`` turn the means and deviations of the encoder's features, after the transform,
-    into a gain and a shift for each channel of the layers in `live_modulated` (FiLM, Perez et al. 2018).
+    into a gain and a shift for each channel of the layers in `live_modulated` (FiLM, Perez et al. 2018),
+    and into the gains of the noise that stands before each level's blocks: a stroke needs something to
+    follow where the picture is smooth (noise injection, Karras et al. 2019).
 
     Args:
         widths: channels at a quarter, an eighth and a sixteenth of the sides.
@@ -121,7 +125,12 @@ def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
             layers["up%d" % level] = (1, 1, widths[level], widths[level - 1])
     layers["image"] = (3, 1, quarter, 3 * FOLD**2)
     layers["style_code"] = (1, 1, 2 * (eighth + sixteenth), STYLE_CODE_WIDTH)
-    layers["modulation"] = (1, 1, STYLE_CODE_WIDTH, 2 * sum(layers[name][3] for name in live_modulated(blocks)))
+    layers["modulation"] = (
+        1,
+        1,
+        STYLE_CODE_WIDTH,
+        2 * sum(layers[name][3] for name in live_modulated(blocks)) + sum(widths),
+    )
     return layers
 
 

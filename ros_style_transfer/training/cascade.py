@@ -76,14 +76,14 @@ class CascadeTrainer(Trainer):
 
     def batches(
         self, stage: Stage, seed: int, photos: Sequence[np.ndarray], styles: Sequence[np.ndarray]
-    ) -> Callable[[np.random.Generator], Arrays]:
-        """What draws a batch for ``stage``: a function (rng) to a dict of arrays."""
+    ) -> Callable[[np.random.Generator, int], Arrays]:
+        """What draws a batch for ``stage``: a function (rng, step) to a dict of arrays."""
         if not self.stylizing:
-            return lambda rng: {"content": data.random_crops(rng, photos, styles, stage.batch, stage.size)}
+            return lambda rng, step: {"content": data.random_crops(rng, photos, styles, stage.batch, stage.size)}
         pictures = pairs(self.loss_network, stage, seed, photos, styles)
 
-        def draw(rng):
-            batch = pictures(rng)
+        def draw(rng, step):
+            batch = pictures(rng, step)
             batch["canvas"] = crops_of_canvas(rng, stage.batch, stage.size).astype(np.float32)
             return batch
 

@@ -32,9 +32,9 @@ class CompactTrainer(Trainer):
         self.built = True
 
     def batches(self, stage, photos, styles):
-        """What draws a batch for ``stage``: a function (rng) to ``{"content": [b,h,w,3]}``."""
+        """What draws a batch for ``stage``: a function (rng, step) to ``{"content": [b,h,w,3]}``."""
 
-        def draw(rng):
+        def draw(rng, step):
             crops = random_crops(rng, photos, styles, stage.batch, stage.size, 0.5)
             others = random_crops(rng, photos, styles, stage.batch, stage.size, 0.5)
             weight = np.maximum(rng.uniform(-1, 1, (stage.batch, 1, 1, 1)), 0).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..transfer import colours
-from .recipe import CONTENT_SCALES, DENOISED, RECOLORED, STYLE_SCALES
+from .recipe import CONTENT_SCALES, DENOISED, RECOLORED, RENEWED, STYLE_SCALES
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # A crop's pixels and descriptions are kept in memory up to this; what does not fit is described again.
@@ -107,7 +107,7 @@ class DescribedCrops:
 
     Args:
         make: (rng) to a uint8 RGB crop ``[side,side,3]``.
-        count: how many different crops there are.
+        count: how many different crops there are at a time.
         describe: float32 RGB 0..1 ``[b,h,w,3]`` to ``{name: [b,...]}``; kept as float16.
         seed: a tuple of integers.
         margin: pixels at each side of a crop that are not described.
@@ -118,6 +118,15 @@ class DescribedCrops:
         self.make, self.count, self.describe = make, count, describe
         self.seed, self.margin, self.cache_bytes = tuple(seed), margin, cache_bytes
         self._cache, self._cached_bytes = {}, 0
+
+    def draw(self, rng, step, size, prefix):
+        """A random batch of ``size`` for a step, as `take` gives it: from ``count`` crops, of which `RENEWED` times
+        ``size`` are new in every step."""
+        first = int(step * size * RENEWED)
+        for n in [n for n in self._cache if n < first]:
+            _, facts = entry = self._cache.pop(n)
+            self._cached_bytes -= entry[0].nbytes + sum(value.nbytes for value in facts.values())
+        return self.take(rng.integers(first, first + self.count, size), prefix)
 
     def take(self, numbers, prefix):
         """The crops ``prefix`` ``[b,side,side,3]``, float32 0..1, and their descriptions ``prefix_name``."""
@@ -152,10 +161,10 @@ def prefetched(draw, first, steps, seed):
     Batch n depends on ``seed`` and n alone, so a resumed training sees the pictures that it would have seen.
 
     Args:
-        draw: (rng) to a batch, a dict of arrays.
+        draw: (rng, number) to a batch, a dict of arrays.
     """
     with ThreadPoolExecutor(1) as thread:
-        following = lambda n: thread.submit(draw, np.random.default_rng((seed, first + n)))
+        following = lambda n: thread.submit(draw, np.random.default_rng((seed, first + n)), first + n)
         batch = following(0)
         for n in range(steps):
             ready, batch = batch.result(), following(n + 1) if n + 1 < steps else None

@@ -6,10 +6,24 @@ network (`losses`); a content seen again a few pixels on and with noise must be 
 statistics must come back as it was.
 """
 
+from typing import Any, Mapping, NamedTuple, Tuple
+
 import numpy as np
 from keras import ops
 
-from ..models.shapes import COLOR_FLOOR, FOLD, LEVELS, MEAN_RGB, REFLECTED, live_blocks, live_layers, live_modulated
+from ..models.noise import texture_noise
+from ..models.shapes import (
+    COLOR_FLOOR,
+    DECODER_LEVELS,
+    FOLD,
+    LEVELS,
+    MEAN_RGB,
+    REFLECTED,
+    live_blocks,
+    live_layers,
+    live_modulated,
+    live_stride,
+)
 from .losses import mean_square
 from .networks import Convolutions, fold, he_normal, unfold, upsample
 from .recipe import CONTENTS_PER_STYLE, NOISE, RIDGE, SHIFT
@@ -28,6 +42,27 @@ def initial_arrays(rng, widths, blocks):
     # All pixels that a position unfolds to start alike: no grid to begin with (ICNR, Aitken et al. 2017).
     arrays["image_kernel"] = np.tile(arrays["image_kernel"][..., :3], FOLD**2)
     return arrays
+
+
+class Modulation(NamedTuple):
+    """What a style makes of the decoder.
+
+    Attributes:
+        layers: ``{layer: (gain, shift)}``, ``[b,1,1,c]`` each.
+        noise: ``{level: gain [b,1,1,c]}``.
+    """
+
+    layers: Mapping[str, Tuple[Any, Any]]
+    noise: Mapping[int, Any]
+
+    def __call__(self, x, layer):
+        """The values ``x`` of ``layer``, scaled and shifted."""
+        gain, shift = self.layers[layer]
+        return x * (1.0 + gain) + shift
+
+    def noisy(self, x, level, noise):
+        """The decoder's features ``x`` at ``level``, with as much of ``noise [b,h,w,1]`` as the style asks for."""
+        return x + self.noise[level] * ops.cast(noise[level], x.dtype)
 
 
 class LiveNetwork(Convolutions):
@@ -49,12 +84,17 @@ class LiveNetwork(Convolutions):
         x = ops.relu(self.convolve(ops.relu(first), "encoder2a", stride=2))
         return [first, self.convolve(x, "encoder2b")]
 
-    def decode_features(self, taps, modulate):
-        """The features of levels 1 and 2 to the decoder's own at level 0."""
+    def decode_features(self, taps, modulate, noise):
+        """The features of levels 1 and 2 to the decoder's own at level 0.
+
+        Args:
+            modulate: `Modulation`.
+            noise: ``{level: [b,h,w,1]}``.
+        """
         x = taps[1]
         for level in (2, 1):
             name = "up%d" % level
-            x = self.residual_blocks(x, level, modulate)
+            x = self.residual_blocks(modulate.noisy(x, level, noise), level, modulate)
             x = upsample(modulate(self.convolve(ops.relu(x), name), name))
             if level == 2:
                 x = x + taps[0]
@@ -66,24 +106,26 @@ class LiveNetwork(Convolutions):
             x = x + modulate(self.convolve(y, second), second)
         return x
 
-    def decode_image(self, x, modulate):
+    def decode_image(self, x, modulate, noise):
         """Level 0's features to RGB ``[b,h,w,3]``, float32, unclipped."""
-        x = self.convolve(ops.relu(self.residual_blocks(x, 0, modulate)), "image")
+        x = self.residual_blocks(modulate.noisy(x, 0, noise), 0, modulate)
+        x = self.convolve(ops.relu(x), "image")
         return unfold(ops.cast(x, "float32"), FOLD) + ops.convert_to_tensor(MEAN_RGB, "float32")
 
     def modulation(self, taps):
-        """A function (x, layer) that scales and shifts each channel as the style asks, by the mean and
-        deviation of the transformed features ``taps``."""
+        """The `Modulation` by the mean and deviation of the transformed features ``taps``."""
         moments = [ops.moments(ops.cast(f, "float32"), (1, 2)) for f in taps]
         code = ops.concatenate([mean for mean, _ in moments] + [ops.sqrt(v + 1e-5) for _, v in moments], -1)
         code = ops.relu(self.convolve(ops.cast(code, self.compute_dtype)[:, None, None], "style_code"))
         values = self.convolve(code, "modulation")
-        parts, at = {}, 0
-        for name in live_modulated(self.blocks):
-            width = self.arrays[name + "_bias"].shape[0]
-            parts[name] = values[..., at : at + width], values[..., at + width : at + 2 * width]
-            at += 2 * width
-        return lambda x, layer: x * (1.0 + parts[layer][0]) + parts[layer][1]
+        names = live_modulated(self.blocks)
+        widths = [self.arrays[name + "_bias"].shape[0] for name in names for _ in ("gain", "shift")]
+        widths += [self.arrays[name + "_bias"].shape[0] for name in ("encoder2a", "encoder1a", "stem")]
+        parts = ops.split(values, np.cumsum(widths)[:-1].tolist(), -1)
+        return Modulation(
+            dict(zip(names, zip(parts[0 : 2 * len(names) : 2], parts[1 : 2 * len(names) : 2]))),
+            dict(zip(DECODER_LEVELS, parts[2 * len(names) :])),
+        )
 
 
 class LiveTrainer(Trainer):
@@ -104,14 +146,15 @@ class LiveTrainer(Trainer):
         self.built = True
 
     def batches(self, stage, seed, photos, styles):
-        """What draws a batch for ``stage``: a function (rng) to a dict of arrays."""
+        """What draws a batch for ``stage``: a function (rng, step) to a dict of arrays."""
         pictures = pairs(self.loss_network, stage, seed, photos, styles, SHIFT, CONTENTS_PER_STYLE)
 
-        def draw(rng):
-            batch = pictures(rng)
+        def draw(rng, step):
+            batch = pictures(rng, step)
             # Drawn here rather than in the step, so that a resumed training sees the same.
             batch["noise"] = np.float32(rng.uniform(0, NOISE) * rng.standard_normal((1, stage.size, stage.size, 3)))
             batch["shift"] = rng.integers(-SHIFT, SHIFT + 1, (1, 2)).astype(np.int32)
+            batch.update(noise_views(rng, stage.size, batch["shift"][0]))
             return batch
 
         return draw
@@ -119,17 +162,23 @@ class LiveTrainer(Trainer):
     def stylize(self, content, style):
         """``content [b,h,w,3]`` in the style of ``style [b,h',w',3]``, strength 1, unclipped."""
         net = self.network
-        styles = net.encode(style)
-        wanted = statistics(net.decode_features(styles, net.modulation(styles)))
+        noise = {
+            level: texture_noise(level, *(side // live_stride(level) for side in content.shape[1:3]))[None]
+            for level in DECODER_LEVELS
+        }
+        styles, none = net.encode(style), dict.fromkeys(DECODER_LEVELS, 0.0)
+        wanted = statistics(net.decode_features(styles, net.modulation(styles), none))
         taps = [transport(own, *statistics(f), self.ridge) for own, f in zip(net.encode(content), styles)]
         modulate = net.modulation(taps)
-        image = net.decode_image(transport(net.decode_features(taps, modulate), *wanted, self.ridge), modulate)
+        features = transport(net.decode_features(taps, modulate, noise), *wanted, self.ridge)
+        image = net.decode_image(features, modulate, noise)
         return transport(image, *statistics(style), self.ridge, COLOR_FLOOR)
 
     def call(self, inputs):
         content, style = inner(inputs["content"]), inputs["style"]
         count, side = ops.shape(content)[0], content.shape[1]
-        decoded, colored, same = self.painted(content, self.shifted(inputs), style)
+        noise = {level: inputs["noise%d" % level] for level in DECODER_LEVELS}
+        decoded, colored, same = self.painted(content, self.shifted(inputs), style, noise)
         painted, other = colored[:count], colored[count:]
         losses, by_level = stylization_losses(self.loss_network, inputs, painted, CONTENTS_PER_STYLE)
         self.tracked(by_level)
@@ -150,9 +199,10 @@ class LiveTrainer(Trainer):
         view = ops.slice(wide[:1], (0, SHIFT + shift[0, 0], SHIFT + shift[0, 1], 0), (1, side, side, 3))
         return view + inputs["noise"]
 
-    def painted(self, content, twin, style):
+    def painted(self, content, twin, style, noise):
         """``content`` stylized, before its colors are the style's; the same and ``twin`` (of the first) after that; and
-        the last content rebuilt as it is."""
+        the last content rebuilt as it is.  ``noise``: ``{level: [2,h,w,1]}``, as the content sees it and as ``twin``
+        does; styles, and what is rebuilt, have none."""
         net, seen = self.network, ops.shape(content)[0] + 1
         targets = lambda values: [
             ops.concatenate([ops.repeat(part, CONTENTS_PER_STYLE, 0), part[:1]]) for part in statistics(values)
@@ -161,10 +211,17 @@ class LiveTrainer(Trainer):
         for f in net.encode(ops.concatenate([content, twin, style])):
             transformed = transport(f[:seen], *targets(f[seen:]), self.ridge)
             moved.append(ops.concatenate([transformed, f[seen - 2 : seen - 1], f[seen:]]))
-        features = net.decode_features(moved, net.modulation(moved))
+        rest = ops.shape(moved[0])[0] - seen
+        views = {
+            level: ops.concatenate([ops.repeat(n[:1], seen - 1, 0), n[1:], ops.repeat(0.0 * n[:1], rest, 0)])
+            for level, n in noise.items()
+        }
+        features = net.decode_features(moved, net.modulation(moved), views)
         transformed = transport(features[:seen], *targets(features[seen + 1 :]), self.ridge)
         image = net.decode_image(
-            ops.concatenate([transformed, features[seen : seen + 1]]), net.modulation([f[: seen + 1] for f in moved])
+            ops.concatenate([transformed, features[seen : seen + 1]]),
+            net.modulation([f[: seen + 1] for f in moved]),
+            {level: n[: seen + 1] for level, n in views.items()},
         )
         colored = transport(image[:seen], *targets(style), self.ridge, COLOR_FLOOR)
         return image[: seen - 1], colored, image[seen:]
@@ -182,6 +239,19 @@ class LiveTrainer(Trainer):
     def assign(self, arrays):
         """Go on from `arrays`."""
         self.network.assign(arrays)
+
+
+def noise_views(rng, size, shift):
+    """``{noiseL: [2,h,w,1]}`` for each level of the decoder: noise, and the same ``shift`` pixels on, to the nearest
+    position."""
+    views = {}
+    for level in DECODER_LEVELS:
+        stride = live_stride(level)
+        side, edge = size // stride, SHIFT // stride + 1
+        wide = rng.standard_normal((side + 2 * edge, side + 2 * edge)).astype(np.float32)
+        (y, x), ends = np.round(shift / stride).astype(int) + edge, edge + side
+        views["noise%d" % level] = np.stack([wide[edge:ends, edge:ends], wide[y : y + side, x : x + side]])[..., None]
+    return views
 
 
 def inner(wide):

@@ -43,12 +43,12 @@ class Stage(NamedTuple):
 
 
 STYLIZING = {  # loss weights of the live models, see `live.LiveTrainer` and `losses.LossNetwork.losses`
-    "style": 2.0,
-    "content": 0.4,
+    "style": 2.5,
+    "content": 0.8,
     "patch": 1.0,
-    "coverage": 0.3,
-    "structure": 0.8,
-    "twin": 20.0,
+    "coverage": 0.5,
+    "structure": 0.6,
+    "twin": 10.0,
     "same": 0.5,
     "color": 0.5,
     "range": 10.0,
@@ -93,8 +93,8 @@ RECIPES = {
         Stage("stylize", 6000, 2, 256, 1e-3, CASCADE_STYLIZING),
     ),
     "compact": (Stage("distill", 4000, 4, 192, 1e-3, DISTILLATION),),
-    "live": (Stage("stylize", 30000, 4, 192, 1e-3, STYLIZING),),
-    "lite": (Stage("stylize", 20000, 4, 192, 1e-3, STYLIZING),),
+    "live": (Stage("stylize", 24000, 6, 160, 1e-3, STYLIZING), Stage("refine", 4000, 4, 256, 3e-4, STYLIZING)),
+    "lite": (Stage("stylize", 24000, 6, 160, 1e-3, STYLIZING), Stage("refine", 4000, 4, 256, 3e-4, STYLIZING)),
 }
 # Channels of each block, of the live models at a quarter, an eighth and a sixteenth of the sides.
 WIDTHS = {
@@ -104,5 +104,6 @@ WIDTHS = {
     "lite": LITE_WIDTHS,
 }
 BLOCKS = {"live": LIVE_BLOCKS, "lite": LITE_BLOCKS}  # the decoder's residual blocks there
-CONTENT_CROPS, STYLE_CROPS = 1500, 1600  # different crops, described once each
+CONTENT_CROPS, STYLE_CROPS = 1500, 1600  # different crops at a time, described once each
+RENEWED = 0.1  # fraction of a batch's crops that were not there at the step before
 CONTENTS_PER_STYLE = 2  # in a batch

@@ -45,7 +45,7 @@ OVERHEAD = 1.6  # a step's time over that of its convolutions at their best, for
 MEASURED_STEPS, MEASURED_SECONDS = 10, 30.0  # after which a measured estimate is printed
 MARK = ".training"  # in folders of weights that a training made
 
-Draw = Callable[[np.random.Generator], Dict[str, np.ndarray]]
+Draw = Callable[[np.random.Generator, int], Dict[str, np.ndarray]]
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -72,7 +72,7 @@ class Run:
     (losses), ``_curves.png`` and ``_samples.jpg``.
 
     Args:
-        draw: (rng) to a batch.
+        draw: (rng, step) to a batch.
         samples: content and style, float32 ``[n,h,w,3]`` each, for the sample sheet.
     """
 
@@ -179,7 +179,9 @@ class Run:
     def _validate(self) -> float:
         """The mean loss of batches that are the same at every checkpoint and are not trained on."""
         if not self.validation:
-            self.validation = [self.draw(np.random.default_rng((self.args.seed, 10**9 + n))) for n in range(VALIDATION)]
+            self.validation = [
+                self.draw(np.random.default_rng((self.args.seed, 10**9 + n)), 0) for n in range(VALIDATION)
+            ]
         self.trainer.reset_metrics()  # which go on summing up
         for batch in self.validation:
             losses = self.trainer.test_on_batch(batch, return_dict=True)

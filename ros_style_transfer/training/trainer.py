@@ -85,7 +85,7 @@ def pairs(
     margin: int = 0,
     contents_per_style: int = 1,
 ) -> Callable[[np.random.Generator], Dict[str, np.ndarray]]:
-    """What draws described contents and styles: a function (rng) to ``content``, ``style`` and their descriptions.
+    """What draws described pairs: a function (rng, step) to ``content``, ``style`` and their descriptions.
 
     Args:
         margin: pixels around each content that are not described.
@@ -106,9 +106,9 @@ def pairs(
         (seed, 2),
     )
 
-    def draw(rng):
-        batch = contents.take(rng.integers(0, contents.count, stage.batch), "content")
-        batch.update(crops.take(rng.integers(0, crops.count, stage.batch // contents_per_style), "style"))
+    def draw(rng, step):
+        batch = contents.draw(rng, step, stage.batch, "content")
+        batch.update(crops.draw(rng, step, stage.batch // contents_per_style, "style"))
         return batch
 
     return draw

@@ -16,6 +16,7 @@ from ..controls import MODELS
 from ..errors import OptionError
 from ..models import canvas
 from ..models.layers import graph
+from ..models.noise import noise_in_graph
 from . import wct
 from .loading import load_painter
 
@@ -58,6 +59,7 @@ def signatures(painter, own):
                 network.laid(picture, under),
                 tf.fill((len(levels),), strength),
                 *styles,
+                *(noise_in_graph(level, picture, network.stride(level)) for level in network.noise_levels),
                 levels=levels,
                 method=own.method,
             )

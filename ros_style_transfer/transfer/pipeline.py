@@ -22,11 +22,13 @@ import tensorflow as tf
 from ..errors import OptionError
 from ..models.canvas import ground
 from ..models.layers import graph
+from ..models.noise import texture_noise
 from ..models.shapes import COLOR_FLOOR, DECODER_LEVEL, IMAGE_LEVEL
 from . import wct
 from .tiles import UNIT, merge, tiles
 
 VECTOR = tf.TensorSpec((None,))
+NOISE = tf.TensorSpec((None, None, 1))
 STATISTICS = wct.Statistics(VECTOR, tf.TensorSpec((None, None)))
 # A region with fewer positions than this at some level takes the whole picture's statistics there.
 SMALLEST_REGION = 64
@@ -140,10 +142,10 @@ class Painter:
             swapped = ((1.0, _whiten(features[swap_level], statistics[swap_level], self.ridge)),)
         if DECODER_LEVEL in network.style_levels:
             found = {}
-            code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
+            modulation = network.modulation({n: wct.moments(statistics[n]) for n in network.modulation_levels})
             for tile in tiles(*rgb.shape[:2], side, eye + hand):
                 features = features if tile.is_all(rgb) else network.taps(floats(tile.read(rgb)))
-                self._gather(found, tile, network.draw(features, code[0]), [None], DECODER_LEVEL)
+                self._gather(found, tile, network.decode_features(features, modulation[0]), [None], DECODER_LEVEL)
             statistics[DECODER_LEVEL] = merge(found[None])
         return Style(statistics, swapped)
 
@@ -174,7 +176,7 @@ class Painter:
         """``picture`` with the ground ``under`` it encoded, transformed and decoded once."""
         style, share = regions[0]
         # The cascade's five graphs would take longer to trace than they save in many frames.
-        traced = self.network.code_levels and style is not None and share is None and not controls.swap
+        traced = self.network.modulation_levels and style is not None and share is None and not controls.swap
         if traced and side is None and controls.method != "whiten":
             return self._in_one_piece(picture, under, levels, style, controls)
         return _Round(self, picture, under, levels, regions, controls, side, report).run()
@@ -188,23 +190,38 @@ class Painter:
                 tf.TensorSpec((None, None, None)),
                 VECTOR,
                 *[STATISTICS] * len(known),
+                *[NOISE] * len(self.network.noise_levels),
             )
         strengths = tf.constant([strength_of(level, controls) for level in levels], tf.float32)
         return self._rounds[levels, controls.method](
-            self.network.laid(floats(picture), under), strengths, *(style.statistics[level] for level in known)
+            self.network.laid(floats(picture), under),
+            strengths,
+            *(style.statistics[level] for level in known),
+            *self._noise(picture).values(),
         ).numpy()
 
-    def graphed(self, laid, strengths, *styles, levels, method):
+    def _noise(self, picture):
+        """``{level: [h / stride, w / stride, 1]}`` of the noise under the whole picture."""
+        sides = picture.shape[:2]
+        return {
+            level: texture_noise(level, *(side // self.network.stride(level) for side in sides))
+            for level in self.network.noise_levels
+        }
+
+    def graphed(self, laid, strengths, *given, levels, method):
         """One round as operations of a graph.
 
         Args:
             laid: the picture on its ground, see the network's ``laid``.
             strengths: ``[len(levels)]``.
-            styles: `wct.Statistics` of each of the network's ``style_levels``.
+            given: `wct.Statistics` of each of the network's ``style_levels``, then the `noise.texture_noise` of each of
+                its ``noise_levels``.
         """
         network = self.network
-        styles = dict(zip(network.style_levels, styles))
+        styles = dict(zip(network.style_levels, given))
         strength = dict(zip(levels, tf.unstack(strengths, len(levels))))
+        planes = given[len(network.style_levels) :]
+        noise = {level: strength.get(level, 0.0) * plane for level, plane in zip(network.noise_levels, planes)}
         features, moments = dict(network.features(laid, levels)), {}
         for level in features:
             content = wct.statistics(features[level])
@@ -212,14 +229,14 @@ class Painter:
             if level in levels:
                 affine, moments[level] = planned(content, styles[level], method, strength[level], self.ridge)
                 features[level] = wct.apply(affine, features[level])
-        code = network.code(moments)
-        drawn = network.draw(features, code[0])
+        modulation = network.modulation(moments)
+        drawn = network.decode_features(features, modulation[0], noise)
         if DECODER_LEVEL in levels:
             affine, _ = planned(
                 wct.statistics(drawn), styles[DECODER_LEVEL], method, strength[DECODER_LEVEL], self.ridge
             )
             drawn = wct.apply(affine, drawn)
-        image = network.finish(drawn, code[1])
+        image = network.decode_image(drawn, modulation[1], noise)
         if DECODER_LEVEL in levels and IMAGE_LEVEL in network.style_levels:
             affine, _ = planned(
                 color_statistics(image, COLOR_FLOOR), styles[IMAGE_LEVEL], method, strength[DECODER_LEVEL], self.ridge
@@ -233,8 +250,8 @@ class Painter:
         features = network.taps(rgb)
         statistics = {level: wct.statistics(values) for level, values in features.items()}
         if DECODER_LEVEL in network.style_levels:
-            code = network.code({level: wct.moments(statistics[level]) for level in network.code_levels})
-            statistics[DECODER_LEVEL] = wct.statistics(network.draw(features, code[0]))
+            modulation = network.modulation({n: wct.moments(statistics[n]) for n in network.modulation_levels})
+            statistics[DECODER_LEVEL] = wct.statistics(network.decode_features(features, modulation[0]))
         if IMAGE_LEVEL in network.style_levels:
             statistics[IMAGE_LEVEL] = color_statistics(rgb)
         return statistics
@@ -310,14 +327,17 @@ class _Round:
         hand += UNIT * controls.swap_patch if controls.swap else 0
         self.encoder_tiles = tiles(height, width, side, eye)
         self.tiles = tiles(height, width, side, eye + hand)
-        self.parts, self.code, self.kept, self.done = {}, None, {}, 0
+        self.parts, self.modulation, self.kept, self.done = {}, None, {}, 0
+        self.noise = {level: plane * self._stylized(level) for level, plane in painter._noise(picture).items()}
         self.redraws = DECODER_LEVEL in levels and strength_of(DECODER_LEVEL, controls) > 0
         self.recolors = self.redraws and IMAGE_LEVEL in self.network.style_levels and controls.method != "whiten"
 
     def run(self):
         """The picture, float32 ``[h, w, 3]``."""
         self._plan(self.encoder_tiles, self._encode)
-        self.code = self.network.code({level: _together(self.parts[level]) for level in self.network.code_levels})
+        self.modulation = self.network.modulation(
+            {level: _together(self.parts[level]) for level in self.network.modulation_levels}
+        )
         if self.redraws:
             self._plan(self.tiles, lambda tile: {DECODER_LEVEL: self._draw(tile)})
         if self.recolors:
@@ -349,6 +369,20 @@ class _Round:
         stages = 2 + self.redraws + self.recolors
         self.report(min(1.0, self.done / (stages * len(plan))))
 
+    def _stylized(self, level):
+        """How far each position is stylized at a level: 0..1, a number or ``[h / stride, w / stride, 1]``."""
+        if level not in self.levels or self.controls.method == "whiten":
+            return 0.0
+        shares = [
+            1.0 if share is None else share[..., None]
+            for region, share in zip(self.regions, self._shares(level))
+            if region.style is not None
+        ]
+        return np.float32(strength_of(level, self.controls)) * sum(shares, np.float32(0))
+
+    def _noise_of(self, tile):
+        return {level: tile.outer(plane, self.network.stride(level)) for level, plane in self.noise.items()}
+
     def _shares(self, level):
         if ("shares", level) not in self.kept:
             self.kept["shares", level] = [
@@ -376,9 +410,10 @@ class _Round:
     def _draw(self, tile):
         return self._once(
             "draw",
-            lambda: self.network.draw(
+            lambda: self.network.decode_features(
                 {level: self._transformed(level, values, tile) for level, values in self._encode(tile).items()},
-                self.code[0],
+                self.modulation[0],
+                self._noise_of(tile),
             ),
         )
 
@@ -386,8 +421,10 @@ class _Round:
         drawn = lambda: self._draw(tile)
         return self._once(
             "finish",
-            lambda: self.network.finish(
-                self._transformed(DECODER_LEVEL, drawn(), tile) if self.redraws else drawn(), self.code[1]
+            lambda: self.network.decode_image(
+                self._transformed(DECODER_LEVEL, drawn(), tile) if self.redraws else drawn(),
+                self.modulation[1],
+                self._noise_of(tile),
             ),
         )
 

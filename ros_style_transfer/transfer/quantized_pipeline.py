@@ -47,6 +47,10 @@ class IntegerPainter(Painter):
         targets = {level: wct.Statistics(*map(np.asarray, known)) for level, known in style.statistics.items()}
         features, moments = self._planned(looked, levels, targets, controls)
         moments = [part for pair in moments.values() for part in pair]
+        moments += [
+            plane * np.float32(strength_of(level, controls) if level in levels else 0)
+            for level, plane in self._noise(picture).items()
+        ]
         if DECODER_LEVEL in levels:
             features, _ = self._planned(draw(*features, *moments), levels, targets, controls)
         image, content = finish(*features, *moments)
@@ -77,25 +81,33 @@ class IntegerPainter(Painter):
 
     def _drawn(self, levels, *given):
         """The second, where the decoder's drawing is painted: ``{DECODER_LEVEL: (features, statistics)}``."""
-        features, code = self._mapped(self.network.code_levels, given)
-        drawn = self._integers.draw(features, code[0])
+        features, modulation, noise = self._mapped(self.network.modulation_levels, given)
+        drawn = self._integers.decode_features(features, modulation[0], noise)
         return {DECODER_LEVEL: (drawn, wct.statistics(drawn))}
 
     def _finished(self, levels, *given):
         """The last: the picture and the statistics of its colors."""
         redrawn = DECODER_LEVEL in levels
-        features, code = self._mapped([DECODER_LEVEL] if redrawn else self.network.code_levels, given)
-        drawn = features[DECODER_LEVEL] if redrawn else self._integers.draw(features, code[0])
-        image = self._integers.finish(drawn, code[1])
+        features, modulation, noise = self._mapped(
+            [DECODER_LEVEL] if redrawn else self.network.modulation_levels, given
+        )
+        if redrawn:
+            drawn = features[DECODER_LEVEL]
+        else:
+            drawn = self._integers.decode_features(features, modulation[0], noise)
+        image = self._integers.decode_image(drawn, modulation[1], noise)
         return self._integers.unfold(image), color_statistics(image, COLOR_FLOOR)
 
     def _mapped(self, levels, given):
-        """Features, numbers of their maps and moments to ``{level: features}`` through their maps, and the code."""
-        count, mapped = len(levels), {}
+        """Features, numbers of their maps, moments and noise to ``{level: features}`` through their maps, the
+        modulation and ``{level: noise}``."""
+        count, mapped, network = len(levels), {}, self.network
         features, maps, moments = given[:count], given[count : 4 * count], given[4 * count :]
+        moments, noise = moments[: 2 * len(network.modulation_levels)], moments[2 * len(network.modulation_levels) :]
         for n, level in enumerate(levels):
             centre, matrix, offset = maps[3 * n : 3 * n + 3]
             # `wct.apply` for a matrix that LiteRT does not know beforehand.
             shift = offset - tf.linalg.matvec(matrix, centre, transpose_a=True)
             mapped[level] = tf.matmul(features[n], matrix[None]) + shift
-        return mapped, self._integers.code(dict(zip(self.network.code_levels, zip(moments[::2], moments[1::2]))))
+        moments = dict(zip(network.modulation_levels, zip(moments[::2], moments[1::2])))
+        return mapped, self._integers.modulation(moments), dict(zip(network.noise_levels, noise))
