@@ -180,10 +180,15 @@ demo() {
 }
 
 run_tests() {
+  local tests=run_tests_ros_style_transfer
   say "running the tests: pytest for the core, rostest for the node"
   rm -rf "$WORKSPACE/build/test_results"
-  # One at a time: measurements would be wrong if another test used the cores.
-  (cd "$WORKSPACE" && DEMO_MEDIA=$MEDIA catkin_make run_tests -j1) || die "the tests could not be run"
+  export DEMO_MEDIA=$MEDIA COVERAGE_FILE=$WORKSPACE/coverage
+  # pytest has two workers of its own; rostests, each with a ROS master of its own, run two at a time.
+  (cd "$WORKSPACE" && catkin_make ${tests}_pytest -j1 && catkin_make ${tests}_roslaunch-check ${tests}_rostest -j2) \
+    || die "the tests could not be run"
+  say "coverage of the core"
+  python -m coverage report --skip-covered --sort=cover
   catkin_test_results "$WORKSPACE/build/test_results"
 }
 
@@ -191,12 +196,10 @@ run_fast_tests() {
   say "lint"
   ruff check .
   ! command -v catkin_lint >/dev/null || catkin_lint -q --strict --pkg ros_style_transfer --package-path .
-  if grep -q '^\[tool\.mypy\]' pyproject.toml && command -v mypy >/dev/null; then
-    say "types"
-    mypy
-  fi
+  say "types"
+  mypy
   say "unit tests"
-  python -m pytest -q -m "not slow"
+  python -m pytest -q -m "not slow" -n 2 --dist loadfile
 }
 
 case "${1:-}" in

@@ -10,6 +10,8 @@ import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each worker and for each process that it starts
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # A catkin workspace reaches the repository through a link; what stands beside it is beside the real folder.
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -43,6 +45,7 @@ FAST = "not slow"
 
 def pytest_collection_modifyitems(items):
     """Mark slow tests, which ``-m "not slow"`` leaves out."""
+    os.environ.pop("COV_CORE_SOURCE", None)  # or coverage would be measured, and warn, in the processes of tests
     for item in items:
         if item.module.__name__ in SLOW or STARTING & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)

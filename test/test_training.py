@@ -803,7 +803,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(material, trained, tiny, 
     options = command(material, "lite", tmp_path, "--steps", 3)
     process = Process(options)
     process.wait_for("training lite")
-    assert time.monotonic() - process.started < 10
+    assert time.monotonic() - process.started < 40, "TensorFlow alone takes a few seconds"
     process.wait_for("stylize 1/3")
     process.end(signal.SIGKILL)
     assert not list(tmp_path.glob("*.csv.partial*"))
