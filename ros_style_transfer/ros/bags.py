@@ -1,4 +1,5 @@
-"""``rosrun ros_style_transfer stylize_bag``: a recording with its image topics painted.  Needs no roscore.
+"""``rosrun ros_style_transfer stylize_bag``: a bag with its image topics painted, or a video of one of them.  Needs no
+roscore.
 
 Data flow::
 
@@ -12,6 +13,7 @@ partial bag holds whole messages of IN.bag together with their painted frames, s
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -19,10 +21,10 @@ import itertools
 import json
 import os
 import re
-import signal
 import sys
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
+import genpy
 import numpy as np
 import rosbag
 import rospy
@@ -32,7 +34,7 @@ from tqdm import tqdm
 from ..cli import common
 from ..controls import CONTROLS, Controls, check, check_model, check_range, controls_from
 from ..errors import BagError, ImageError, OptionError
-from ..media import images
+from ..media import images, video
 from ..models import weights
 from ..ros_common.params import DEFAULTS, check_max_side, prefixed
 from . import conversions
@@ -50,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     command = common.Parser(
         prog="rosrun ros_style_transfer stylize_bag",
         usage="%(prog)s IN.bag -o OUT.bag --topic T [--topic T ...] [--style S ...] [option ...]",
-        description="Paint image topics of a bag like the node, in the style %s by default. Stamps are kept, and "
+        description="Paint image topics of a bag like the node, by default in the style %s. Stamps are kept, and "
         "everything else is copied unchanged. After a kill or Ctrl-C the same command continues."
         % ", ".join(DEFAULTS.style),
     )
@@ -60,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--output",
         required=True,
         metavar="OUT.bag",
-        help="the bag to write; an existing one is never overwritten",
+        help="the bag to write, or with one --topic a video (%s); never overwritten" % ", ".join(video.CODECS),
     )
     command.add_argument(
         "--topic",
@@ -84,13 +86,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, metavar="N", help="seed of the style `random` (default: 0)")
     common.add_model_options(command)
     common.add_painting_options(command)
+    common.add_verbose(command)
     return command
 
 
 def main() -> None:
     """Run the command line; errors are one sentence on stderr and exit code 1."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    common.report_errors(lambda: stylize_bag(parser().parse_args(rospy.myargv()[1:])))
+    arguments = rospy.myargv()[1:]
+    common.report_errors(lambda: stylize_bag(parser().parse_args(arguments)), verbose="--verbose" in arguments)
 
 
 def stylize_bag(args: argparse.Namespace) -> None:
@@ -106,11 +109,17 @@ def stylize_bag(args: argparse.Namespace) -> None:
     common.check_writable(args.output)
     source = _open(args.input)
     names = _painted_names(args, source)
+    as_video = video.has_extension(args.output)
+    if as_video:
+        _check_video_output(args)
     styles, mask = [images.read(path) for path in paths], common.read_mask(args.mask, len(paths))
     _, entry = weights.load(args.model, args.weights_dir)
     status = os.stat(args.input)
     for note in common.style_advisories(args, paths, mask):
         common.print_message(note)
+    if as_video:
+        _write_video(args, source, styles, mask, controls)
+        return
     with RunRecord(
         args.output + PARTIAL,
         dict(
@@ -162,7 +171,9 @@ def _open(path: str) -> rosbag.Bag:
         with open(path, "rb") as file:
             is_encrypted = b"encryptor=" in file.read(4096)
         if not is_encrypted:
-            return rosbag.Bag(path)
+            bag = rosbag.Bag(path)
+            _replace_unresolvable_types(bag)
+            return bag
     except OSError as error:
         raise BagError("cannot read the bag %s: %s" % (path, error.strerror)) from None
     except rosbag.ROSBagUnindexedException:
@@ -175,6 +186,20 @@ def _open(path: str) -> rosbag.Bag:
     raise BagError(
         "the bag %s is encrypted, but the painted bag would not be; use `rosbag decrypt %s` first" % (path, path)
     )
+
+
+def _replace_unresolvable_types(bag: rosbag.Bag) -> None:
+    """Let rosbag read messages whose definition in the bag is broken: copies are raw and need none."""
+    for connection in bag._connections.values():
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # rosbag prints a warning
+                rosbag.bag._get_message_type(connection)
+        except Exception:  # genmsg raises many kinds
+            rosbag.bag._message_types[connection.md5sum] = type(
+                "Unresolved",
+                (genpy.Message,),
+                {"_type": connection.datatype, "_md5sum": connection.md5sum, "_full_text": connection.msg_def},
+            )
 
 
 def _painted_names(args: argparse.Namespace, source: rosbag.Bag) -> Dict[str, str]:
@@ -225,27 +250,93 @@ class BagTopicStylizer:
 
     def paint(self, raw: RawMessage) -> Optional[RawMessage]:
         """The painted frame of a message; None if it cannot be painted, which is reported once per reason."""
+        with self._reporting("copied"):
+            original = IMAGE_TYPES[raw[0]]().deserialize(raw[1])
+            painted = self._paint(original)
+            if isinstance(original, CompressedImage):
+                file_format = "png" if original.data[:4] == b"\x89PNG" else "jpeg"
+                message = conversions.to_compressed(painted, original.header, file_format)
+            else:
+                message = conversions.to_message(painted, original.header)
+            buffer = io.BytesIO()
+            message.serialize(buffer)
+            return message._type, buffer.getvalue(), message._md5sum, type(message)
+        return None
+
+    def paint_rgb(self, raw: RawMessage) -> Optional[np.ndarray]:
+        """The same as RGB uint8 ``[h,w,3]``."""
+        with self._reporting("left out"):
+            return self._paint(IMAGE_TYPES[raw[0]]().deserialize(raw[1]))
+        return None
+
+    @contextlib.contextmanager
+    def _reporting(self, consequence: str) -> Iterator[None]:
+        """Report an error instead of raising it: one frame must not end the run."""
         try:
-            message = self._paint(IMAGE_TYPES[raw[0]]().deserialize(raw[1]))
-        except Exception as error:  # one frame must not end the run
+            yield
+        except Exception as error:
             reason = re.sub(r"\d+", "", str(error))
             if reason not in self._reported:
                 self._reported.add(reason)
-                common.print_message("a frame of %s cannot be painted and is copied: %s" % (self._topic, error))
-            return None
-        buffer = io.BytesIO()
-        message.serialize(buffer)
-        return message._type, buffer.getvalue(), message._md5sum, type(message)
+                common.print_message(
+                    "a frame of %s cannot be painted and is %s: %s" % (self._topic, consequence, error)
+                )
 
-    def _paint(self, message: Any) -> Any:
+    def _paint(self, message: Any) -> np.ndarray:
         if conversions.is_empty(message):
             raise ImageError("it has no pixels, as image_publisher sends one whenever its clip rewinds")
         rgb = images.limit_longest_side(conversions.to_rgb(message), self._max_side)
-        painted = self._stylizer.stylize(rgb, self._controls, self._mask)
-        if isinstance(message, CompressedImage):
-            file_format = "png" if message.data[:4] == b"\x89PNG" else "jpeg"
-            return conversions.to_compressed(painted, message.header, file_format)
-        return conversions.to_message(painted, message.header)
+        return self._stylizer.stylize(rgb, self._controls, self._mask)
+
+
+def _check_video_output(args: argparse.Namespace) -> None:
+    """Raise unless the options fit a video as the output."""
+    video.check_extension(args.output)
+    if len(args.topic) > 1:
+        raise OptionError("a video shows one --topic, not %d; write a bag, or one video for each" % len(args.topic))
+    for option, given in (("--replace", args.replace), ("--prefix", args.prefix != PREFIX)):
+        if given:
+            raise OptionError("%s is for bags, but %s is a video" % (option, args.output))
+
+
+def _write_video(
+    args: argparse.Namespace,
+    source: rosbag.Bag,
+    styles: List[np.ndarray],
+    mask: Optional[np.ndarray],
+    controls: Controls,
+) -> None:
+    """Write the painted frames of a topic as a video at the topic's rate, each for as long as it was the newest."""
+    from ..stylizer import Stylizer
+
+    (topic,) = args.topic
+    stylizer = Stylizer(args.model, args.precision, args.weights_dir, max_memory=args.max_memory)
+    if styles:
+        stylizer.set_styles(styles, args.style_weights)
+    frames = BagTopicStylizer(topic, stylizer, controls, mask, args.max_side)
+    about = source.get_type_and_topic_info().topics[topic]
+    fps = video.writable_fps(min(video.MAX_FPS, about.frequency or video.DEFAULT_FPS))
+    start, written, last = None, 0, None
+    try:
+        with video.Writer(args.output, fps) as writer, tqdm(total=about.message_count, unit="frame") as bar:
+            for _, raw, stamp, _ in _messages(source, args.input, [topic]):
+                start = start or stamp
+                due = round((stamp - start).to_sec() * fps)  # frames before this one
+                while last is not None and written < due:
+                    writer.write(last)
+                    written += 1
+                painted = frames.paint_rgb(raw)
+                last = last if painted is None else painted
+                bar.update()
+            if last is not None:
+                writer.write(last)
+                written += 1
+    except KeyboardInterrupt:
+        common.print_message("stopped; %s contains the first %d frames" % (args.output, written))
+        raise
+    if not written:
+        raise BagError("no frame of %s could be painted" % topic)
+    common.print_message("%s: %d frames at %.4g frames per second" % (args.output, written, fps))
 
 
 def _write(
@@ -305,10 +396,12 @@ def _write(
     )
 
 
-def _messages(source: rosbag.Bag, path: str) -> Iterator[Tuple[str, RawMessage, Any, Dict[str, bytes]]]:
-    """All messages in the order of their times: ``(topic, raw message, time, connection header)`` each."""
+def _messages(
+    source: rosbag.Bag, path: str, topics: Optional[List[str]] = None
+) -> Iterator[Tuple[str, RawMessage, Any, Dict[str, bytes]]]:
+    """All messages, or those of ``topics``, by their times: ``(topic, raw message, time, connection header)`` each."""
     try:
-        yield from source.read_messages(raw=True, return_connection_header=True)
+        yield from source.read_messages(topics, raw=True, return_connection_header=True)
     except Exception as error:  # anything that a damaged chunk makes rosbag and its decompressors raise
         raise BagError("the bag %s is damaged: %s" % (path, error)) from None
 

@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 from topics import Topic
 
-from ros_style_transfer.media import images
+from ros_style_transfer.media import images, video
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.ros import bags
 from ros_style_transfer.ros.conversions import to_rgb
@@ -402,6 +402,49 @@ class BagTest(unittest.TestCase):
         # The other camera's frames are not in it, either.
         self.assertEqual(len(by_topic(output, jpeg)), 6)
         self.assertEqual(by_topic(output, jpeg), by_topic(whole, jpeg))
+
+    def test_a_definition_that_cannot_be_resolved_is_copied(self):
+        """Of an unrelated topic; rosbag cannot read its messages, but a raw copy needs no definition."""
+        source, output = self.path("unresolved.bag"), self.path("unresolved_painted.bag")
+        with rosbag.Bag(source, "w") as bag:
+            bag.write("/cam/image_raw", frame(0, Header(70, Time(50, 1), "lens")), Time(100, 5))
+            unknown = ("some_msgs/Missing", b"\1\2\3", "0123456789abcdef0123456789abcdef", String)
+            header = dict(
+                topic=b"/odd",
+                type=unknown[0].encode(),
+                md5sum=unknown[2].encode(),
+                message_definition=b"gone_msgs/Gone x",
+            )
+            with contextlib.redirect_stderr(io.StringIO()):
+                bag.write("/odd", unknown, Time(100, 6), raw=True, connection_header=header)
+        code, said = self.call(source, "-o", output, "--topic", "/cam/image_raw", "--precision", "float32")
+        self.assertEqual(code, 0, said)
+        self.assertIn("1 frames painted, 0 that could not be painted and 1 other messages copied", said)
+        self.assertEqual(
+            [e.topic for e in entries(output)], ["/cam/image_raw", PAINTED.replace("camera", "cam"), "/odd"]
+        )
+        self.assertEqual(by_topic(output, "/odd")[0].data, b"\1\2\3")
+
+    def test_a_topic_becomes_a_video_in_one_step(self):
+        output = self.path("film.mp4")
+        code, said = self.call(
+            self.small, "-o", output, "--topic", "/cam/jpeg", "--style", "mosaic", "--precision", "float32"
+        )
+        self.assertEqual(code, 0, said)
+        self.assertIn("6 frames at 1 frames per second", said)
+        stylizer = self.stylizer()
+        with video.Reader(output) as reader:
+            shown = list(reader)
+            self.assertEqual((len(shown), reader.fps), (6, 1))
+        for original, rgb in zip(by_topic(self.small, "/cam/jpeg"), shown):
+            expected = stylizer.stylize(to_rgb(message(original)))
+            self.assertLess(np.abs(rgb.astype(int) - expected).mean(), 20)
+        self.assert_refused([self.small, "-o", output, "--topic", "/cam/jpeg"], "exists already")
+        new = self.path("new.mp4")
+        self.assert_refused([self.small, "-o", new, "--topic", "/cam/jpeg", "--replace"], "--replace is for bags")
+        self.assert_refused(
+            [self.small, "-o", new, "--topic", "/cam/jpeg", "--topic", "/cam/png"], "one --topic, not 2"
+        )
 
     def test_what_exists_is_not_overwritten(self):
         with open(self.painted, "rb") as file:
