@@ -26,6 +26,7 @@ from ..media.style_library import StyleLibrary, split_names
 from ..models import weights
 from ..render.queue import NICENESS
 from ..streaming.appearance import RESERVED_STYLES, TOPIC
+from ..streaming.session import SessionOptions
 from .topic_hints import TRANSPORTS
 
 FORMATS = ("jpeg", "png")  # of compressed images
@@ -57,6 +58,22 @@ class Parameters(NamedTuple):
     frame_timeout: float
     render_share: str
     controls: Controls
+
+    def session_options(self) -> SessionOptions:
+        """What a session with these parameters starts with."""
+        return SessionOptions(
+            self.style,
+            self.style_weights,
+            self.mask,
+            self.max_side,
+            self.controls,
+            self.model,
+            self.precision,
+            self.weights_dir,
+            self.max_memory,
+            self.gpu_memory_mb,
+            self.style_dirs,
+        )
 
     @property
     def dtype(self) -> str:
