@@ -9,7 +9,7 @@ import io
 import threading
 from typing import Any, BinaryIO, Iterator, Union
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError
 from ..resources import available_memory
@@ -24,8 +24,10 @@ _PILLOW_LIMIT = threading.Lock()
 
 
 @contextlib.contextmanager
-def opened(source: Union[BinaryIO, bytes], name: Any, kind: str = "picture", longest: int = 0) -> Iterator[Image.Image]:
-    """A picture, not yet decoded, as a `PIL.Image.Image`.  Decode it within the context.
+def opened(
+    source: Union[BinaryIO, bytes], name: Any, kind: str = "picture", longest: int = 0
+) -> Iterator[ImageFile.ImageFile]:
+    """A picture, not yet decoded, as a `PIL.ImageFile.ImageFile`.  Decode it within the context.
 
     Args:
         source: a file open for reading, or its bytes.
@@ -68,7 +70,7 @@ def check_header(data: bytes, name: Any) -> None:
         pass
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BinaryIO) -> ImageFile.ImageFile:
     """`Image.open` with the formats above and without Pillow's own limit of 179 megapixels."""
     with _PILLOW_LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

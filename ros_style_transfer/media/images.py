@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from ..errors import ImageError
 from .decoding import opened
@@ -35,13 +35,13 @@ _LOGGER = logging.getLogger(__name__)
 _TURNS = dict(
     enumerate(
         (
-            Image.FLIP_LEFT_RIGHT,
-            Image.ROTATE_180,
-            Image.FLIP_TOP_BOTTOM,
-            Image.TRANSPOSE,
-            Image.ROTATE_270,
-            Image.TRANSVERSE,
-            Image.ROTATE_90,
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
         ),
         start=2,
     )
@@ -105,7 +105,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _opened_file(path: Path, kind: str, longest: int = 0) -> Iterator[Image.Image]:
+def _opened_file(path: Path, kind: str, longest: int = 0) -> Iterator[ImageFile.ImageFile]:
     """The file at ``path`` as `decoding.opened` opens it; ``kind`` is what it is in error messages."""
     try:
         if not os.path.isfile(path):  # a pipe or a device may have no end
@@ -120,7 +120,7 @@ def _opened_file(path: Path, kind: str, longest: int = 0) -> Iterator[Image.Imag
         yield image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: ImageFile.ImageFile) -> Image.Image:
     """An opened picture, decoded in 8 bits and turned as EXIF says."""
     values = _16_bit_values(image)
     if values is None:
@@ -130,14 +130,14 @@ def _upright(image: Image.Image) -> Image.Image:
     return _turned(rounded, image)
 
 
-def _turned(decoded: Image.Image, image: Image.Image) -> Image.Image:
+def _turned(decoded: Image.Image, image: ImageFile.ImageFile) -> Image.Image:
     """``decoded``, turned as the EXIF of ``image`` says."""
     turn = _TURNS.get(_orientation(image))
     # Pillow turns TIFFs by itself.
     return decoded if turn is None or image.format == "TIFF" else decoded.transpose(turn)
 
 
-def _16_bit_values(image: Image.Image) -> Optional[NDArray[Any]]:
+def _16_bit_values(image: ImageFile.ImageFile) -> Optional[NDArray[Any]]:
     """The values of an opened picture with 16 bits per channel, which is decoded here: ``[h,w]`` or ``[h,w,3 or 4]``.
     None if it has fewer bits.
 
@@ -152,13 +152,14 @@ def _16_bit_values(image: Image.Image) -> Optional[NDArray[Any]]:
         return np.asarray(image)
     if ";16" not in layout:
         return None
+    assert file is not None  # open within `opened`
     file.seek(0)
-    values: Optional[NDArray[Any]] = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    values: Any = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         return None
     values = values[..., [2, 1, 0, 3][: values.shape[2]]]
     # OpenCV also knows the low byte, but turns some TIFFs by rules of its own.
-    return values if np.array_equal(values >> 8, image) else None
+    return values if np.array_equal(values >> 8, np.asarray(image)) else None
 
 
 def _rounded(values: NDArray[Any]) -> Image.Image:
@@ -192,10 +193,9 @@ def _in_srgb(image: Image.Image, path: Path) -> Image.Image:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
             space = profile.profile.xcolor_space
             mode = "L" if grey and space == "GRAY" else "CMYK" if image.mode == "CMYK" else "RGB"
-            converted = ImageCms.profileToProfile(
-                image.convert(mode), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            return converted
+            srgb = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image.convert(mode), profile, srgb, outputMode="RGB")
+            return converted or image.convert("RGB")  # None only if it were converted in place
         except (ImageCms.PyCMSError, OSError, ImportError) as error:  # ImportError: a Pillow without LittleCMS
             _LOGGER.warning("ignoring the unusable colour profile of %s (%s); assuming sRGB", path, error)
     return image.convert("RGB")
@@ -204,10 +204,11 @@ def _in_srgb(image: Image.Image, path: Path) -> Image.Image:
 def _fill_transparent(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """``rgb`` with the colour of the nearest half-opaque pixel where alpha is 0."""
     visible = alpha >= min(128, alpha.max())  # pixels with hardly any alpha have hardly any bits of colour
+    labels: Any
     _, labels = cv2.distanceTransformWithLabels(
         np.uint8(~visible), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    colours = np.zeros((labels.max() + 1, 3), np.uint8)
+    colours: NDArray[np.uint8] = np.zeros((labels.max() + 1, 3), np.uint8)
     colours[labels[visible]] = rgb[visible]
     return np.where(alpha[..., None] == 0, colours[labels], rgb)
 
@@ -321,11 +322,11 @@ def _extension(path: Path) -> str:
 
 def check(rgb: Any) -> None:
     """Raise `ImageError` unless ``rgb`` is a picture: uint8 ``[h,w,3]`` with at least one pixel."""
-    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[-1] != 3:
         found = "%s %s" % (rgb.dtype, rgb.shape) if isinstance(rgb, np.ndarray) else type(rgb).__name__
         raise ImageError("a picture must be uint8 [height, width, 3] (RGB), not %s" % found)
     if rgb.size == 0:
-        raise ImageError("the picture is empty: %dx%d" % (rgb.shape[1], rgb.shape[0]))
+        raise ImageError("the picture is empty: %dx%d" % tuple(rgb.shape[1::-1]))
 
 
 def fit_longest_side(width: int, height: int, longest: int, smallest: int = 1) -> Tuple[int, int]:
@@ -338,7 +339,7 @@ def resize(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]
     """``rgb``, or one channel, resized by Pillow's antialiased bicubic resampling, for single pictures."""
     if rgb.shape[:2] == (height, width):
         return rgb
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.BICUBIC))
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def resize_longest_side(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -386,5 +387,5 @@ def pad(rgb: NDArray[Any], multiple: int = 16, smallest: int = 32) -> NDArray[An
     if not bottom and not right:
         return rgb
     # A side of one pixel has nothing to reflect, so it is repeated.
-    mode = "reflect" if min(height, width) > 1 else "edge"
-    return np.pad(rgb, ((0, bottom), (0, right), (0, 0)), mode)
+    margins = ((0, int(bottom)), (0, int(right)), (0, 0))
+    return np.pad(rgb, margins, "reflect") if min(height, width) > 1 else np.pad(rgb, margins, "edge")

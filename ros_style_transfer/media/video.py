@@ -215,7 +215,7 @@ class _Animation:
         file = self._stack.enter_context(open(path, "rb"))
         self._image = self._stack.enter_context(decoding.opened(file, path))
         with decoding.errors(path):
-            times = [max(10.0, self._duration(n)) for n in range(self._image.n_frames)]
+            times = [max(10.0, self._duration(n)) for n in range(getattr(self._image, "n_frames", 1))]
         self.fps = min(MAX_FPS, 1000.0 / min(times))
         repeats = [max(1, round(time * self.fps / 1000)) for time in times]
         self.count = sum(repeats)
@@ -337,13 +337,17 @@ def _open_encoder(file: str, path: str, width: int, height: int, fps: float) -> 
     codec = CODECS[_extension(path)]
     size = (width + width % 2, height + height % 2)
     with _utf8_path(file) as writable:
-        writer = cv2.VideoWriter(writable, cv2.VideoWriter_fourcc(*codec), writable_fps(fps), size)
+        writer = cv2.VideoWriter(writable, _fourcc(codec), writable_fps(fps), size)
     if not writer.isOpened():
         raise ImageError(
             "cannot write %s: OpenCV cannot encode %s with %dx%d at %g frames per second; try .avi, or a smaller size"
             % (path, codec, *size, fps)
         )
     return writer
+
+
+def _fourcc(codec: str) -> int:
+    return int(cv2.VideoWriter_fourcc(*codec))  # type: ignore[attr-defined]  # missing in OpenCV's type hints
 
 
 def _even(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
