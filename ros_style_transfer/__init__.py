@@ -6,7 +6,7 @@ neither NumPy nor TensorFlow.
     Stylizer       stylizes pictures and frames with one of the networks
     Controls       what can be changed about it: strength, levels, method, ...
     StyleLibrary   style pictures by name
-    Renderer       renders a picture by optimisation (Gatys et al. 2015)
+    Renderer       renders a picture by optimization (Gatys et al. 2015)
     RenderOptions  what can be changed about that
     render         the subpackage that these two come from
 """

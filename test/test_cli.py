@@ -795,10 +795,12 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
         ("gallery clip.mp4 -o o.png", ["cannot read the picture clip.mp4"]),
         ("gallery a.png -o o.mp4", ["o.mp4"]),
         ("gallery a.png -o a.png", ["overwrite", "a.png"]),
+        ("gallery a.png -o b.jpg", ["b.jpg exists already", "--overwrite"]),
+        ("render a.png -o b.jpg --style mosaic", ["b.jpg exists already", "--overwrite"]),
         ("gallery a.png -o o.png --model gatys", ["'gatys'"]),
     ],
 )
-def test_nonsense_is_refused(refuse, files, arguments, culprits):
+def test_invalid_command_lines_are_refused(refuse, files, arguments, culprits):
     refuse(arguments, *culprits)
 
 

@@ -12,18 +12,18 @@ from ..controls import SETTINGS, check_integer, check_model, check_range
 from ..errors import OptionError
 from ..media import images
 from ..models.registry import MODELS, PRECISIONS
-from .common import add_setting, check_writable, find_styles, parse_size
+from .common import add_setting, add_verbose, check_writable, find_styles, parse_size
 
 
 def add_to(commands: Any) -> None:
     """Add the command ``benchmark live|image|ros|gatys`` to the command line's ``commands``."""
-    measures = commands.add_parser("benchmark", help="measure how fast this machine is").add_subparsers(
-        dest="what", required=True, metavar="live|image|ros|gatys"
-    )
+    measures = commands.add_parser(
+        "benchmark", help="measure the speed of this machine", description="Measure the speed of this machine."
+    ).add_subparsers(dest="what", required=True, metavar="live|image|ros|gatys")
     live = measures.add_parser("live", help="frames, one after another, without ROS")
-    image = measures.add_parser("image", help="pictures of increasing size: time and memory")
-    ros = measures.add_parser("ros", help="the node in a ROS graph of its own, from stamp to arrival")
-    gatys = measures.add_parser("gatys", help="a full render, compared to the optimisation in Chollet's walkthrough")
+    image = measures.add_parser("image", help="time and memory of pictures of increasing size")
+    ros = measures.add_parser("ros", help="latency and frame rate of the node, in a ROS graph of its own")
+    gatys = measures.add_parser("gatys", help="a full render, compared to the optimization in Chollet's walkthrough")
     for one in (live, image, ros):
         for name, choices, everything in (("model", MODELS, "all"), ("precision", PRECISIONS, "all but float16")):
             default = [SETTINGS[name].default] if one is ros else None
@@ -31,14 +31,20 @@ def add_to(commands: Any) -> None:
                 "--" + name,
                 nargs="+",
                 default=default,
-                metavar=name[0].upper(),
+                metavar="NAME",
                 help="%s (default: %s)" % (", ".join(choices), default[0] if default else everything),
             )
         add_setting(one, "weights_dir")
         if one is not ros:
             one.add_argument("--plot", metavar="DIR", help="draw charts in this folder (needs matplotlib)")
     for one in (live, ros):
-        one.add_argument("--size", nargs="+", default=["320x240", "640x480"], metavar="WxH", help="sizes of the frames")
+        one.add_argument(
+            "--size",
+            nargs="+",
+            default=["320x240", "640x480"],
+            metavar="WxH",
+            help="sizes of the frames (default: 320x240 640x480)",
+        )
     live.add_argument("--layers", action="store_true", help="also time each convolution of single-pass models")
     live.add_argument(
         "--no-reference", action="store_true", help="do not time what published implementations compute for each frame"
@@ -51,9 +57,11 @@ def add_to(commands: Any) -> None:
         type=float,
         default=[30.0],
         metavar="HZ",
-        help="frames per second of the camera (default: %(default)s)",
+        help="frames per second of the camera (default: 30)",
     )
-    ros.add_argument("--seconds", type=float, default=10.0, metavar="S", help="duration (default: %(default)s)")
+    ros.add_argument(
+        "--seconds", type=float, default=10.0, metavar="SECONDS", help="duration of each measurement (default: 10)"
+    )
     gatys.add_argument("content", metavar="CONTENT", help="a picture")
     gatys.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
     gatys.add_argument(
@@ -62,6 +70,7 @@ def add_to(commands: Any) -> None:
     gatys.add_argument("--plot", metavar="FILE", help="draw both curves, .png or .jpg (needs matplotlib)")
     for one in (live, image, ros, gatys):
         one.add_argument("--json", metavar="FILE", help="write the figures to this file")
+        add_verbose(one)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -78,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     {"live": _live, "image": _image, "ros": _ros}[args.what](args)
 
 
-def _choose_models(args):
+def _choose_models(args: argparse.Namespace) -> None:
     """Check the models and precisions, and fill in those that are measured by default."""
     layers = args.what == "live" and args.layers
     if layers and any(model in MODELS and MODELS[model].sequential for model in args.model or ()):
@@ -97,14 +106,14 @@ def _choose_models(args):
         )
 
 
-def _gatys(args):
+def _gatys(args: argparse.Namespace) -> None:
     from ..benchmark.gatys import gatys
 
     (style,) = find_styles([args.style])
     gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
 
 
-def _live(args):
+def _live(args: argparse.Namespace) -> None:
     sizes = [parse_size(text, "--size") for text in args.size]
     from ..benchmark.painting import live, write
 
@@ -115,7 +124,7 @@ def _live(args):
     )
 
 
-def _image(args):
+def _image(args: argparse.Namespace) -> None:
     for side in args.side or ():
         check_integer("--side", side, 32, 32768)
     from ..benchmark.painting import SIDES, image, write
@@ -125,7 +134,7 @@ def _image(args):
     )
 
 
-def _ros(args):
+def _ros(args: argparse.Namespace) -> None:
     sizes = [parse_size(text, "--size") for text in args.size]
     check_range("--seconds", args.seconds, 1, 86400)
     for rate in args.rate:

@@ -125,8 +125,9 @@ def add_verbose(command: Any) -> None:
 def add_model_options(command: Any) -> None:
     """Add the options that choose styles and the model to the parser ``command``."""
     command.add_argument("--style", nargs="+", metavar="S", help=STYLE_HELP)
-    for name in ("model", "weights_dir", "max_memory", "precision"):
-        add_setting(command, name)
+    group = command.add_argument_group("model")
+    for name in ("model", "precision", "weights_dir", "max_memory"):
+        add_setting(group, name)
 
 
 def add_painting_options(command: Any) -> None:
@@ -138,7 +139,7 @@ def add_painting_options(command: Any) -> None:
         help=MASK_HELP,
     )
     for title, controls in in_groups(list(CONTROLS.values())):
-        group = command.add_argument_group("%s controls" % title.lower().rstrip("s").replace("painting", "general"))
+        group = command.add_argument_group("%s controls" % title.lower().rstrip("s"))
         for control in controls:
             group.add_argument(
                 option_of(control.name),
@@ -238,6 +239,12 @@ def check_writable(path: str) -> None:
         raise OptionError("cannot write %s: it is a folder" % path)
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError("cannot write %s: %s is not a folder that you may write to" % (path, folder))
+
+
+def refuse_existing(path: str, overwrite: bool = False) -> None:
+    """Raise `OptionError` if there is a file at ``path`` that must not be overwritten."""
+    if os.path.exists(path) and not overwrite:
+        raise OptionError("%s exists already; choose another -o, or give --overwrite to replace it" % path)
 
 
 def parse_size(text: str, option: str) -> Tuple[int, int]:

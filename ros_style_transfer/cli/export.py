@@ -11,7 +11,11 @@ from .common import add_setting
 
 def add_to(commands: Any) -> None:
     """Add the command ``export`` to the command line's ``commands``."""
-    parser = commands.add_parser("export", help="write a model as a TensorFlow SavedModel")
+    parser = commands.add_parser(
+        "export",
+        help="write a model as a TensorFlow SavedModel",
+        description="Write a model as a TensorFlow SavedModel, for TensorRT and other converters; see doc/jetson.md.",
+    )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
     add_setting(parser, "model")
     add_setting(parser, "weights_dir")

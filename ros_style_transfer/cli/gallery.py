@@ -13,7 +13,7 @@ from ..media import images
 from ..models import weights
 from ..models.registry import MODELS
 from . import inputs
-from .common import add_model_options, find_styles, print_message
+from .common import add_model_options, add_output_options, find_styles, print_message, refuse_existing
 
 if TYPE_CHECKING:
     from ..stylizer import Stylizer
@@ -30,11 +30,12 @@ def add_to(commands: Any) -> None:
     """Add the command ``gallery`` to the command line's ``commands``."""
     parser = commands.add_parser(
         "gallery",
-        help="show the controls' effects on one picture, as a sheet",
+        help="show the effect of each control on one picture",
         usage="%(prog)s CONTENT -o OUT [--style S ...] [option ...]",
+        description="Stylize one picture with each control changed in turn, and put the results on one sheet.",
     )
     parser.add_argument("content", metavar="CONTENT", help="a picture")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the sheet, a picture")
+    add_output_options(parser, "the sheet to write, a picture")
     add_model_options(parser)
 
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
     paths = find_styles((names + [name for name in GALLERY_STYLES if name not in names])[:2])
     content, styles = images.read(args.content), [images.read(path) for path in paths]
     inputs.check_files([inputs.Job(args.content, paths, args.output)])
+    refuse_existing(args.output, args.overwrite)
     weights.load(args.model, args.weights_dir)
 
     from ..stylizer import Stylizer
@@ -107,6 +109,7 @@ def _variants(model: str) -> Iterator[Controls]:
 
 
 def _thirds(content: np.ndarray) -> np.ndarray:
+    """Labels of the content's size: 1 on the left, 0 in the middle, 2 on the right."""
     labels = np.zeros(content.shape[:2], np.uint8)
     third = content.shape[1] // 3
     labels[:, :third], labels[:, -third:] = 1, 2

@@ -1,4 +1,4 @@
-"""The command ``render``: one picture by optimisation.  The node runs it as a process, see `render.queue`."""
+"""The command ``render``: one picture by optimization.  The node runs it as a process, see `render.queue`."""
 
 import argparse
 import json
@@ -14,7 +14,17 @@ from ..errors import OptionError
 from ..media import images
 from ..models import weights
 from ..render.options import DESCRIPTIONS, INITS, PRESETS, RenderOptions, check, options_from
-from .common import STYLE_HELP, STYLE_WEIGHTS_HELP, find_styles, option_of, print_message, read_mask
+from .common import (
+    MASK_HELP,
+    STYLE_HELP,
+    STYLE_WEIGHTS_HELP,
+    add_output_options,
+    find_styles,
+    option_of,
+    print_message,
+    read_mask,
+    refuse_existing,
+)
 from .inputs import Job, check_files
 
 
@@ -22,20 +32,20 @@ def add_to(commands: Any) -> None:
     """Add the command ``render`` to the command line's ``commands``."""
     parser = commands.add_parser(
         "render",
-        help="render one picture by optimisation (Gatys et al. 2015): slow, with the highest quality",
+        help="render one picture by optimization (Gatys et al. 2015): slow, with the highest quality",
         usage="%(prog)s CONTENT --style S ... -o OUT [option ...]",
-        description="Optimise a picture, coarse to fine, until its features match the content's and the statistics "
+        description="Optimize a picture, coarse to fine, until its features match the content's and the statistics "
         "of its features match the style's (Gatys, Ecker, Bethge 2015).",
     )
     parser.add_argument("content", metavar="CONTENT", help="a picture")
     parser.add_argument("--style", nargs="+", required=True, metavar="S", help=STYLE_HELP)
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the picture to write")
+    add_output_options(parser, "the picture to write")
     parser.add_argument("--style-weights", nargs="+", type=float, metavar="W", help=STYLE_WEIGHTS_HELP)
-    parser.add_argument(
-        "--mask", metavar="M", help="a picture of labels: 0 leaves the content unchanged, n applies the n-th style"
-    )
+    parser.add_argument("--mask", metavar="FILE", help=MASK_HELP)
     parser.add_argument("--size", type=int, metavar="N", help="resize the content to this longer side first")
-    parser.add_argument("--preset", default="default", help="%s (default: %%(default)s)" % ", ".join(PRESETS))
+    parser.add_argument(
+        "--preset", default="default", metavar="NAME", help="%s (default: %%(default)s)" % ", ".join(PRESETS)
+    )
     parser.add_argument(
         "--network-weights", metavar="FILE", help="VGG weights, .h5 or .npz (default: those of `weights fetch`)"
     )
@@ -49,11 +59,13 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="write progress and errors as lines of JSON to stdout; end when stdin is closed",
     )
-    options = parser.add_argument_group("options; the defaults are those of the preset `default`")
+    options = parser.add_argument_group("options of the optimization (defaults of the preset `default`)")
     for name, (_, description) in DESCRIPTIONS.items():
         default = getattr(PRESETS["default"], name)
         shown = ",".join("%s:%g" % pair for pair in default.items()) if isinstance(default, dict) else default
-        options.add_argument(option_of(name), metavar=name[0].upper(), help="%s (default: %s)" % (description, shown))
+        shown = "%g" % shown if isinstance(shown, float) else shown
+        metavar = {bool: "BOOL", int: "N", float: "X", dict: "LAYER:X,..."}.get(type(default), "NAME")
+        options.add_argument(option_of(name), metavar=metavar, help="%s (default: %s)" % (description, shown))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -109,6 +121,7 @@ def _check_files(args: argparse.Namespace, options: RenderOptions, styles: List[
     if args.preview:
         jobs.append(Job(None, styles, args.preview))
     check_files(jobs, [args.mask, args.network_weights])
+    refuse_existing(args.output, args.overwrite)
 
 
 def _checkpoint(

@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="a file for one CONTENT, a folder for several (or if it exists as a folder or ends in /)",
+        help="a file for one CONTENT, a folder for several; also a folder if it is one or ends in /",
     )
     parser.add_argument("--texture", metavar="WxH", help="make a texture of the style, of this size, without CONTENT")
     parser.add_argument(
