@@ -2,7 +2,6 @@
 """The node's start and end: parameters that are wrong, damaged weights, no camera, a quick shutdown."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,6 @@ import tempfile
 import threading
 import time
 import unittest
-import xml.etree.ElementTree
 
 import rosgraph
 import rospkg
@@ -19,12 +17,9 @@ import rospy
 import rostest
 from sensor_msgs.msg import Image
 
-from ros_style_transfer.controls import ALIASES, CONTROLS, SETTINGS, Controls, controls_from
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.models.registry import MODELS
 from ros_style_transfer.msg import StyleStatus
-from ros_style_transfer.ros_common import params
-from ros_style_transfer.ros_common.params import DEFAULTS, Parameters
 from ros_style_transfer.srv import SetStyle
 
 LEVELS = ",".join(map(str, MODELS["live"].levels))
@@ -81,29 +76,6 @@ class ParametersTest(unittest.TestCase):
     def setUpClass(cls):
         rospy.init_node("parameters_test")
 
-    def test_the_launch_file_offers_every_parameter(self):
-        share = rospkg.RosPack().get_path("ros_style_transfer")
-        root = xml.etree.ElementTree.parse(os.path.join(share, "launch", "stylize.launch")).getroot()
-        wanted = {*Parameters._fields, *CONTROLS} - {"controls"}
-        self.assertEqual({param.get("name") for param in root.iter("param")} - {*ALIASES}, wanted)
-        arguments = {arg.get("name"): arg for arg in root.iter("arg")}
-        for name, control in {**CONTROLS, **SETTINGS}.items():
-            self.assertEqual(arguments[name].get("doc"), control.help)
-        defaults = {name: arguments[name].get("default") for name in CONTROLS}
-        self.assertEqual(controls_from(defaults), Controls())
-        for name, setting in SETTINGS.items():
-            self.assertEqual(setting.type(arguments[name].get("default")), setting.default)
-
-    def test_the_pages_name_every_parameter_with_its_default(self):
-        told = {}
-        for page in ("node.md", "controls.md"):
-            with open(os.path.join(DOC, page)) as file:
-                told.update(re.findall(r"^\| `~(\w+)` \| (?:`(.*?)`|[^|]*) \|", file.read(), re.M))
-        defaults = dict(DEFAULTS._asdict(), style=",".join(DEFAULTS.style))
-        defaults.update(defaults.pop("controls")._asdict())
-        for name, value in defaults.items():
-            self.assertEqual(told[name], str(value).lower() if value or value == 0 else "", name)
-
     def assert_refused(self, arguments, *words):
         """The node ends with code 1 and says each of ``words``, once, in one line."""
         process = start(*arguments)
@@ -116,6 +88,7 @@ class ParametersTest(unittest.TestCase):
             self.assertEqual(fatal[0].count(part), 1, "%r in %s" % (part, fatal[0]))
 
     def test_every_wrong_parameter_is_named_with_what_is_allowed(self):
+        """test/test_parameters.py has the others."""
         self.assert_refused(
             (
                 "_model:=picasso",
@@ -135,69 +108,17 @@ class ParametersTest(unittest.TestCase):
             "~weights_dir: cannot read /no/such/manifest.json",
         )
 
-    def test_every_wrong_control_is_named_with_what_is_allowed(self):
-        self.assert_refused(
-            (
-                "_levels:=5,9",
-                "_level_strength:=9:1",
-                "_passes:=2.5",
-                "_method:=foo",
-                "_swap:=-1",
-                "_swap_level:=3",
-                "_swap_patch:=2",
-                "_swap_stride:=0",
-                "_keep_colours:=maybe",
-                "_style_scale:=9",
-                "_style_crop:=0",
-                "_feather:=wide",
-                "_smoothing:=true",
-                "_style_weights:=1,2,3",
-            ),
-            "~levels: levels must be some of %s (model live), each once, not (5, 9)" % LEVELS,
-            "~level_strength: level_strength names level 9; model live has %s" % LEVELS,
-            "~passes: passes must be a whole number from 1 to 16, not 2.5",
-            "~method: method must be one of wct, ot, adain, whiten, not 'foo'",
-            "~swap: swap must be a number from 0 to 1, not -1",
-            "~swap_level: swap_level must be one of ",
-            "~swap_patch: swap_patch must be odd",
-            "~swap_stride: swap_stride must be a whole number from 1 to 64, not 0",
-            "~keep_colours: keep_colours must be one of no, luminance, coral, not 'maybe'",
-            "~style_scale: style_scale must be a number from 0.05 to 4, not 9",
-            "~style_crop: style_crop must be a number from 0.05 to 1, not 0",
-            "~feather: feather must be a number, not 'wide'",
-            "~smoothing: smoothing must be a number from 0 to 1, not True",
-            "~style_weights: 3 weights for 1 styles; give one each",
-        )
-
-    def test_parameters_that_do_not_go_together_are_named(self):
+    def test_a_mask_that_does_not_go_with_the_rest_is_named(self):
         for arguments, words in (
-            (("_swap:=0.5", "_method:=adain"), "swap compares whitened patches, so it needs the method wct, not adain"),
             (("_style_dirs:=" + MASKS, "_mask:=thirds"), "the mask holds the label 2, but there are 1 styles"),
             (("_style_dirs:=" + MASKS, "_mask:=left", "_method:=whiten"), "a mask has no effect with method whiten"),
         ):
             self.assert_refused(arguments, words)
 
-    def test_numbers_that_are_none_are_named(self):
-        for value in (".inf", ".nan"):
-            self.assert_refused(
-                ("_max_side:=" + value, "_strength:=" + value, "_style_weights:=" + value),
-                "~max_side: must be 0",
-                "~strength: strength must be a number",
-                "~style_weights: weights must not be negative",
-            )
-
-    def test_what_yaml_reads_otherwise_is_taken_as_it_was_meant(self):
-        status = first_status("_model:=cascade", "_level_strength:=5:0.2", "_keep_colours:=no", "_levels:=5,4")
-        self.assertEqual(status.controls, "level_strength 5:0.2, levels 5,4")  # not 300.2 and not False
-
     def test_old_names_of_parameters_are_taken_with_a_warning(self):
         output = end(start_and_wait("_dtype:=float16", "_precision:=auto", "_keep_colors:=coral"))
         self.assertEqual(output.count("~dtype is deprecated; use ~precision"), 1, output)
         self.assertNotIn("keep_colors", output)
-        read = lambda values: params.read(lambda name, default: values.get(name, default))
-        found = read({"~dtype": "float16", "~precision": "auto", "~keep_colors": "coral"})
-        self.assertEqual((found.precision, found.dtype), ("float16", "float16"))
-        self.assertEqual(found.controls, Controls(keep_colours="coral"))
 
     def test_a_random_style_is_one_of_the_known(self):
         self.assertIn(first_status("_style:=random").style, StyleLibrary().paths())
@@ -267,14 +188,6 @@ class ParametersTest(unittest.TestCase):
         self.assertEqual(process.returncode, 1, output)
         self.assertIn("the worker failed: ZeroDivisionError", output)
         self.assertIn("the worker ended: ZeroDivisionError", output)
-
-    def test_a_wrong_style_or_folder_ends_the_node_with_one_sentence(self):
-        for argument, words in (
-            ("_style:=nope", "unknown style 'nope'"),
-            ("_style:=/etc/passwd", "outside"),
-            ("_style_dirs:=/no/such/folder", "/no/such/folder"),
-        ):
-            self.assert_refused((argument,), words)
 
     def test_it_reports_loading_at_once_then_is_ready_and_ends_quickly(self):
         states, came = [], threading.Condition()
