@@ -109,7 +109,7 @@ def make_copy(folder):
         "srv",
         "ros_style_transfer/models",
         "ros_style_transfer/nodes",
-        "ros_style_transfer/ros",
+        "ros_style_transfer/ros_common",
         ".ws/demo",
     ):
         (folder / name).mkdir(parents=True)
@@ -124,7 +124,7 @@ def make_copy(folder):
         "srv/a",
         "ros_style_transfer/controls.py",
         "ros_style_transfer/models/registry.py",
-        "ros_style_transfer/ros/fields.py",
+        "ros_style_transfer/ros_common/fields.py",
         ".ws/demo/vtest.avi",
         ".ws/demo/starry_night.jpg",
     ):

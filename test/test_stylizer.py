@@ -29,6 +29,12 @@ def half():
     return functools.lru_cache(None)(lambda precision: Stylizer("cascade", precision))
 
 
+@pytest.fixture(scope="module")
+def of_model():
+    """``of_model(model)``: a stylizer of that model, made once; its graphs are traced once."""
+    return functools.lru_cache(None)(lambda model: Stylizer(model, "float32"))
+
+
 def paint(stylizer, style, picture, **controls):
     stylizer.set_style(style)
     return stylizer.stylize(picture, Controls(**controls))
@@ -326,9 +332,9 @@ def test_wrong_strength_is_named(stylizer, styles, scene, strength):
     ],
     ids=str,
 )
-def test_what_does_not_fit_is_painted_in_tiles_and_looks_the_same(model, look, styles, monkeypatch):
+def test_what_does_not_fit_is_painted_in_tiles_and_looks_the_same(of_model, model, look, styles, monkeypatch):
     """Seams, other statistics, another canvas: anything that a tile does not share with the whole would show."""
-    stylizer = Stylizer(model, "float32")
+    stylizer = of_model(model)
     controls = Controls(**({} if isinstance(look, str) else look))
     stylizer.set_styles([styles["mosaic"], styles["ink_wash"]][: 2 if isinstance(look, str) else 1])
     rgb, mask = draw_scene(430, 330), None
