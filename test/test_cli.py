@@ -140,7 +140,7 @@ def test_a_folder_is_painted_although_one_file_in_it_is_broken(paint, styles, tm
     assert len(said) == 4, process.stderr
     assert "skipped in %s" % folder in said[0] and said[0].endswith(": film.mp4, more.jpg")
     assert "cannot read the picture %s" % (folder / "b.png") in said[1]
-    assert "the colour profile of %s" % (folder / "c d.png") in said[2]
+    assert "colour profile of %s" % (folder / "c d.png") in said[2]
     assert "1 of 3 failed" in said[3]
     assert "3/3" in process.stderr, "no progress"
     out = str(tmp_path / "elsewhere" / "new" / "out")  # a relative -o counts from where the user stands
