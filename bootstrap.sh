@@ -171,6 +171,7 @@ demo() {
         local IFS=:
         for path in ${arg#style_dirs:=}; do folders=$folders:$(cd "$CALLER" && realpath -m "$path"); done
         unset IFS ;;
+      output_dir:=?*) args+=("output_dir:=$(cd "$CALLER" && realpath -m "${arg#output_dir:=}")") ;;
       video:= | style:= | style_dirs:=) die "$arg has no value" ;;
       *) args+=("$arg") ;;
     esac

@@ -42,6 +42,7 @@ class Control(NamedTuple):
         group: the heading that it appears under, one of `GROUPS`.
         help: one line for users.
         live: whether it may change from frame to frame; if not, it is fixed when the model is loaded.
+        stream_only: whether it has an effect on live streams alone: the command line and bags do not offer it.
     """
 
     name: str
@@ -51,11 +52,14 @@ class Control(NamedTuple):
     group: str
     help: str
     live: bool = True
+    stream_only: bool = False
 
 
-def _control(type: Callable[[Any], Any], default: Any, allowed: Any, group: str, help: str) -> Any:
+def _control(
+    type: Callable[[Any], Any], default: Any, allowed: Any, group: str, help: str, stream_only: bool = False
+) -> Any:
     """A field of `Controls` and its row in the table."""
-    row = {"row": (type, default, allowed, group, help)}
+    row = {"row": (type, default, allowed, group, help, True, stream_only)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=row)
     return dataclasses.field(default=default, metadata=row)
@@ -141,6 +145,15 @@ class Controls:
         Range(0.0, 1.0),
         "Painting",
         "temporal smoothing of videos: 0 (off) to 1; higher values flicker less and soften detail",
+    )
+    skip_still: float = _control(
+        float,
+        0.0,
+        Range(0.0, 1.0),
+        "Painting",
+        "live streams: a frame whose mean change from the last painted one is smaller than this (0 to 1) is not "
+        "painted; the last painting is published again with its header. 0: off",
+        stream_only=True,
     )
 
     def resolved(self, model: str) -> "Controls":
@@ -271,7 +284,7 @@ def controls_from(values: Mapping[str, Any], base: Controls = Controls()) -> Con
     for given, value in values.items():
         name = current_name(given)
         if name not in CONTROLS:
-            raise OptionError("unknown control %r; known: %s" % (given, ", ".join(CONTROLS)))
+            raise OptionError("unknown control %.100r; known: %s" % (given, ", ".join(CONTROLS)))
         if name in parsed:
             raise OptionError("%s is given twice, once under another name" % name)
         parsed[name] = parse_value(CONTROLS[name], value)

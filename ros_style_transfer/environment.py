@@ -18,6 +18,12 @@ def leave_out_keras() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 
+def return_large_buffers() -> None:
+    """Let TensorFlow take the memory of its convolutions from the system, and not keep it: for one large frame it
+    would keep hundreds of megabytes."""
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+
+
 def hide_notes(verbose: bool = False) -> None:
     """Hide what TensorFlow, OpenCV and matplotlib print while nothing is wrong, unless ``verbose``."""
     if verbose:

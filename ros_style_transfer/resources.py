@@ -1,5 +1,6 @@
 """What this process may use of the machine: memory and processor cores, within every limit that Linux sets."""
 
+import ctypes
 import os
 import re
 import resource
@@ -25,6 +26,14 @@ def available_memory(root: str = "/") -> int:
 def own_memory() -> int:
     """Bytes of this process's resident set; 0 if the system does not tell."""
     return _own_pages("/", 1)
+
+
+def release_memory() -> None:
+    """Return freed memory to the system; glibc keeps it otherwise."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError:
+        pass  # another C library
 
 
 def available_cores(root: str = "/") -> int:

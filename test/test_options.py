@@ -32,6 +32,7 @@ RANGES = {
     "strength": (0, 1),
     "swap": (0, 1),
     "smoothing": (0, 1),
+    "skip_still": (0, 1),
     "style_scale": (0.05, 4),
     "style_crop": (0.05, 1),
     "feather": (0, 1000),

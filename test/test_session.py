@@ -522,3 +522,82 @@ def test_a_repeated_message_is_let_through_once_a_period():
     assert repeats.is_due("a", "worse", 10)
     clock.ahead = 11
     assert repeats.is_due("a", "worse", 10)
+
+
+def moved(mean_change):
+    """`SCENE` with this mean change of its values, as a brighter or darker square."""
+    changed = SCENE.copy()
+    changed[:24, :32] = np.where(SCENE[:24, :32] < 128, 255, 0)
+    whole = np.abs(changed.astype(float) - SCENE).mean() / 255
+    assert whole > mean_change
+    rows = max(1, round(24 * mean_change / whole))
+    changed[rows:] = SCENE[rows:]
+    return changed
+
+
+def test_a_still_scene_is_published_again_under_its_own_header(stream):
+    plain = stream.paint()
+    assert stream.status.summary.skipped == 0
+    stream.change(controls=Controls(skip_still=0.05))
+    first = stream.paint()
+    assert_alike(first, plain)
+    for _ in range(3):
+        assert np.array_equal(stream.paint(moved(0.02)), first), "each has its own number"
+    assert stream.status.summary.skipped == 3 and stream.status.state == READY
+
+    other = stream.paint(moved(0.1))
+    assert not np.array_equal(other, first) and stream.status.summary.skipped == 3
+    assert np.array_equal(stream.paint(moved(0.1)), other), "compared with the last painted frame"
+
+
+def test_a_slow_change_adds_up(stream):
+    stream.change(controls=Controls(skip_still=0.05))
+    paintings = {stream.paint(np.full_like(SCENE, grey)).tobytes() for grey in range(100, 130, 3)}  # 0.012 each
+    assert len(paintings) == 2 and stream.status.summary.skipped == 8, "the sixth differs from the first by 0.06"
+
+
+def test_a_still_scene_shows_every_change_of_its_look(stream):
+    stream.change(controls=Controls(skip_still=0.5))
+    mosaic = stream.paint()
+    assert stream.change(styles=["woodcut"]).success
+    woodcut = stream.paint()
+    assert not np.array_equal(woodcut, mosaic)
+    assert stream.change(styles=["mosaic"], fade=2.0).success
+    stream.clock.ahead += 1.0  # half of the fade by the session's clock
+    stream.paint()
+    stream.paint()
+    assert stream.status.summary.skipped == 0, "the picture changes while the scene stands still"
+    stream.clock.ahead += 2.0
+    last = stream.paint()
+    assert np.array_equal(stream.paint(), last) and stream.status.summary.skipped == 1
+    assert not np.array_equal(stream.paint(SCENE[:32]), last), "another size"
+    assert stream.change(controls=Controls()).success
+    stream.paint(SCENE[:32])
+    assert stream.status.summary.skipped == 1, "switched off"
+
+
+def test_a_still_scene_shows_every_change_of_its_mask():
+    whole, none = np.full((48, 64), 1, np.uint8), np.zeros((48, 64), np.uint8)
+    options = OPTIONS._replace(mask="topic", controls=Controls(skip_still=0.5))
+    with Middleware(options, decode_mask=lambda message: message) as stream:
+        stream.stream.open()
+        painted = stream.paint(mask=whole)
+        assert np.array_equal(stream.paint(mask=whole.copy()), painted)
+        assert stream.status.summary.skipped == 1
+        assert np.array_equal(stream.paint(mask=none), SCENE)
+        assert stream.status.summary.skipped == 1
+
+
+def test_the_memory_of_a_large_frame_is_released_when_frames_are_small_again(stream, monkeypatch):
+    released = []
+    monkeypatch.setattr("ros_style_transfer.resources.release_memory", lambda: released.append(1))
+    large = np.repeat(np.repeat(SCENE, 20, 0), 20, 1)  # 1280x960
+    stream.change(max_side=64)  # it is received at its size, and painted small
+    stream.paint(large)
+    assert not released
+    stream.paint()
+    stream.paint()
+    assert len(released) == 1
+    stream.clock.ahead += 2 * worker.RELEASE_PERIOD
+    stream.paint(large)
+    stream.wait_until(lambda: len(released) == 2)  # no more frames

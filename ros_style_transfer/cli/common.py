@@ -138,7 +138,7 @@ def add_painting_options(command: Any) -> None:
         metavar="FILE",
         help=MASK_HELP,
     )
-    for title, controls in in_groups(list(CONTROLS.values())):
+    for title, controls in in_groups([control for control in CONTROLS.values() if not control.stream_only]):
         group = command.add_argument_group("%s controls" % title.lower().rstrip("s"))
         for control in controls:
             group.add_argument(

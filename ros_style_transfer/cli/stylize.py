@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     """Stylize everything that the command line names."""
     check_model(args.model, args.precision)
     check_range("--max-memory", args.max_memory, *SETTINGS["max_memory"].allowed)
-    controls = controls_from({name: getattr(args, name) for name in CONTROLS})
+    controls = controls_from({name: getattr(args, name, None) for name in CONTROLS})
     check(controls, args.model)
     jobs = inputs.plan_jobs(args)
     inputs.check(args, jobs, controls)

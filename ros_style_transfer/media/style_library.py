@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Container, Dict, Iterator, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Container, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..errors import StyleError
 from . import images
@@ -92,6 +92,11 @@ class StyleLibrary:
         if path_inside is None:
             raise StyleError("unknown mask %r; known: %s" % (mask, ", ".join(sorted(known)) or "none"))
         return path_inside
+
+    def masks(self) -> List[str]:
+        """The names of the masks in the subfolders ``masks``, sorted."""
+        files = (os.path.splitext(file) for folder in self.folders for file in self._files(os.path.join(folder, MASKS)))
+        return sorted({name for name, extension in files if extension.lower() in images.EXTENSIONS})
 
     def random(self, rng: np.random.Generator) -> str:
         """The name of a random style."""

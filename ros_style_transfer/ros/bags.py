@@ -99,7 +99,7 @@ def main() -> None:
 def stylize_bag(args: argparse.Namespace) -> None:
     """Paint what the command line names."""
     check_model(args.model, args.precision)
-    controls = controls_from({name: getattr(args, name) for name in CONTROLS})
+    controls = controls_from({name: getattr(args, name, None) for name in CONTROLS})
     check(controls, args.model)
     check_range("--max-memory", args.max_memory, 0, 1e7)
     paths = _styles(args, controls)

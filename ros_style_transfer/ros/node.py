@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any, Callable, Optional
 
 import rospy
@@ -40,11 +41,14 @@ from ..ros_common.requests import Requests, fill_status
 from ..streaming.session import StreamSession, StyleTopic
 from . import conversions
 from .camera_stream import CameraStream, explain_silence, resolve, subscribe
+from .connections import accept_in_threads
+from .conversions import to_text
 from .diagnostics import Diagnostics
 from .master_watch import watch_master
 from .reconfigure import Reconfigure
 from .render_server import RenderServer
 
+EXIT_TIMEOUT = 5.0  # seconds that an orderly end may take
 STYLE_IMAGE = "style_image"  # the topic that delivers the style `topic`
 
 
@@ -98,6 +102,7 @@ class StyleTransferNode:
             camera.advertise(listener)
         self._status = rospy.Publisher("~status", StyleStatus, queue_size=1, latch=True)
         self._publish_status()
+        accept_in_threads()
         self._diagnostics.setup()
         for name, kind, response in (
             ("set_style", SetStyle, SetStyleResponse),
@@ -193,27 +198,37 @@ class _PeerListener(rospy.SubscribeListener):
         self._wake()
 
 
+def _exit_after(ending: threading.Event) -> None:
+    """End the process soon after ``ending`` is set: a master that hangs would block the orderly end for ever."""
+    ending.wait()
+    time.sleep(EXIT_TIMEOUT)
+    os._exit(1)
+
+
 def main() -> None:
     """Run the node until shutdown; a wrong parameter ends it with one log line and code 1."""
     environment.use_one_heap()
     environment.leave_out_keras()
+    environment.return_large_buffers()
     rospy.init_node("style_transfer", disable_signals=True)
     # rospy's own handler calls the master from wherever the signal arrives, and would wait for a lock forever if
     # that is inside another call.
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
+    threading.Thread(target=_exit_after, args=(ending,), name="exit", daemon=True).start()
     try:
         node = StyleTransferNode(params.read(rospy.get_param, rospy.logwarn))
     except StyleTransferError as error:
-        rospy.logfatal("style_transfer: %s", error)
+        rospy.logfatal("style_transfer: %s; the node has ended, correct this and start it again", to_text(str(error)))
         raise SystemExit(1) from None
     rospy.on_shutdown(node.shutdown)
     node.setup(ending.is_set)
     while not ending.wait(0.1) and not rospy.is_shutdown() and not node.fatal_error:
         pass
+    ending.set()
+    node.shutdown()  # before the master is asked, which may not answer
     rospy.signal_shutdown(node.fatal_error or "a signal arrived")
-    node.shutdown()  # the hook is not called again if the master had started the shutdown
     # The worker may be importing TensorFlow, which nothing interrupts and Python would wait for.
     logging.shutdown()
     sys.stdout.flush()

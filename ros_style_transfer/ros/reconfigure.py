@@ -5,10 +5,20 @@ from typing import Any, Callable, Mapping
 
 import rospy
 from dynamic_reconfigure.server import Server
+from dynamic_reconfigure.srv import ReconfigureRequest
 
 from ros_style_transfer.cfg import StyleTransferConfig
 
 from ..errors import StyleTransferError
+
+
+class _Server(Server):
+    """The library's server fails on requests with groups, which `dynparam load` and rqt_reconfigure's load send.
+    Ours have no state, so nothing is lost without them."""
+
+    def _set_callback(self, request: ReconfigureRequest) -> Any:
+        request.config.groups = []
+        return super()._set_callback(request)
 
 
 class Reconfigure:
@@ -42,7 +52,7 @@ class Reconfigure:
             if name in parameters and parameters[name] != value:
                 rospy.set_param("~" + name, value)
         self._publishing.active = True
-        self._server = Server(StyleTransferConfig, self._on_request)
+        self._server = _Server(StyleTransferConfig, self._on_request)
         self._publishing.active = False
         self._thread.start()
 

@@ -58,6 +58,7 @@ ENCODINGS = _table()
 # Of depth and thermal cameras: numbers that are no brightness.
 DEPTH_ENCODINGS = {"16UC1": "u2", "32FC1": "f4"}
 _DEPTH_PERCENTILES = 1, 99  # the automatic range; a few wrong measurements must not decide it
+MAX_TEXT = 10000  # characters
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _MAX_UINT32 = 2**32 - 1
 
@@ -255,7 +256,12 @@ def scale_info(info: Any, header: Any, scale_x: float, scale_y: float) -> Any:
 
 
 def to_text(text: str) -> str:
-    """``text`` as a message can hold it: what is not UTF-8, as in some file names, is replaced by '?'."""
+    """``text`` as a message can hold it: what is not UTF-8, as in some file names, is replaced by '?'.
+
+    What somebody has sent, such as a name of megabytes, is not sent back whole.
+    """
+    if len(text) > MAX_TEXT:
+        text = text[:MAX_TEXT] + "..."
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

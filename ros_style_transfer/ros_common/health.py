@@ -76,5 +76,6 @@ def of_stream(session: StreamSession, stream: Stream, expected_rate: float) -> H
             *((name, "%.1f ms" % (1e3 * seconds)) for name, seconds in summary.timing._asdict().items()),
             ("replaced by a newer frame", str(summary.dropped)),
             ("failed", str(summary.failed)),
+            ("skipped, because nothing moved", str(summary.skipped)),
         ],
     )

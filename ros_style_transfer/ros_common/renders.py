@@ -18,14 +18,14 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 import numpy as np
 
-from ..controls import check_range, check_weights
+from ..controls import CONTROLS, check_range, check_styles, current_name
 from ..errors import ImageError, OptionError, StyleError, StyleTransferError
 from ..media import images
 from ..media.images import MAX_SIDE, MIN_SIDE
 from ..render import options as render_options
 from ..render import queue as render_queue
 from ..render.queue import Cancelled, RenderQueue
-from ..streaming.appearance import CAMERA, TOPIC
+from ..streaming.appearance import CAMERA, MAX_STYLES, TOPIC
 from ..streaming.session import StreamSession
 from ..transfer import masks
 from . import conversions
@@ -33,6 +33,8 @@ from .conversions import to_text
 
 # Options that are fields of a request, where 0 means "not given".
 _NUMBER_FIELDS = ("content_weight", "style_weight", "tv_weight", "iterations", "time_budget")
+# Options that renders share with the stream: those in force apply unless a request says otherwise.
+_SHARED_CONTROLS = [name for name in render_options.RenderOptions._fields if name in CONTROLS]
 
 
 class RenderCallbacks(NamedTuple):
@@ -228,27 +230,37 @@ class Renders:
         rendered = handle.future.result()
         picture = self._callbacks.to_message(rendered.picture, header)
         self._callbacks.publish_image(picture)
-        if path:
-            images.write(path, rendered.picture)
-            response.path = path
         if request.return_image:
             response.image = picture
-        response.message = "rendered %dx%d in %.1f s%s" % (
-            picture.width,
-            picture.height,
-            response.seconds,
-            ", saved as %s" % path if path else "",
-        )
+        summary = "rendered %dx%d in %.1f s" % (picture.width, picture.height, response.seconds)
+        if path:
+            try:
+                images.write(path, rendered.picture)
+            except ImageError as error:
+                response.image = picture  # the work of minutes must not be lost
+                raise ImageError(
+                    "%s, but %s; the picture is in this answer and on ~render/image" % (summary, error)
+                ) from None
+            response.path = to_text(path)
+            summary += ", saved as %s" % path
+        response.message = to_text(summary)
         self._logger.info("%s", response.message)
 
     def _parse_request(self, request: Any) -> Tuple[Tuple[str, ...], render_queue.RenderRequest]:
         """The names of the styles, and the queue's request without its content; anything wrong is found here."""
         library = self._session.library
+        appearance = self._session.appearance
+        if len(request.styles) > MAX_STYLES:
+            raise OptionError("%d styles are too many; give at most %d" % (len(request.styles), MAX_STYLES))
         names = self._session.resolve_styles(request.styles)
+        weights, mask_name = tuple(request.weights), request.mask
+        if not request.styles:  # those in force, and so are their weights and their mask
+            mask_name = mask_name or (appearance.mask if appearance.mask != TOPIC else "")
+            weights = weights or (() if mask_name else appearance.weights)
         for name in (CAMERA, TOPIC):
             if name in names:
                 raise StyleError("a render cannot use the style `%s`; name others in styles" % name)
-        check_weights(request.weights, len(names))
+        check_styles(len(names), weights, masked=bool(mask_name))
         if request.size:
             check_range("size (0: the content's own)", request.size, MIN_SIDE, MAX_SIDE)
         values = self._option_values(request)
@@ -257,19 +269,17 @@ class Renders:
         preset = request.preset or "default"
         render_options.check(render_options.options_from(values, preset))
         mask = None
-        if request.mask:
-            labels = library.read_mask(request.mask)
+        if mask_name:
+            labels = library.read_mask(mask_name)
             height, width = labels.shape
             masks.check(labels, height, width, len(names))
-            mask = library.find_mask(request.mask)
-            if len(request.weights):
-                raise OptionError("weights mix styles, but with a mask each style has its own region: choose one")
+            mask = library.find_mask(mask_name)
         for name in names:
             library.read(name)
         return names, render_queue.RenderRequest(
             None,
             [library.find(name) for name in names],
-            tuple(request.weights),
+            weights,
             request.size,
             preset,
             values,
@@ -279,7 +289,9 @@ class Renders:
 
     def _option_values(self, request: Any) -> Dict[str, Any]:
         """The render options of ``request`` by name."""
-        values: Dict[str, Any] = {item.key: item.value for item in request.options}
+        controls = self._session.appearance.controls
+        values: Dict[str, Any] = {name: getattr(controls, name) for name in _SHARED_CONTROLS}
+        values.update({current_name(item.key): item.value for item in request.options})
         for name in _NUMBER_FIELDS:
             number = getattr(request, name)
             if number:

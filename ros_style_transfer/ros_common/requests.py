@@ -7,7 +7,7 @@ from typing import Any, Callable, Container, Dict, Mapping
 
 import numpy as np
 
-from ..controls import controls_from, describe
+from ..controls import controls_from, describe, parse_number
 from ..errors import OptionError, StyleTransferError
 from ..streaming.appearance import NO_MASK, Appearance, AppearanceChange
 from ..streaming.session import Answer, StreamSession, check_style_name
@@ -33,6 +33,7 @@ def fill_status(message: Any, session: StreamSession) -> None:
         setattr(message, step + "_time", to_float32(seconds))
     message.dropped = to_uint32(summary.dropped)
     message.failed = to_uint32(summary.failed)
+    message.skipped = to_uint32(summary.skipped)
     message.message = to_text(status.message)
 
 
@@ -67,6 +68,7 @@ class Requests:
         response.names = list(map(to_text, paths))
         response.paths = list(map(to_text, paths.values()))
         response.style = self._style()
+        response.masks = list(map(to_text, self._session.library.masks()))
         return response
 
     def set_style(self, request: Any, response: Any) -> Any:
@@ -107,7 +109,7 @@ class Requests:
     def _fill(self, response: Any, service: str, answer: Answer) -> Any:
         response.success, response.message = answer.success, to_text(answer.message)
         if not answer.success:
-            self._warn("%s: %s" % (service, answer.message))
+            self._warn("%s: %s" % (service, response.message))
         return response
 
     def _style(self) -> str:
@@ -165,7 +167,11 @@ def change_from_service(request: Any, current: Appearance) -> AppearanceChange:
     """
     if request.style and request.styles:
         raise OptionError("give either style or styles, not both")
-    controls = {item.key: item.value for item in request.controls}
+    controls: Dict[str, Any] = {item.key: item.value for item in request.controls}
+    max_side = None
+    if "max_side" in controls:
+        max_side = parse_number("max_side", int, controls.pop("max_side") or "0")
+        params.prefixed("max_side", params.check_max_side, max_side)
     if request.set_strength:
         controls["strength"] = request.strength
     elif request.strength:
@@ -176,6 +182,7 @@ def change_from_service(request: Any, current: Appearance) -> AppearanceChange:
         request.fade,
         request.mask,
         controls_from(controls, current.controls),
+        max_side,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, U
 
 import numpy as np
 
-from ..controls import Controls, check, check_range, check_weights, describe
+from ..controls import Controls, check, check_range, check_styles, check_weights, describe
 from ..errors import ImageError, OptionError
 from ..media.style_library import StyleLibrary
 from ..transfer import masks
@@ -16,6 +16,7 @@ RESERVED_STYLES = (RANDOM, CAMERA, TOPIC)  # style names that are not pictures
 NO_MASK = "none"  # the mask of a request that removes the one in force
 
 MAX_FADE = 3600.0  # seconds
+MAX_STYLES = 32  # in a mixture, or in the regions of a mask
 
 # The picture of a style, or the source (`CAMERA`, `TOPIC`) that will deliver it.
 StylePicture = Union[np.ndarray, str]
@@ -120,6 +121,8 @@ class AppearanceBuilder:
         Raises:
             StyleTransferError: a name, a picture or a value is wrong.
         """
+        if len(change.styles) > MAX_STYLES:
+            raise OptionError("%d styles are too many; give at most %d" % (len(change.styles), MAX_STYLES))
         styles = self.resolve(change.styles)
         check_weights(change.weights, len(styles))
         check_range("fade", change.fade, 0.0, MAX_FADE)
@@ -145,10 +148,7 @@ class AppearanceBuilder:
         if appearance.labels is not None:
             height, width = appearance.labels.shape
             masks.check(appearance.labels, height, width, len(appearance.styles))
-        if appearance.mask and appearance.controls.method == "whiten":
-            raise OptionError(
-                "a mask has no effect with method whiten, which uses no style; choose another method or mask none"
-            )
+        check_styles(len(appearance.styles), masked=bool(appearance.mask), method=appearance.controls.method)
 
 
 def check_fit(labels: np.ndarray, frames: Sequence[KnownFrame], styles: int) -> None:

@@ -20,14 +20,13 @@ import datetime
 import logging
 import os
 import re
-import shutil
-import tempfile
 import threading
 import time
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from .. import temporary_folders
 from ..controls import Controls
 from ..errors import OptionError, StyleError, StyleTransferError
 from ..media import images
@@ -162,7 +161,7 @@ class StreamSession:
         self._model = options.model
         self._style_topic = style_topic or StyleTopic()
         self._clock = clock
-        self._added_dir = tempfile.mkdtemp(prefix="ros_style_transfer_")  # pictures of `add_style`
+        self._added_dir = temporary_folders.make("styles")  # pictures of `add_style`
         try:
             self.library = StyleLibrary([self._added_dir, *options.style_dirs])
             self._builder = AppearanceBuilder(self.library, options.model)
@@ -170,7 +169,7 @@ class StreamSession:
                 options.styles, options.style_weights, options.mask, options.max_side, options.controls
             )
         except StyleTransferError:
-            shutil.rmtree(self._added_dir)  # or every failed start would leave one behind
+            temporary_folders.remove(self._added_dir)  # or every failed start would leave one behind
             raise
         self._streams: List[Stream] = []
         self._slots = FrameSlots()
@@ -210,7 +209,7 @@ class StreamSession:
     def shutdown(self, timeout: float = 0.5) -> None:
         """Stop the worker, waiting up to ``timeout`` seconds for it.  May be called repeatedly, and at any time."""
         self._worker.stop(timeout)
-        shutil.rmtree(self._added_dir, ignore_errors=True)
+        temporary_folders.remove(self._added_dir)
 
     # --- requests; they may be called from any thread ------------------------------------------------
 

@@ -3,6 +3,7 @@
 import time
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
+import cv2
 import numpy as np
 
 from ..errors import ImageError
@@ -43,12 +44,33 @@ class StreamCallbacks(NamedTuple):
 
 
 class PaintedFrame(NamedTuple):
-    """A frame at the size at which it was painted, what it became, in which appearance, and when."""
+    """A frame that was painted and published.
+
+    Attributes:
+        content: the frame at the size at which it was painted, RGB uint8 ``[h, w, 3]``.
+        painted: its painting, of the same size.
+        appearance: how it was painted.
+        time: when it was published last.
+        labels: of its mask, uint8 ``[h, w]``; None: no mask.
+    """
 
     content: np.ndarray
     painted: np.ndarray
     appearance: Appearance
     time: float
+    labels: Optional[np.ndarray] = None
+
+    def is_like(self, content: np.ndarray, labels: Optional[np.ndarray], max_change: float) -> bool:
+        """Whether ``content`` with the mask ``labels`` differs from this frame by less than ``max_change`` on average.
+
+        Args:
+            max_change: mean absolute difference of all values, 0..1 for black to white.
+        """
+        if content.shape != self.content.shape:
+            return False
+        if labels is not self.labels and (labels is None or not np.array_equal(labels, self.labels)):
+            return False
+        return cv2.norm(content, self.content, cv2.NORM_L1) < max_change * 255 * content.size
 
 
 class Stream:
@@ -170,8 +192,10 @@ class Stream:
         self._scaled_mask = labels, shape, scaled
         return scaled, ""
 
-    def count_painted(self, frame: PaintedFrame, arrival: float, timing: FrameTiming) -> None:
-        """A frame was painted and published."""
+    def count_published(self, frame: PaintedFrame, arrival: float, timing: FrameTiming) -> None:
+        """A frame was published: newly painted, or the newest one again."""
+        if self.newest is not None and frame.painted is self.newest.painted:
+            self.stats.count_skipped()
         self.newest = frame
         self.failure = ""
         self.stats.count_published(frame.time - arrival, timing)

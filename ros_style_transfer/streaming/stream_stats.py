@@ -27,6 +27,7 @@ class StreamSummary(NamedTuple):
         timing: mean seconds of each step.
         dropped: frames replaced by a newer one before their turn, since the start.
         failed: frames that could not be painted, since the start.
+        skipped: frames that hardly differed from the last painted one, which was published again, since the start.
     """
 
     input_rate: float
@@ -35,6 +36,7 @@ class StreamSummary(NamedTuple):
     timing: FrameTiming
     dropped: int
     failed: int
+    skipped: int = 0
 
 
 class StreamStats:
@@ -54,6 +56,7 @@ class StreamStats:
         self._published: List[Tuple[float, float, FrameTiming]] = []  # (time, latency, timing)
         self._dropped = 0
         self._failed = 0
+        self._skipped = 0
 
     def count_received(self) -> None:
         with self._lock:
@@ -71,6 +74,10 @@ class StreamStats:
         with self._lock:
             self._failed += 1
 
+    def count_skipped(self) -> None:
+        with self._lock:
+            self._skipped += 1
+
     def read(self) -> StreamSummary:
         """The stream's present `StreamSummary`."""
         with self._lock:
@@ -83,7 +90,9 @@ class StreamStats:
             count = len(self._published)
             latency = sum(entry[1] for entry in self._published) / count if count else 0.0
             timing = _mean_timing([entry[2] for entry in self._published], [1.0] * count)
-            return StreamSummary(len(self._received) / span, count / span, latency, timing, self._dropped, self._failed)
+            return StreamSummary(
+                len(self._received) / span, count / span, latency, timing, self._dropped, self._failed, self._skipped
+            )
 
 
 def combine(summaries: Iterable[StreamSummary]) -> StreamSummary:
@@ -99,6 +108,7 @@ def combine(summaries: Iterable[StreamSummary]) -> StreamSummary:
         _mean_timing([summary.timing for summary in summaries], rates),
         sum(summary.dropped for summary in summaries),
         sum(summary.failed for summary in summaries),
+        sum(summary.skipped for summary in summaries),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from .. import resources
 from ..controls import Controls
 from ..errors import StyleError, StyleTransferError
 from ..media import images
@@ -26,6 +27,8 @@ LOADING, READY, ERROR = "loading", "ready", "error"  # phases
 STYLE_IMAGE_PERIOD = 1.0  # seconds between pictures of the style topic that become the style
 MAX_STYLE_SIDE = 2048  # pixels; larger pictures that are sent as styles are scaled down
 MAX_FAILURES = 10  # passes in a row that may fail before the worker gives up
+LARGE_FRAME = 2**20  # pixels; the memory of such a frame is released when frames become smaller
+RELEASE_PERIOD = 10.0  # seconds
 LOG_PERIOD = 10.0  # seconds between equal log lines
 
 
@@ -117,6 +120,9 @@ class Worker:
         self._pending_deadline = 0.0
         self._style_image: Optional[Callable[[], np.ndarray]] = None  # reads the newest picture of the style topic
         self._style_image_due = 0.0
+        self._changing_until = 0.0  # the time of the last change of the appearance, with its fade
+        self._large_pixels = 0  # of the largest frame since memory was released
+        self._release_due = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -221,7 +227,9 @@ class Worker:
         self._answer_requests(stylizer)
         self._update_style_image(stylizer)
         taken = self._slots.take(0.5)
-        if taken is not None:
+        if taken is None:
+            self._release_memory(0)
+        else:
             self._paint(stylizer, *taken)
         self._expire_pending_request()
 
@@ -258,6 +266,7 @@ class Worker:
         appearance = request.appearance
         if request.pictures is not None:
             stylizer.set_styles(request.pictures, appearance.weights or None, request.fade)
+            self._changing_until = self._clock() + request.fade
             self._pictures = request.pictures
         elif appearance.mask != self.appearance.mask:
             stylizer.reset()
@@ -281,6 +290,7 @@ class Worker:
     def _set_styles(self, stylizer: "Stylizer", fade: float = 0.0) -> None:
         if is_complete(self._pictures):
             stylizer.set_styles(self._pictures, self.appearance.weights or None, fade)
+            self._changing_until = self._clock() + fade
 
     def _offer_to_request(self, stylizer: "Stylizer", source: str, rgb: np.ndarray) -> None:
         """Give the request that waits for a picture of ``source`` this one, and apply it once it is complete."""
@@ -354,9 +364,12 @@ class Worker:
         appearance = self.appearance
         labels = self._labels(stream, frame, shape)
         decoded = self._clock()
-        painted = stylizer.stylize(rgb, appearance.controls, labels, stream.name)
+        newest = self._reusable(stream, rgb, labels)
+        if newest is None:
+            painted = stylizer.stylize(rgb, appearance.controls, labels, stream.name)
+            newest = PaintedFrame(rgb, painted, appearance, 0.0, labels)
         stylized = self._clock()
-        encoded = stream.callbacks.encode(painted, frame.message)
+        encoded = stream.callbacks.encode(newest.painted, frame.message)
         ready = self._clock()
         scale = rgb.shape[1] / whole.shape[1], rgb.shape[0] / whole.shape[0]
         stream.callbacks.publish(encoded, frame.message, scale)
@@ -364,8 +377,29 @@ class Worker:
         timing = FrameTiming(
             decode=decoded - started, network=stylized - decoded, encode=ready - stylized, publish=published - ready
         )
-        stream.count_painted(PaintedFrame(rgb, painted, appearance, published), frame.arrival, timing)
+        stream.count_published(newest._replace(time=published), frame.arrival, timing)
         self.failure = ""
+        self._release_memory(whole.shape[0] * whole.shape[1])
+
+    def _reusable(self, stream: Stream, rgb: np.ndarray, labels: Optional[np.ndarray]) -> Optional[PaintedFrame]:
+        """The newest frame of ``stream`` if ``skip_still`` says that its painting will do for ``rgb``, too."""
+        newest, appearance = stream.newest, self.appearance
+        if (
+            not appearance.controls.skip_still
+            or newest is None
+            or newest.appearance is not appearance
+            or newest.time <= self._changing_until
+        ):
+            return None
+        return newest if newest.is_like(rgb, labels, appearance.controls.skip_still) else None
+
+    def _release_memory(self, pixels: int) -> None:
+        """Return to the system what larger frames have taken, now that frames have so many pixels."""
+        self._large_pixels = max(self._large_pixels, pixels)
+        if self._large_pixels - pixels > LARGE_FRAME and self._clock() >= self._release_due:
+            resources.release_memory()
+            self._large_pixels = pixels
+            self._release_due = self._clock() + RELEASE_PERIOD
 
     def _labels(self, stream: Stream, frame: Frame, shape: Tuple[int, int]) -> Optional[np.ndarray]:
         """The mask of a frame, or None; ``stream.mask_notice`` tells why a mask in force is left out."""

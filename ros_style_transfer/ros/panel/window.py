@@ -38,21 +38,27 @@ from python_qt_binding.QtWidgets import (
     QWidget,
 )
 
-from ...controls import CONTROLS, in_groups
+from ...controls import CONTROLS, Control, Range, in_groups
 from ...errors import ImageError
 from ...media import images
 from ...media.images import MAX_SIDE, MIN_SIDE
 from ...models.registry import ALL_LEVELS, MODELS
 from ...ros_common.fields import LEVEL_PREFIX
+from ...streaming.appearance import NO_MASK, TOPIC
 from .. import conversions
 from ..node_client import THUMBNAIL, RenderCancelled
 from .client import PanelClient
-from .editors import Slider, WheelGuard, editor, label_for
+from .editors import Choice, Number, Slider, WheelGuard, editor, label_for
 
 POLL_PERIOD = 66  # milliseconds between two checks for new messages
 STATUS_TIMEOUT = 5.0  # seconds without a status until the node counts as gone
 LISTING_PERIOD = 10.0  # seconds between two requests for the list of styles
 PREVIEW_EVERY = 2  # iterations
+# What the node can change besides the controls, as rows for editors.
+MASK = Control("mask", str, NO_MASK, (), "Style", "none, topic, or a picture of labels from a folder masks")
+MAX_SIDE_FIELD = Control(
+    "max_side", int, 0, Range(0, 16384), "Painting", "longer side of the painted frames in pixels, 32 or more"
+)
 COLOURS = {"ready": "#2e9e44", "loading": "#d08a00", "paused": "#d08a00", "error": "#c62828"}
 
 
@@ -164,10 +170,18 @@ class StylePanel(QWidget):
         buttons.addWidget(self.mix, 1)
         for button in (self.random, self.frame, self.add):
             buttons.addWidget(button)
+        self.mask = Choice(MASK)
+        self.mask.setToolTip(MASK.help)
+        self.mask.edited.connect(lambda: self._change(mask=self.mask.wanted()))
+        self._show_masks([])
+        mask = QHBoxLayout()
+        mask.addWidget(QLabel("Mask"))
+        mask.addWidget(self.mask, 1)
         column = QVBoxLayout()
         column.addWidget(self.styles, 1)
         column.addWidget(self._mixture_area)
         column.addLayout(buttons)
+        column.addLayout(mask)
         return self._needs_node(_group("Style", column))
 
     def _build_controls(self):
@@ -176,10 +190,12 @@ class StylePanel(QWidget):
             for control in CONTROLS.values()
             if control.live and control.name != "level_strength"
         }
+        self.controls[MAX_SIDE_FIELD.name] = Number(MAX_SIDE_FIELD)
+        self.controls[MAX_SIDE_FIELD.name].setSpecialValueText("the camera's size")
         self.levels = {level: Slider((0.0, 1.0), 1.0) for level in ALL_LEVELS}
         self._guard = WheelGuard(self)
         column = QVBoxLayout()
-        for group, controls in in_groups([control for control in CONTROLS.values() if control.live]):
+        for group, controls in in_groups([MAX_SIDE_FIELD, *(control for control in CONTROLS.values() if control.live)]):
             rows = QGridLayout()
             rows.setColumnStretch(1, 1)
             for control in controls:
@@ -344,6 +360,8 @@ class StylePanel(QWidget):
         self.controls["strength"].show_value(status.strength)
         for level, slider in self.levels.items():
             slider.show_value(values.get(LEVEL_PREFIX + str(level), slider.number()))
+        if "mask" in values:
+            self._show_masks(self._masks, values["mask"])
         if "paused" in values:
             self.pause.setChecked(values["paused"])
         names = status.style.split(",")
@@ -366,6 +384,8 @@ class StylePanel(QWidget):
         if isinstance(answer, Exception):  # the node is just starting or ending: try again in a second
             self._list_time -= LISTING_PERIOD - 1
             return
+        if list(answer.masks) != self._masks and not self.mask.is_busy():
+            self._show_masks(list(answer.masks), self.mask.wanted())
         paths = dict(zip(answer.names, answer.paths))
         if paths == self._paths:
             return
@@ -381,6 +401,12 @@ class StylePanel(QWidget):
         self._unread_thumbnails = [(name, path) for name, path in paths.items() if (name, path) not in self._thumbnails]
         if idle:
             self._read_next()
+
+    def _show_masks(self, masks, current=""):
+        """Offer these masks; ``current`` is in force."""
+        self._masks, current = masks, current or NO_MASK
+        self.mask.show_choices(list(dict.fromkeys((NO_MASK, TOPIC, *masks, current))), "")
+        self.mask.show_value(current)
 
     def _read_next(self):
         """Read one thumbnail after another, so that a large folder occupies only one core."""
@@ -493,7 +519,7 @@ class StylePanel(QWidget):
 
     def _reset(self):
         """Ask for the default of every control."""
-        self._change(**dict(dict.fromkeys(self.controls, ""), level_strength="", strength=CONTROLS["strength"].default))
+        self._change(**dict(dict.fromkeys(CONTROLS, ""), strength=CONTROLS["strength"].default))
 
     def _change(self, **wanted):
         """Ask for these controls; changes while a request is pending are merged and sent after it."""
@@ -539,17 +565,14 @@ class StylePanel(QWidget):
     # --- renders ----------------------------------------------------------------------------
 
     def _begin_render(self):
-        status, mark = self._status, object()
-        self._render = mark
+        self._render = mark = object()
         goal = dict(
             size=self.render_size.value(),
             iterations=self.iterations.value(),
             time_budget=self.time_budget.value(),
             preview_every=PREVIEW_EVERY,
             save_as=self.save_as.text().strip(),
-            styles=status.style.split(","),
-            weights=status.weights,
-        )
+        )  # of the styles, the mask and the controls in force
         self.progress.setValue(0)
         self.progress_text.setText("waiting for the renders before it")
         self.client.render(
