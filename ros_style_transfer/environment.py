@@ -30,7 +30,6 @@ def hide_notes(verbose: bool = False) -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # unreadable files are reported with their names
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # retraced functions
     warnings.filterwarnings("ignore", "Unable to import Axes3D")  # of a second matplotlib
 

@@ -429,7 +429,7 @@ def test_the_styles_of_a_video_come_in_turn(call):
 class Webcam:
     """Stands for the `video.Reader` of a webcam that gives 8 frames a second."""
 
-    fps, count = 8.0, None
+    fps, count, size, damaged = 8.0, None, (32, 32), 0
 
     def __enter__(self):
         return self
@@ -672,7 +672,9 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
         ("stylize a.png --style mosaic", ["-o/--output"]),
         ("stylize a.png --style mosaic -o o.png --size big", ["--size", "'big'"]),
         ("stylize a.png --style mosaic -o o.png --style-weights 0.7,0.3", ["--style-weights", "'0.7,0.3'"]),
-        ("stylize a.png --style mosaic -o o.png --paint", ["--paint"]),
+        ("stylize a.png --style mosaic -o o.png --paint", ["unknown option --paint", "stylize --help"]),
+        ("stylize a.png --style mosaic -o o.png --strenght=0.5", ["--strenght (did you mean --strength?)"]),
+        ("stylize a.png --style mosiac -o o.png", ["unknown style 'mosiac' (did you mean mosaic?)"]),
         # Which pictures and styles
         ("stylize --style mosaic a.png -o o.png", ["CONTENT goes before --style"]),
         ("stylize -o o.png --style mosaic", ["CONTENT", "--texture"]),

@@ -31,7 +31,7 @@ from ..controls import (
 )
 from ..errors import OptionError, StyleError, StyleTransferError
 from ..media import images
-from ..media.style_library import StyleLibrary
+from ..media.style_library import StyleLibrary, suggestion
 from ..transfer import masks
 
 STYLE_HELP = "names of included styles (see `styles`), any pictures, or `random`"
@@ -56,7 +56,12 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Optional[Sequence[str]] = None, namespace: Any = None) -> Any:
         given = sys.argv[1:] if args is None else args
-        return super().parse_known_args([self._current(argument) for argument in given], namespace)
+        parsed, unknown = super().parse_known_args([self._current(argument) for argument in given], namespace)
+        for argument in unknown:
+            if argument.startswith("-"):
+                option = argument.partition("=")[0]
+                self.error("unknown option %s%s" % (option, suggestion(option, self._option_string_actions)))
+        return parsed, unknown
 
     def _current(self, argument: str) -> str:
         """The argument with its option's current name, if it is an alias of one that this parser has."""
@@ -164,7 +169,10 @@ def find_styles(names: Sequence[str], seed: Optional[int] = None) -> List[str]:
             images.check_exists(name)
             paths.append(name)
         else:
-            raise StyleError("unknown style %r: it is neither a picture nor one of %s" % (name, ", ".join(known)))
+            raise StyleError(
+                "unknown style %r%s: it is neither a picture nor one of %s"
+                % (name, suggestion(name, known), ", ".join(known))
+            )
     return paths
 
 

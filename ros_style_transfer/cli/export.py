@@ -1,6 +1,7 @@
 """The command ``export``: a model as a TensorFlow SavedModel."""
 
 import argparse
+import logging
 from typing import Any
 
 from ..controls import check_model
@@ -36,4 +37,6 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError("--precision %s cannot be exported; choose one of %s" % (args.precision, ", ".join(FLOATS)))
     from ..transfer.export import export
 
+    if not args.verbose:
+        logging.getLogger("absl").setLevel(logging.ERROR)  # it notes that it renames arguments
     export(args.model, args.output, args.precision, args.weights_dir)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
-from typing import TYPE_CHECKING, Container, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..errors import StyleError
 from . import images
@@ -67,7 +68,8 @@ class StyleLibrary:
             return paths[style]
         path = self._path_inside(style, "style")
         if path is None:
-            raise StyleError("unknown style %r; known: %s" % (style, ", ".join(paths)))
+            hint = suggestion(style, paths)
+            raise StyleError("unknown style %r%s; known: %s" % (style, hint, ", ".join(paths)))
         return path
 
     def find_mask(self, mask: str) -> str:
@@ -90,7 +92,8 @@ class StyleLibrary:
                             known.setdefault(name, path)
         path_inside = self._path_inside(mask, "mask")
         if path_inside is None:
-            raise StyleError("unknown mask %r; known: %s" % (mask, ", ".join(sorted(known)) or "none"))
+            hint = suggestion(mask, known)
+            raise StyleError("unknown mask %r%s; known: %s" % (mask, hint, ", ".join(sorted(known)) or "none"))
         return path_inside
 
     def masks(self) -> List[str]:
@@ -150,6 +153,12 @@ class StyleLibrary:
         """Whether ``path`` lies in one of the folders after links are followed."""
         path = os.path.realpath(path)
         return any(os.path.commonpath([path, folder]) == folder for folder in self.folders)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """``" (did you mean ...?)"`` with the most similar of the ``known`` names; empty if none is similar."""
+    similar = difflib.get_close_matches(name[:100], list(known), 1)
+    return " (did you mean %s?)" % similar[0] if similar else ""
 
 
 def split_names(text: str, known: Container[str] = ()) -> Tuple[str, ...]:

@@ -210,6 +210,7 @@ def main() -> None:
     environment.use_one_heap()
     environment.leave_out_keras()
     environment.return_large_buffers()
+    environment.hide_notes()
     rospy.init_node("style_transfer", disable_signals=True)
     # rospy's own handler calls the master from wherever the signal arrives, and would wait for a lock forever if
     # that is inside another call.
