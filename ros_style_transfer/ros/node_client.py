@@ -10,13 +10,14 @@ import os
 import re
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Hashable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import actionlib
 import numpy as np
+import rosgraph
 import rospy
 from actionlib_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from dynamic_reconfigure.msg import Config
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -25,8 +26,10 @@ from ros_style_transfer.msg import RenderAction, RenderGoal, RenderProgress, Sty
 from ros_style_transfer.srv import AddStyle, ListStyles, SetStyle, SetStyleRequest
 
 from ..controls import check_choice
+from ..errors import OptionError
 from ..media import images
-from ..ros_common.topic_hints import TRANSPORTS
+from ..ros_common.params import parse_names
+from ..ros_common.topic_hints import RAW, TRANSPORTS
 from . import conversions
 from .camera_stream import subscribe
 
@@ -34,11 +37,24 @@ SERVER_TIMEOUT = 5.0  # seconds that a render waits for the action server
 MAX_STYLE_SIDE = 1024  # pixels of an added style; no model uses more
 THUMBNAIL = 96  # pixels
 
+STATE_TOPICS = {
+    "status": ("status", StyleStatus),
+    "parameters": ("parameter_updates", Config),
+    "progress": ("render/progress", RenderProgress),
+}
+
 Answer = Callable[[Any], Any]  # called with a response, or with the exception that prevented it
 
 
 class RenderCancelled(Exception):
     """A render ended because it was cancelled."""
+
+
+class ImageTopic(NamedTuple):
+    """The name of a topic of images, and the transport by which they arrive, one of `TRANSPORTS`."""
+
+    name: str
+    transport: str
 
 
 class NodeClient:
@@ -48,9 +64,13 @@ class NodeClient:
         node: the node's name, which may be remapped.
         image: the camera's topic, which may be remapped.
         deliver: called from other threads with an `Answer` and what to call it with; by default it calls it there.
+        name: of the interface's own node, unless the process has one already.
+        thumbnail_side: pixels of a thumbnail.
+        notify: called from other threads with a name that `take` knows when a message has arrived.
 
     Attributes:
         node, image: the resolved names; None until the master is reached.
+        transport: of the camera's and the painted frames, one of `TRANSPORTS`.
     """
 
     def __init__(
@@ -58,71 +78,134 @@ class NodeClient:
         node: str = "style_transfer",
         image: str = "image",
         deliver: Callable[[Answer, Any], Any] = lambda then, answer: then(answer),
+        name: str = "style_panel",
+        thumbnail_side: int = THUMBNAIL,
+        notify: Callable[[Hashable], Any] = lambda name: None,
     ) -> None:
         self.node: Optional[str] = None
         self.image: Optional[str] = None
+        self.transport = RAW
         self._names = node, image
-        self._deliver = deliver
-        self._newest: Dict[str, Any] = {}
-        self._status: Optional[rospy.Subscriber] = None
-        self._subscribers: List[rospy.Subscriber] = []
+        self._name = name
+        self._thumbnail_side = thumbnail_side
+        self._deliver, self._notify = deliver, notify
+        self._newest: Dict[Hashable, Any] = {}
+        self._state_subscribers: Dict[str, rospy.Subscriber] = {}
+        self._image_subscribers: Dict[Hashable, Tuple[ImageTopic, rospy.Subscriber]] = {}
+        self._subscribing = threading.Lock()
         self._actions: Optional[actionlib.ActionClient] = None
         self._goal: Optional[actionlib.ClientGoalHandle] = None
         self._cancelled = False
 
     def setup(self, then: Answer) -> None:
         """Connect as soon as the master is reached, then call ``then`` with None or the exception."""
-        self.run(self._connect, then)
+        self.run(self.connect, then)
+
+    def connect(self) -> None:
+        """Subscribe to the node's state; blocks until the master is reached."""
+        if not rospy.core.is_initialized():  # rqt has its own node
+            rospy.init_node(self._name, anonymous=True, disable_signals=True)
+        transport = rospy.get_param("~image_transport", RAW)
+        check_choice("~image_transport", transport, TRANSPORTS)
+        node, image = (rospy.resolve_name(name) for name in self._names)
+        self.node, self.image, self.transport = node, image, transport
+        with self._subscribing:
+            self._subscribe_to_state()
+
+    def reconnect(self) -> None:
+        """Subscribe to everything again, because the master was restarted and has forgotten everything; may block."""
+        with self._subscribing:
+            for subscriber in self._subscribers():
+                subscriber.unregister()
+            self._subscribe_to_state()
+            self._image_subscribers = {
+                name: (topic, self._subscribe_to_images(name, topic))
+                for name, (topic, _) in self._image_subscribers.items()
+            }
+            if self._actions is not None:
+                self._actions.stop()
+                self._actions = None
 
     def shutdown(self) -> None:
         """Unsubscribe; callbacks of pending requests are not called any more."""
         self._deliver = lambda then, answer: None
-        for subscriber in self._subscribers:
+        for subscriber in self._subscribers():
             subscriber.unregister()
         if self._actions is not None:
             self._actions.stop()
 
+    def _subscribers(self) -> List[rospy.Subscriber]:
+        return [*self._state_subscribers.values(), *(subscriber for _, subscriber in self._image_subscribers.values())]
+
     # --- messages from the node -------------------------------------------------------------------
 
-    def take(self, name: str) -> Any:
+    def take(self, name: Hashable) -> Any:
         """The newest message that was not taken yet, or None.
 
         Args:
-            name: ``status``, ``parameters``, ``progress``, ``camera``, ``painted`` or ``render``.
+            name: ``status``, ``parameters``, ``progress``, ``model`` (facts of the node's model, texts by name), or a
+                name that `watch` was given.
         """
         return self._newest.pop(name, None)
 
     def connected(self) -> bool:
         """Whether a node publishes its status."""
-        return self._status is not None and self._status.get_num_connections() > 0
+        status = self._state_subscribers.get("status")
+        return status is not None and status.get_num_connections() > 0
 
-    def _connect(self) -> None:
-        if not rospy.core.is_initialized():  # rqt has its own node
-            rospy.init_node("style_panel", anonymous=True, disable_signals=True)
-        transport = rospy.get_param("~image_transport", TRANSPORTS[0])
-        check_choice("~image_transport", transport, TRANSPORTS)
-        node, image = (rospy.resolve_name(name) for name in self._names)
-        for name, topic, kind in (
-            ("status", "status", StyleStatus),
-            ("parameters", "parameter_updates", Config),
-            ("progress", "render/progress", RenderProgress),
-        ):
-            self._subscribers.append(
-                rospy.Subscriber("%s/%s" % (node, topic), kind, self._store, callback_args=name, queue_size=1)
-            )
-        for name, topic, way in (
-            ("camera", image, transport),
-            ("painted", node + "/image", transport),
-            ("render", node + "/render/image", "raw"),
-            ("render", node + "/render/preview", "raw"),
-        ):
-            self._subscribers.append(subscribe(topic, lambda message, name=name: self._store(message, name), way))
-        self._status = self._subscribers[0]
-        self.node, self.image = node, image
+    def cameras(self) -> Tuple[str, ...]:
+        """The names of the node's cameras, ``("",)`` if it has only one; may block."""
+        names = rospy.get_param("%s/cameras" % self.node, "")
+        try:
+            return parse_names(names) if names else ("",)
+        except OptionError:  # the node has refused it, too
+            return ("",)
 
-    def _store(self, message: Any, name: str) -> None:
-        if not conversions.is_empty(message):
-            self._newest[name] = message
+    def image_topics(self, camera: str = "") -> Dict[str, ImageTopic]:
+        """The topics of ``camera``, empty for a node's only one: ``camera``, ``painted``; of renders: ``preview``,
+        ``render``."""
+        image = rospy.resolve_name(camera + "/image") if camera else self.image
+        painted = "/".join([str(self.node), *([camera] if camera else []), "image"])
+        return {
+            "camera": ImageTopic(str(image), self.transport),
+            "painted": ImageTopic(painted, self.transport),
+            "preview": ImageTopic("%s/render/preview" % self.node, RAW),
+            "render": ImageTopic("%s/render/image" % self.node, RAW),
+        }
+
+    def watch(self, wanted: Mapping[Any, ImageTopic]) -> None:
+        """Subscribe to these images, by the names for `take`, and to no others; may block."""
+        with self._subscribing:
+            for name, (topic, subscriber) in list(self._image_subscribers.items()):
+                if wanted.get(name) != topic:
+                    subscriber.unregister()
+                    del self._image_subscribers[name]
+            for name, topic in wanted.items():
+                if name not in self._image_subscribers:
+                    self._image_subscribers[name] = (topic, self._subscribe_to_images(name, topic))
+
+    def _subscribe_to_state(self) -> None:
+        self._state_subscribers = {
+            name: rospy.Subscriber("%s/%s" % (self.node, topic), kind, self._store, callback_args=name, queue_size=1)
+            for name, (topic, kind) in STATE_TOPICS.items()
+        }
+        self._state_subscribers["model"] = rospy.Subscriber("/diagnostics", DiagnosticArray, self._store_diagnosis)
+
+    def _subscribe_to_images(self, name: Hashable, topic: ImageTopic) -> rospy.Subscriber:
+        def store(message: Any) -> None:
+            if not conversions.is_empty(message):
+                self._store(message, name)
+
+        return subscribe(topic.name, store, topic.transport)
+
+    def _store(self, message: Any, name: Hashable) -> None:
+        self._newest[name] = message
+        self._notify(name)
+
+    def _store_diagnosis(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.hardware_id == self.node and status.name.endswith(": model"):
+                self._store({item.key: item.value for item in status.values}, "model")
 
     # --- requests to the node ---------------------------------------------------------------------
 
@@ -146,11 +229,14 @@ class NodeClient:
         """Call `SetStyle`.
 
         Args:
-            wanted: values by name: ``styles``, ``weights``, ``mask``, ``max_side``, and any control.
+            wanted: values by name: ``styles``, ``weights``, ``fade``, ``mask``, and any control.
         """
         controls = dict(wanted)
         request = SetStyleRequest(
-            styles=controls.pop("styles", []), weights=controls.pop("weights", []), mask=controls.pop("mask", "")
+            styles=controls.pop("styles", []),
+            weights=controls.pop("weights", []),
+            fade=controls.pop("fade", 0.0),
+            mask=controls.pop("mask", ""),
         )
         if "strength" in controls:
             request.set_strength, request.strength = True, controls.pop("strength")
@@ -169,18 +255,26 @@ class NodeClient:
         """Pause the node or let it continue."""
         self.call("pause", SetBool, then, paused)
 
-    def add_style(self, path: str, use: bool, then: Answer) -> None:
+    def add_style(self, path: str, use: bool, then: Answer, name: str = "") -> None:
         """Send the picture at ``path`` to the node as a style.
 
         ``then`` is called with (response, name of the style, thumbnail) or the exception.
+
+        Args:
+            use: whether it becomes the current style.
+            name: that the style's is made from; the file's unless given.
         """
 
         def work() -> Any:
             rgb = images.limit_longest_side(images.read(path), MAX_STYLE_SIDE)
-            stem = os.path.splitext(os.path.basename(path))[0]
-            name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:64]
+            stem = name or os.path.splitext(os.path.basename(path))[0]
+            style = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:64]
             add = rospy.ServiceProxy("%s/add_style" % self.node, AddStyle)
-            return add(name, conversions.to_message(rgb, Header()), use), name, make_thumbnail(rgb)
+            return (
+                add(style, conversions.to_message(rgb, Header()), use),
+                style,
+                make_thumbnail(rgb, self._thumbnail_side),
+            )
 
         self.run(work, then)
 
@@ -190,7 +284,7 @@ class NodeClient:
         def work() -> np.ndarray:
             if not os.path.isfile(path):
                 raise FileNotFoundError(path)
-            return make_thumbnail(images.read(path))
+            return make_thumbnail(images.read(path), self._thumbnail_side)
 
         self.run(work, then)
 
@@ -246,10 +340,25 @@ def _outcome(handle: actionlib.ClientGoalHandle) -> Union[Any, Exception]:
     return result
 
 
-def make_thumbnail(rgb: np.ndarray) -> np.ndarray:
-    """The central square of ``rgb``, uint8 ``[h, w, 3]``, at the size of a thumbnail."""
-    side = min(rgb.shape[:2])
-    top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
+def make_thumbnail(rgb: np.ndarray, side: int = THUMBNAIL) -> np.ndarray:
+    """The central square of ``rgb``, uint8 ``[h, w, 3]``, with ``side`` pixels a side."""
+    shorter = min(rgb.shape[:2])
+    top, left = (rgb.shape[0] - shorter) // 2, (rgb.shape[1] - shorter) // 2
     return images.resize(
-        images.limit_longest_side(rgb[top : top + side, left : left + side], 2 * THUMBNAIL), THUMBNAIL, THUMBNAIL
+        images.limit_longest_side(rgb[top : top + shorter, left : left + shorter], 2 * side), side, side
     )
+
+
+def values_of(config: Config) -> Dict[str, Any]:
+    """The fields of a message of dynamic_reconfigure by name."""
+    kinds = (config.bools, config.ints, config.strs, config.doubles)
+    return {item.name: item.value for kind in kinds for item in kind}
+
+
+def master_pid() -> int:
+    """The process of the ROS master, which is another one after a restart; may block.
+
+    Raises:
+        OSError, rosgraph.MasterException: it does not answer.
+    """
+    return rosgraph.Master(rospy.get_name()).getPid()

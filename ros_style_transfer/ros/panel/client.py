@@ -39,6 +39,10 @@ class PanelClient(NodeClient):
         self._dispatcher = _Dispatcher()
         super().__init__(node, image, self._dispatcher.deliver)
 
+    def connect(self) -> None:
+        super().connect()
+        self.watch(self.image_topics())
+
     def shutdown(self) -> None:
         self._dispatcher.stop()
         super().shutdown()

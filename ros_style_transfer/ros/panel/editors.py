@@ -10,10 +10,8 @@ from typing import Any, Sequence, Tuple
 from python_qt_binding.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from python_qt_binding.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QSlider, QSpinBox, QWidget
 
-from ...controls import Control, Range
-
-MAX_SLIDER = 10.0  # the widest range of a slider; wider ones get a box to type in
-MODELS_OWN = "the model's own"
+from ...controls import Control
+from ...ros_common.editing import CHOICE, DECIMAL, INTEGER, MODELS_OWN, SLIDER, TEXT, editor_kind
 
 
 class Slider(QSlider):
@@ -162,15 +160,7 @@ class WheelGuard(QObject):
 
 def editor(control: Control) -> QWidget:
     """The editor for a control."""
-    if isinstance(control.allowed, Range) and control.type is int:
-        return Number(control)
-    if isinstance(control.allowed, Range) and control.allowed.high - control.allowed.low > MAX_SLIDER:
-        return Decimal(control)
-    if isinstance(control.allowed, Range):
+    kind = editor_kind(control)
+    if kind == SLIDER:
         return Slider(control.allowed, control.default)
-    return Choice(control) if control.allowed else Text(control)
-
-
-def label_for(name: str) -> str:
-    """A control's name as a label: ``Style scale`` for ``style_scale``."""
-    return name.replace("_", " ").capitalize()
+    return {INTEGER: Number, DECIMAL: Decimal, CHOICE: Choice, TEXT: Text}[kind](control)

@@ -38,27 +38,23 @@ from python_qt_binding.QtWidgets import (
     QWidget,
 )
 
-from ...controls import CONTROLS, Control, Range, in_groups
+from ...controls import CONTROLS, in_groups
 from ...errors import ImageError
 from ...media import images
 from ...media.images import MAX_SIDE, MIN_SIDE
 from ...models.registry import ALL_LEVELS, MODELS
+from ...ros_common.editing import MASK, MAX_SIDE_FIELD, label_for
 from ...ros_common.fields import LEVEL_PREFIX
 from ...streaming.appearance import NO_MASK, TOPIC
 from .. import conversions
-from ..node_client import THUMBNAIL, RenderCancelled
+from ..node_client import THUMBNAIL, RenderCancelled, values_of
 from .client import PanelClient
-from .editors import Choice, Number, Slider, WheelGuard, editor, label_for
+from .editors import Choice, Number, Slider, WheelGuard, editor
 
 POLL_PERIOD = 66  # milliseconds between two checks for new messages
 STATUS_TIMEOUT = 5.0  # seconds without a status until the node counts as gone
 LISTING_PERIOD = 10.0  # seconds between two requests for the list of styles
 PREVIEW_EVERY = 2  # iterations
-# What the node can change besides the controls, as rows for editors.
-MASK = Control("mask", str, NO_MASK, (), "Style", "none, topic, or a picture of labels from a folder masks")
-MAX_SIDE_FIELD = Control(
-    "max_side", int, 0, Range(0, 16384), "Painting", "longer side of the painted frames in pixels, 32 or more"
-)
 COLOURS = {"ready": "#2e9e44", "loading": "#d08a00", "paused": "#d08a00", "error": "#c62828"}
 
 
@@ -281,7 +277,12 @@ class StylePanel(QWidget):
     # --- messages from the node ---------------------------------------------------------------
 
     def _tick(self):
-        for name, picture in (("camera", self.camera), ("painted", self.painted), ("render", self.rendered)):
+        for name, picture in (
+            ("camera", self.camera),
+            ("painted", self.painted),
+            ("preview", self.rendered),
+            ("render", self.rendered),
+        ):
             message = self.client.take(name)
             if message is not None:
                 try:
@@ -293,8 +294,7 @@ class StylePanel(QWidget):
             self._status, self._status_time = status, time.monotonic()
             self._unshown.add("status")
         if parameters is not None:
-            kinds = (parameters.bools, parameters.ints, parameters.strs, parameters.doubles)
-            self._parameters = {item.name: item.value for kind in kinds for item in kind}
+            self._parameters = values_of(parameters)
             self._unshown.add("parameters")
         if progress is not None:
             self._show_progress(progress)
@@ -433,7 +433,7 @@ class StylePanel(QWidget):
             icon = QIcon(blank)
         return icon
 
-    def _chosen(self):
+    def _selected_styles(self):
         return [item.text() for item in map(self.styles.item, range(self.styles.count())) if item.isSelected()]
 
     def _on_selection(self):
