@@ -7,7 +7,7 @@ ROOT=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")  # also if the script is ca
 readonly ROOT
 cd "$ROOT"
 readonly MEDIA=$ROOT/.ws/demo  # vtest.avi and starry_night.jpg, from the package opencv-doc
-WORKSPACE=$ROOT/.ws VENV=$ROOT/.venv TENSORFLOW=""
+WORKSPACE=$ROOT/.ws VENV=$ROOT/.venv TENSORFLOW="" WITH_BROWSER=""
 
 usage() {
   cat <<END
@@ -43,11 +43,13 @@ choose_packages() {
         ros-actionlib-msgs libactionlib-msgs-dev python3-actionlib python3-std-srvs ros-message-generation catkin catkin-lint python3-venv rviz ros-image-publisher
         libimage-publisher-dev libnodeletlib-tools python3-dynamic-reconfigure libdynamic-reconfigure-config-init-mutex-dev
         python3-diagnostic-updater python3-message-filters python3-python-qt-binding python3-rosbag
-        ros-image-view libimage-view-dev image-transport-tools opencv-doc xvfb" ;;
+        ros-image-view libimage-view-dev image-transport-tools opencv-doc xvfb python3-tornado"
+      # The tests of the web page use a browser, which is too large for everyone else.
+      [ -z "$WITH_BROWSER" ] || PACKAGES="$PACKAGES chromium chromium-driver python3-selenium" ;;
     ubuntu-20.04)
       [ -f /opt/ros/noetic/setup.bash ] || die "Ubuntu 20.04 needs ROS Noetic in /opt/ros/noetic: see wiki.ros.org/noetic/Installation/Ubuntu"
       SETUP=/opt/ros/noetic/setup.bash
-      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc xvfb"
+      PACKAGES="build-essential python3-venv python3-catkin-lint opencv-doc xvfb python3-tornado"
       for p in ros-base cv-bridge rostest sensor-msgs std-msgs diagnostic-msgs actionlib actionlib-msgs std-srvs message-generation rviz image-publisher \
         dynamic-reconfigure diagnostic-updater message-filters python-qt-binding rosbag image-view image-transport; do
         PACKAGES="$PACKAGES ros-noetic-$p"
@@ -215,6 +217,7 @@ case "${1:-}" in
         TENSORFLOW=$3 VENV=$ROOT/.venv-tf WORKSPACE=$ROOT/.ws-tf ;;
       *) die "unknown option of test: $2" ;;
     esac
+    WITH_BROWSER=1
     install; run_tests ;;
   run) shift; install; cd "$CALLER"; exec "$@" ;;
   *) usage; exit 2 ;;

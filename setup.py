@@ -15,11 +15,15 @@ setup(
             "ros_style_transfer.render",
             "ros_style_transfer.ros",
             "ros_style_transfer.ros.panel",
+            "ros_style_transfer.ros.web",
             "ros_style_transfer.ros_common",
             "ros_style_transfer.streaming",
             "ros_style_transfer.training",
             "ros_style_transfer.transfer",
         ],
-        package_data={"ros_style_transfer": ["py.typed", "styles/*.jpg"]},
+        package_data={
+            "ros_style_transfer": ["py.typed", "styles/*.jpg"],
+            "ros_style_transfer.ros.web": ["static/*"],
+        },
     )
 )

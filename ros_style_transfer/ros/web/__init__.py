@@ -1,0 +1,1 @@
+"""The web page: the node in a browser.  `main` starts it."""
