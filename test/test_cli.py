@@ -595,6 +595,20 @@ def test_a_closed_stdout_is_no_error(call, monkeypatch):
     assert (process.returncode, process.stderr) == (141, "")
 
 
+def test_memory_that_runs_out_is_one_sentence(call, files, monkeypatch):
+    class ResourceExhaustedError(Exception):
+        """Stands for TensorFlow's."""
+
+    for error in (MemoryError(), ResourceExhaustedError("OOM when allocating tensor\n[[node conv]]")):
+
+        def read(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(images, "read", read)
+        process = call("render", "a.png", "--style", "b.jpg", "-o", "o.png")
+        assert_refused(process, "not enough memory; make the picture smaller")
+
+
 def test_the_version_is_shown(call):
     assert call("--version").stdout == "ros_style_transfer %s\n" % ros_style_transfer.__version__
 

@@ -293,16 +293,29 @@ def report_errors(action: Callable[[], Any], verbose: bool = False) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
         sys.exit(141)
-    except (StyleTransferError, MemoryError) as error:
-        if verbose:
-            traceback.print_exc()
-        print_message(error if str(error) else "not enough memory")
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        message = describe(error)
+        if message is None:
+            raise
+        if verbose:
+            traceback.print_exc()
+        print_message(message)
+        sys.exit(1)
     finally:
         logger.removeHandler(handler)
         signal.signal(signal.SIGTERM, before)
+
+
+def describe(error: BaseException) -> Optional[str]:
+    """What a user is told about an error that is not a fault of ours, in one sentence; None for any other."""
+    if isinstance(error, StyleTransferError):
+        return str(error)
+    # By its name, because TensorFlow may not have been imported.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return "not enough memory; make the picture smaller, or free memory"
+    return None
 
 
 class _Messages(logging.Handler):

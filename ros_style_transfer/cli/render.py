@@ -19,6 +19,7 @@ from .common import (
     STYLE_HELP,
     STYLE_WEIGHTS_HELP,
     add_output_options,
+    describe,
     find_styles,
     option_of,
     print_message,
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         _run(args)
     except Exception as error:
         if args.json:
-            print(json.dumps({"error": str(error) or repr(error)}), flush=True)
+            print(json.dumps({"error": describe(error) or str(error) or repr(error)}), flush=True)
         raise
 
 
