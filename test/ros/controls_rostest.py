@@ -87,13 +87,13 @@ class Node:
         """A status whose fields are so."""
         fits = lambda: all(getattr(self.status, name) == value for name, value in wanted.items())
         with self._came:
-            assert self._came.wait_for(fits, 10), "%s\nis not %s" % (self.status, wanted)
+            assert self._came.wait_for(fits, 60), "%s\nis not %s" % (self.status, wanted)
             return self.status
 
     def next_status(self):
         with self._came:
             seen = self.status
-            assert self._came.wait_for(lambda: self.status is not seen, 10), "no status came"
+            assert self._came.wait_for(lambda: self.status is not seen, 60), "no status came"
             return self.status
 
 
@@ -270,7 +270,7 @@ class ControlsTest(unittest.TestCase):
             time.sleep(0.5)
             self.assertFalse(answer.done(), "it waits for a frame")
             first = self.node.paint(RED)
-            self.assertTrue(answer.result(20).success)
+            self.assertTrue(answer.result(60).success)
         self.assertEqual(answer.result().style, "camera")
         self.node.status_with(style="camera")
         near = lambda rgb: np.linalg.norm(mean_colour(rgb) - mean_colour(RED))
@@ -283,7 +283,7 @@ class ControlsTest(unittest.TestCase):
             answer = pool.submit(self.node.ask, styles=["camera", "woodcut"], weights=[2, 1])
             time.sleep(0.5)
             painted = self.node.paint(RED)
-            self.assertEqual(answer.result(20).style, "camera,woodcut")
+            self.assertEqual(answer.result(60).style, "camera,woodcut")
         self.stylizer.set_styles([RED, LIBRARY.read("woodcut")], [2, 1])
         self.assert_alike(painted, self.stylizer.stylize(RED))
 
@@ -368,8 +368,8 @@ class ControlsTest(unittest.TestCase):
             time.sleep(0.5)
             self.assertFalse(first.done() or second.done())
             self.node.paint()
-            self.assertEqual((first.result(20).success, first.result().style), (True, "camera"))
-            self.assertEqual((second.result(20).success, second.result().style), (True, "woodcut"))
+            self.assertEqual((first.result(60).success, first.result().style), (True, "camera"))
+            self.assertEqual((second.result(60).success, second.result().style), (True, "woodcut"))
         self.node.status_with(style="woodcut", controls="passes 2")
         self.assert_alike(self.node.paint(), self.expected(["woodcut"], passes=2))
 

@@ -63,7 +63,7 @@ class Inputs(unittest.TestCase):
         self.publisher.publish(message)
         return message.header.stamp
 
-    def answer(self, stamp, timeout=20):
+    def answer(self, stamp, timeout=60):
         """The painted frame with this stamp."""
         with self.came:
             found = lambda: [m for m in self.outputs if m.header.stamp == stamp]
@@ -75,7 +75,7 @@ class Inputs(unittest.TestCase):
         failed = self.status.failed
         stamp = self.send(*frame)
         with self.came:
-            self.assertTrue(self.came.wait_for(lambda: self.status.failed > failed, 10), "no failure was counted")
+            self.assertTrue(self.came.wait_for(lambda: self.status.failed > failed, 60), "no failure was counted")
             for word in words:
                 self.assertIn(word, self.status.message)
             self.assertEqual(self.status.state, StyleStatus.ERROR)
@@ -147,7 +147,7 @@ class Inputs(unittest.TestCase):
         time.sleep(0.3)  # or the next frame would replace it unsent
         self.answer(self.send("rgb8", scene().tobytes(), 3 * WIDTH))
         with self.came:
-            newer = self.came.wait_for(lambda: self.status.header.seq >= before.header.seq + 2, 10)
+            newer = self.came.wait_for(lambda: self.status.header.seq >= before.header.seq + 2, 60)
         self.assertTrue(newer, "the status stopped coming while simulated time stood still")
         self.assertEqual(self.status.failed, before.failed, self.status.message)
 

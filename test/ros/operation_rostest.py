@@ -65,8 +65,8 @@ class Operation(unittest.TestCase):
         rospy.init_node("operation_test")
         cls.status = Topic(NODE + "/status", StyleStatus)
         cls.status.wait(lambda s: s.state in (StyleStatus.READY, StyleStatus.PAUSED), seen=0, timeout=90)
-        cls.client = Client(NODE, timeout=20)
-        cls.first = cls.client.get_configuration(timeout=20)  # nothing was changed yet
+        cls.client = Client(NODE, timeout=60)
+        cls.first = cls.client.get_configuration(timeout=60)  # nothing was changed yet
 
     def ask(self, **request):
         answer = rospy.ServiceProxy(NODE + "/set_style", SetStyle)(**request)
@@ -229,7 +229,7 @@ class Operation(unittest.TestCase):
 
     def test_the_dynparam_command_changes_the_node(self):
         subprocess.run(
-            ["rosrun", "dynamic_reconfigure", "dynparam", "set", NODE, "smoothing", "0.25"], check=True, timeout=30
+            ["rosrun", "dynamic_reconfigure", "dynparam", "set", NODE, "smoothing", "0.25"], check=True, timeout=60
         )
         self.assert_status(controls="smoothing 0.25")
         self.client.update_configuration({"smoothing": 0.0})
@@ -270,7 +270,7 @@ class Operation(unittest.TestCase):
                 ]
             )
             try:
-                rospy.wait_for_service("saver/save", 30)
+                rospy.wait_for_service("saver/save", 60)
                 save = rospy.ServiceProxy("saver/save", Trigger)
                 self.assertIn("no frame was painted yet", save().message)
                 with Topic("saver/image", Image) as painted:
@@ -289,7 +289,7 @@ class Operation(unittest.TestCase):
                 self.assertEqual(len(glob.glob(os.path.join(folder, "*"))), 4)
             finally:
                 node.send_signal(signal.SIGINT)
-                node.wait(20)
+                node.wait(60)
 
     def test_an_added_style_is_known_painted_and_rendered_in(self):
         picture = LIBRARY.read("stained_glass")[:200, :160]
@@ -390,7 +390,7 @@ class Operation(unittest.TestCase):
                 self.assertIn("no frame on /silent/image", status.wait(lambda s: s.style == "woodcut").message)
         finally:
             node.send_signal(signal.SIGINT)
-            output = node.communicate(timeout=20)[0]
+            output = node.communicate(timeout=60)[0]
             publisher.unregister()
         self.assertEqual(output.count("no frame on"), 1, output)
 
@@ -423,7 +423,7 @@ class Operation(unittest.TestCase):
         finally:
             first.kill()
             node.send_signal(signal.SIGINT)
-            node.wait(20)
+            node.wait(60)
 
     def test_the_node_ends_cleanly_when_the_master_was_restarted(self):
         with socket.socket() as free:
@@ -457,7 +457,7 @@ class Operation(unittest.TestCase):
                 self.assertIsNone(node.poll(), "".join(said))
             self.assertTrue(wait_until(lambda: answers(proxy.lookupService, "/test", "/style_transfer/set_style"), 60))
             first.send_signal(signal.SIGINT)
-            first.wait(20)
+            first.wait(60)
             first = master()
             output = node.communicate(timeout=60)[0]
             known = proxy.getParam("/test", "/style_transfer")[2]
@@ -503,7 +503,7 @@ class Operation(unittest.TestCase):
                 time.sleep(moment)
                 sent = time.monotonic()
                 node.send_signal(number)
-                output = node.communicate(timeout=20)[0]
+                output = node.communicate(timeout=60)[0]
                 # 2 s, and room for a machine that does other things, too; loading a model would go on for longer.
                 self.assertLess(time.monotonic() - sent, 10, "signal %s after %g s" % (number, moment))
                 self.assertNotIn("Traceback", output)

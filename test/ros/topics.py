@@ -22,7 +22,7 @@ class Topic:
             self.messages.append(message)
             self._came.notify_all()
 
-    def wait(self, wanted=lambda message: True, timeout=40.0, seen=None):
+    def wait(self, wanted=lambda message: True, timeout=60.0, seen=None):
         """The first message from now on (or from number ``seen``) that is ``wanted``."""
         deadline = time.monotonic() + timeout
         with self._came:
@@ -52,7 +52,7 @@ class Topic:
         self._subscriber.unregister()
 
 
-def wait_until(condition, timeout=30.0):
+def wait_until(condition, timeout=60.0):
     """Whether ``condition`` () came true in time."""
     deadline = time.monotonic() + timeout
     while not condition():
