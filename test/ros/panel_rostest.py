@@ -38,16 +38,18 @@ from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, Set
 NODE = "/style_transfer"
 STALL = 1.0  # seconds for which a window may stand still on a busy machine; any wait for the node is longer
 
-# A panel in a process of its own, whose window is closed 2 s after its start.
+# A panel in a process of its own, whose window is closed once it is shown.
 CLOSED = """
 import threading, time
 from python_qt_binding.QtCore import QMetaObject, Qt
 from python_qt_binding.QtWidgets import QApplication
 from ros_style_transfer.ros.panel import window
 def close():
+    while QApplication.instance() is None or not any(w.isVisible() for w in QApplication.topLevelWidgets()):
+        time.sleep(0.1)
     print(time.time(), flush=True)
     QMetaObject.invokeMethod(QApplication.instance(), "closeAllWindows", Qt.QueuedConnection)
-threading.Timer(2, close).start()
+threading.Thread(target=close, daemon=True).start()
 window.main()
 """
 
@@ -67,7 +69,7 @@ def screen():
     return process
 
 
-def pump(condition, timeout=30.0):
+def pump(condition, timeout=60.0):
     """Let the window live until ``condition``; whether it came true."""
     until = time.monotonic() + timeout
     while not condition():
@@ -229,13 +231,13 @@ class PanelTest(unittest.TestCase):
             ]
         )
 
-    def wait(self, condition, timeout=30.0):
+    def wait(self, condition, timeout=60.0):
         self.assertTrue(
             pump(condition, timeout),
             "%s | %s | %s" % (self.panel.state.text(), self.panel.message.text(), self.status.newest()),
         )
 
-    def wait_for_status(self, condition, timeout=30.0):
+    def wait_for_status(self, condition, timeout=60.0):
         self.wait(lambda: condition(self.status.newest()), timeout)
 
     def click_style(self, name, panel=None):
