@@ -24,3 +24,7 @@ class OptionError(StyleTransferError):
 
 class BagError(StyleTransferError):
     """A bag cannot be read, written or gone on with."""
+
+
+class ClusterError(StyleTransferError):
+    """Ray is missing, cannot be reached, or has machines that cannot work."""

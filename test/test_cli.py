@@ -21,7 +21,7 @@ from conftest import REPOSITORY, draw_scene
 from PIL import Image
 
 import ros_style_transfer
-from ros_style_transfer.cli import common, gallery, inputs, stylize
+from ros_style_transfer.cli import common, gallery, inputs, job_runner
 from ros_style_transfer.cli import main as cli
 from ros_style_transfer.controls import CONTROLS, SETTINGS
 from ros_style_transfer.media import images, video
@@ -121,6 +121,11 @@ def frames_of(path):
 # What is painted, in processes of their own
 
 
+def visible(folder):
+    """The names in a folder, except the hidden record of what was made."""
+    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
 def test_a_folder_is_painted_although_one_file_in_it_is_broken(paint, styles, tmp_path):
     folder = tmp_path / "süße Bilder"
     scene = draw_scene(101, 67)
@@ -144,7 +149,7 @@ def test_a_folder_is_painted_although_one_file_in_it_is_broken(paint, styles, tm
     assert "1 of 3 failed" in said[3]
     assert "3/3" in process.stderr, "no progress"
     out = str(tmp_path / "elsewhere" / "new" / "out")  # a relative -o counts from where the user stands
-    assert sorted(os.listdir(out)) == ["A.png", "c d.png"]
+    assert visible(out) == ["A.png", "c d.png"]
     painted = images.read(os.path.join(out, "A.png"))
     assert painted.shape == scene.shape
     assert distance(painted, styles["cubism"]) < distance(scene, styles["cubism"])
@@ -389,7 +394,7 @@ def test_pairs_of_a_csv_are_painted_at_512(call, tmp_path, monkeypatch):
     )
     assert_done(call("stylize", *CASCADE, table, "--levels", "1", "-o", "out"))
     assert sizes == [(512, 512)] * 2, "both pictures of a pair are scaled"
-    assert sorted(os.listdir("out")) == ["00.png", "01.png"]
+    assert visible("out") == ["00.png", "01.png"]
     for name, size, colour in (("00.png", (512, 205), RED), ("01.png", (256, 512), BLUE)):
         painted = images.read(os.path.join("out", name))
         assert painted.shape[1::-1] == size
@@ -443,7 +448,7 @@ class Webcam:
 
 def test_a_webcams_video_lasts_as_long_as_it_was_watched(call, monkeypatch):
     monkeypatch.setattr(video, "Reader", lambda source, real=video.Reader: Webcam() if source == "0" else real(source))
-    with mock.patch.object(stylize, "time") as clock:
+    with mock.patch.object(job_runner, "time") as clock:
         clock.monotonic.side_effect = [100 + 0.25 * n for n in range(20)]  # four frames a second are painted
         assert_done(
             call("stylize", *CASCADE, "0", "--style", "mosaic", "--levels", "1", "--frames", "5", "-o", "cam.avi")

@@ -41,9 +41,10 @@ LAYERS = {
     ),
     "stylizer": ("errors", "resources", "controls", "media", "models", "transfer"),
     "streaming": ("errors", "resources", "temporary_folders", "controls", "media", "models", "transfer", "stylizer"),
-    "cli": CORE,
+    "cluster": ("", "errors", "environment", "models.device"),
+    "cli": (*CORE, "cluster"),
     "cli.benchmark": (*CORE, "benchmark"),
-    "benchmark": CORE,
+    "benchmark": (*CORE, "cluster"),
     "training": CORE,
     "ros_common": (
         *ROOT,
@@ -65,7 +66,16 @@ LAYERS = {
         "render.queue",
         "render.options",
     ),
-    "ros.bags": (*ROOT, "ros_common", "models.weights", "stylizer", "cli.common"),
+    "ros.bags": (
+        *ROOT,
+        "ros_common",
+        "models.weights",
+        "stylizer",
+        "cli.batch",
+        "cli.common",
+        "cli.manifest",
+        "cli.workers",
+    ),
     "ros.benchmark": (*ROOT, "benchmark", "cli.common"),
 }
 WITH_TENSORFLOW = {"models", "transfer", "render", "stylizer", "benchmark"}
@@ -149,7 +159,7 @@ def test_each_part_imports_only_the_parts_below_it(repository):
     edges = {(name, module) for name, path in files.items() for module in imports_of(path, name, files)}
     assert {
         ("stylizer", "transfer.pipeline"),
-        ("cli.stylize", "stylizer"),
+        ("cli.job_runner", "stylizer"),
         ("nodes.stylize_bag", "ros.bags"),
         ("ros.panel.rqt_plugin", "ros.panel.window"),
     } <= edges, "imports are overlooked"

@@ -12,16 +12,22 @@ from ..controls import SETTINGS, check_integer, check_model, check_range
 from ..errors import OptionError
 from ..media import images
 from ..models.registry import MODELS, PRECISIONS
+from ..resources import available_cores
 from .common import add_setting, add_verbose, check_writable, find_styles, parse_size
 
 
 def add_to(commands: Any) -> None:
-    """Add the command ``benchmark live|image|ros|gatys`` to the command line's ``commands``."""
+    """Add the command ``benchmark live|image|workers|ros|gatys`` to the command line's ``commands``."""
     measures = commands.add_parser(
         "benchmark", help="measure the speed of this machine", description="Measure the speed of this machine."
-    ).add_subparsers(dest="what", required=True, metavar="live|image|ros|gatys")
+    ).add_subparsers(dest="what", required=True, metavar="live|image|workers|ros|gatys")
     live = measures.add_parser("live", help="frames, one after another, without ROS")
     image = measures.add_parser("image", help="time and memory of pictures of increasing size")
+    several = measures.add_parser("workers", help="one process of several threads, and several workers (needs Ray)")
+    several.add_argument("--model", nargs="+", default=["live", "cascade"], metavar="NAME", help=", ".join(MODELS))
+    several.add_argument("--precision", default="float32", metavar="NAME", help="(default: %(default)s)")
+    several.add_argument("--size", default="640x480", metavar="WxH", help="of the pictures (default: %(default)s)")
+    several.add_argument("--pictures", type=int, default=60, metavar="N", help="for each figure (default: %(default)s)")
     ros = measures.add_parser("ros", help="latency and frame rate of the node, in a ROS graph of its own")
     gatys = measures.add_parser("gatys", help="a full render, compared to the optimization in Chollet's walkthrough")
     for one in (live, image, ros):
@@ -68,7 +74,7 @@ def add_to(commands: Any) -> None:
         "--network-weights", metavar="FILE", help="VGG16's weights (default: those that `weights fetch` downloaded)"
     )
     gatys.add_argument("--plot", metavar="FILE", help="draw both curves, .png or .jpg (needs matplotlib)")
-    for one in (live, image, ros, gatys):
+    for one in (live, image, several, ros, gatys):
         one.add_argument("--json", metavar="FILE", help="write the figures to this file")
         add_verbose(one)
 
@@ -82,6 +88,9 @@ def run(args: argparse.Namespace) -> None:
         check_writable(path)
     if args.what == "gatys":
         _gatys(args)
+        return
+    if args.what == "workers":
+        _workers(args)
         return
     _choose_models(args)
     {"live": _live, "image": _image, "ros": _ros}[args.what](args)
@@ -111,6 +120,19 @@ def _gatys(args: argparse.Namespace) -> None:
 
     (style,) = find_styles([args.style])
     gatys(images.read(args.content), images.read(style), args.network_weights, args.json, args.plot)
+
+
+def _workers(args: argparse.Namespace) -> None:
+    for model in args.model:
+        check_model(model, args.precision)
+    check_integer("--pictures", args.pictures, 10, 10**6)
+    size, cores = parse_size(args.size, "--size"), available_cores()
+    from ..benchmark.workers import workers
+
+    figures = workers(args.model, args.precision, size, args.pictures, cores)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(figures, file, indent=1)
 
 
 def _live(args: argparse.Namespace) -> None:

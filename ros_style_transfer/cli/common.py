@@ -25,6 +25,7 @@ from ..controls import (
     Range,
     check_range,
     check_styles,
+    controls_from,
     current_name,
     describe_default,
     in_groups,
@@ -114,10 +115,17 @@ def _default(control: Control) -> str:
     return "%g" % control.default if isinstance(control.default, float) else describe_default(control)
 
 
-def add_output_options(command: Any, what: str) -> None:
-    """Add ``-o`` and ``--overwrite`` to the parser ``command``; ``what`` describes the output."""
+def add_output_options(command: Any, what: str, several: bool = False) -> None:
+    """Add ``-o`` and ``--overwrite`` to the parser ``command``, and ``--skip-existing`` if outputs may be ``several``.
+
+    Args:
+        what: describes the output.
+    """
     command.add_argument("-o", "--output", required=True, metavar="OUT", help=what)
-    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    existing = command.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace files that exist (default: refuse)")
+    if several:
+        existing.add_argument("--skip-existing", action="store_true", help="keep files that exist, whatever they are")
 
 
 def add_verbose(command: Any) -> None:
@@ -151,6 +159,11 @@ def add_painting_options(command: Any) -> None:
                 metavar=_metavar(control),
                 help="%s (default: %s)" % (control.help, _default(control)),
             )
+
+
+def controls_of(args: argparse.Namespace) -> Controls:
+    """The controls that the options of `add_painting_options` give."""
+    return controls_from({name: getattr(args, name, None) for name in CONTROLS})
 
 
 def find_styles(names: Sequence[str], seed: Optional[int] = None) -> List[str]:

@@ -7,7 +7,7 @@ import argparse
 import csv
 import functools
 import os
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..errors import ImageError, OptionError
 from ..media import images, video
 from ..media.style_library import StyleLibrary
 from . import common
+from .manifest import Result
 
 PAIRS_SIDE = 512  # the longer side of both pictures of a pair, as in the literature's comparisons
 
@@ -162,6 +163,35 @@ def check(args: argparse.Namespace, jobs: Sequence[Job], controls: Controls) -> 
     for job in jobs:
         if job.is_video():
             _check_video(args, str(job.content), job.output)
+
+
+def check_distributable(args: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    """Raise for what workers cannot do: a texture, which is one picture, and webcams, which are on this machine."""
+    if args.texture:
+        raise OptionError("a texture is a single picture; leave out --workers and --ray")
+    for job in jobs:
+        if job.is_video() and not os.path.isfile(str(job.content)):
+            raise OptionError("workers cannot read the webcam %s; leave out --workers and --ray" % job.content)
+
+
+def result(args: argparse.Namespace, job: Job) -> Result:
+    """The output of a job and the files that it is made from."""
+    return Result(job.output, [path for path in (job.content, *job.styles, args.mask) if path])
+
+
+def result_options(args: argparse.Namespace, jobs: Sequence[Job], controls: Controls, weights: str) -> Dict[str, Any]:
+    """``{option: value}``: everything but files' contents that a result depends on.
+
+    Args:
+        weights: the SHA-256 of the model's.
+    """
+    names = "style_weights mask size concat cycle fade frames texture model precision"
+    return dict(
+        controls.resolved(args.model)._asdict(),
+        style=None if is_table(args.content) else list(map(os.path.realpath, jobs[0].styles)),
+        weights_dir=weights,
+        **{name: getattr(args, name) for name in names.split()},
+    )
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

@@ -31,6 +31,7 @@ EXTENSIONS = (
 ANIMATIONS = ("GIF", "PNG", "WEBP")  # formats of pictures that may have several frames in time
 
 DEFAULT_FPS = 25.0
+LOSSLESS_CODEC = "FFV1"  # for .mkv
 MAX_FPS = 1000.0
 MAX_DAMAGED = 250  # damaged frames in a row, after which a file is taken to end
 
@@ -278,15 +279,16 @@ class Writer:
     Args:
         path: its extension chooses the format, see `CODECS`.
         fps: frames per second; rounded, see `writable_fps`.
+        codec: None: the usual one of the format.
 
     Raises:
         ImageError: the extension is unknown, a frame is not a picture or not of the first one's size, or the file
             cannot be written completely.
     """
 
-    def __init__(self, path: str, fps: float) -> None:
+    def __init__(self, path: str, fps: float, codec: Optional[str] = None) -> None:
         check_extension(path)
-        self._path, self._fps = os.path.abspath(path), fps
+        self._path, self._fps, self._codec = os.path.abspath(path), fps, codec
         self._partial = "%s.partial%s" % os.path.splitext(self._path)
         self._writer: Any = None
         self._shape: Tuple[int, ...] = ()
@@ -311,7 +313,7 @@ class Writer:
         except (OSError, ValueError) as error:
             raise ImageError("cannot write %s: %s" % (self._path, error)) from None
         try:
-            return _open_encoder(self._partial, self._path, width, height, self._fps)
+            return _open_encoder(self._partial, self._path, width, height, self._fps, self._codec)
         except ImageError:
             os.remove(self._partial)
             raise
@@ -332,9 +334,9 @@ class Writer:
             os.replace(self._partial, self._path)
 
 
-def _open_encoder(file: str, path: str, width: int, height: int, fps: float) -> Any:
+def _open_encoder(file: str, path: str, width: int, height: int, fps: float, codec: Optional[str] = None) -> Any:
     """The OpenCV writer for ``file``; ``path`` is the name in the error message."""
-    codec = CODECS[_extension(path)]
+    codec = codec or CODECS[_extension(path)]
     size = (width + width % 2, height + height % 2)
     with _utf8_path(file) as writable:
         writer = cv2.VideoWriter(writable, _fourcc(codec), writable_fps(fps), size)

@@ -58,6 +58,15 @@ class Convolutions(tf.Module):
         x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, padding), bias)
         return tf.nn.relu(x) if relu else x
 
+    def dense(self, x, layer):
+        """A 1x1 convolution of one position, ``[in]`` to ``[out]``.
+
+        It is a plain sum because TensorFlow's product of a vector and a matrix is rounded differently in one thread
+        than in several, and then in every pixel of the picture.
+        """
+        kernel, bias = self._weights[layer + "_kernel"], self._weights[layer + "_bias"]
+        return tf.reduce_sum(x[:, None] * kernel[0, 0], 0) + bias
+
     def _padded(self, x, layer, side, reflect=reflect):
         """``x`` for a convolution, and TensorFlow's name for the padding that is left to do."""
         return (reflect(x), "VALID") if side == 3 and layer in self._reflected else (x, "SAME")

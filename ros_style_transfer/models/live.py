@@ -165,8 +165,8 @@ class Live(tf.Module):
     def _modulated(self, *moments):
         count = len(ENCODER_LEVELS)
         code = tf.concat([*moments[:count], *(tf.sqrt(variance + 1e-5) for variance in moments[count:])], 0)
-        code = tf.cast(code, self.dtype)[None, None, None]
-        values = self.net(self.net(code, "style_code"), "modulation", relu=False)[0, 0, 0]
+        code = tf.nn.relu(self.net.dense(tf.cast(code, self.dtype), "style_code"))
+        values = self.net.dense(code, "modulation")
         return tf.split(values, self._modulation_widths((2, 1, 0)))
 
     def _modulation_widths(self, levels):

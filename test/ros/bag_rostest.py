@@ -450,7 +450,7 @@ class BagTest(unittest.TestCase):
         with open(self.painted, "rb") as file:
             before = file.read()
         self.assert_refused([self.recorded, "-o", self.painted, *RECORDED], self.painted + " exists already")
-        self.assert_refused([self.recorded, "-o", self.recorded, *RECORDED], self.recorded + " exists already")
+        self.assert_refused([self.recorded, "-o", self.recorded, *RECORDED], "would overwrite an input")
         with open(self.painted, "rb") as file:
             self.assertEqual(file.read(), before)
 
