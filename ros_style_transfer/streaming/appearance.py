@@ -169,6 +169,11 @@ def is_complete(pictures: Sequence[StylePicture]) -> bool:
     return not any(isinstance(picture, str) for picture in pictures)
 
 
+def arrived(pictures: Sequence[StylePicture]) -> List[np.ndarray]:
+    """The pictures that are not still to come."""
+    return [picture for picture in pictures if not isinstance(picture, str)]
+
+
 def awaits(pictures: Sequence[StylePicture], source: str) -> bool:
     """Whether a picture of ``source`` is still to come."""
     return any(isinstance(picture, str) and picture == source for picture in pictures)

@@ -68,7 +68,10 @@ class PaintedFrame(NamedTuple):
         """
         if content.shape != self.content.shape:
             return False
-        if labels is not self.labels and (labels is None or not np.array_equal(labels, self.labels)):
+        if labels is None or self.labels is None:
+            if labels is not self.labels:
+                return False
+        elif not np.array_equal(labels, self.labels):
             return False
         return cv2.norm(content, self.content, cv2.NORM_L1) < max_change * 255 * content.size
 

@@ -13,7 +13,7 @@ from .. import resources
 from ..controls import Controls
 from ..errors import StyleError, StyleTransferError
 from ..media import images
-from .appearance import CAMERA, TOPIC, Appearance, StylePicture, awaits, fill, is_complete
+from .appearance import CAMERA, TOPIC, Appearance, StylePicture, arrived, awaits, fill, is_complete
 from .event_log import EventLog
 from .frame_slots import Frame, FrameSlots
 from .stream import FRAME_TIMEOUT, PaintedFrame, Stream, StreamClosed
@@ -265,7 +265,7 @@ class Worker:
     def _put_in_force(self, stylizer: "Stylizer", request: AppearanceRequest) -> None:
         appearance = request.appearance
         if request.pictures is not None:
-            stylizer.set_styles(request.pictures, appearance.weights or None, request.fade)
+            stylizer.set_styles(arrived(request.pictures), appearance.weights or None, request.fade)
             self._changing_until = self._clock() + request.fade
             self._pictures = request.pictures
         elif appearance.mask != self.appearance.mask:
@@ -289,7 +289,7 @@ class Worker:
 
     def _set_styles(self, stylizer: "Stylizer", fade: float = 0.0) -> None:
         if is_complete(self._pictures):
-            stylizer.set_styles(self._pictures, self.appearance.weights or None, fade)
+            stylizer.set_styles(arrived(self._pictures), self.appearance.weights or None, fade)
             self._changing_until = self._clock() + fade
 
     def _offer_to_request(self, stylizer: "Stylizer", source: str, rgb: np.ndarray) -> None:
