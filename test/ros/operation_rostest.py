@@ -234,6 +234,25 @@ class Operation(unittest.TestCase):
         self.assert_status(controls="smoothing 0.25")
         self.client.update_configuration({"smoothing": 0.0})
 
+    def test_what_dynparam_has_dumped_it_loads_again(self):
+        dynparam = lambda *arguments: subprocess.run(
+            ["rosrun", "dynamic_reconfigure", "dynparam", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30,
+        )
+        self.client.update_configuration({"smoothing": 0.25, "style": "woodcut", "keep_colours": "luminance"})
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "look.yaml")
+            self.assertEqual(dynparam("dump", NODE, path).returncode, 0)
+            self.client.update_configuration({"smoothing": 0.0, "style": "mosaic", "keep_colours": "no"})
+            self.assert_status(controls="", style="mosaic")
+            loaded = dynparam("load", NODE, path)
+        self.assertEqual((loaded.returncode, loaded.stdout.count("rror")), (0, 0), loaded.stdout)
+        self.assert_status(style="woodcut", controls="keep_colours luminance, smoothing 0.25")
+        self.client.update_configuration({"smoothing": 0.0, "style": "mosaic", "keep_colours": "no"})
+
     # --- pause, save, add ---------------------------------------------------------------------------
 
     def test_paused_nothing_is_painted_and_the_camera_is_left_alone(self):
@@ -394,6 +413,20 @@ class Operation(unittest.TestCase):
             publisher.unregister()
         self.assertEqual(output.count("no frame on"), 1, output)
 
+    # --- connections ------------------------------------------------------------------------------------
+
+    def test_a_silent_connection_blocks_nobody(self):
+        """rospy would wait for its header before it accepts the next connection."""
+        uri = rosgraph.Master("/operation_test").lookupNode(NODE)
+        topic = xmlrpc.client.ServerProxy(uri).requestTopic("/operation_test", NODE + "/status", [["TCPROS"]])[2]
+        with socket.create_connection((topic[1], topic[2])) as silent:
+            silent.sendall(b"\x40")  # the first byte of a length
+            with Topic(NODE + "/status", StyleStatus) as status:
+                status.wait(timeout=8)
+            self.ask(style="mosaic")
+            silent.settimeout(30)
+            self.assertEqual(silent.recv(1), b"", "it is closed in the end")
+
     # --- the camera and the master -----------------------------------------------------------------------
 
     def test_a_camera_that_vanishes_and_comes_back_is_painted_again(self):
@@ -470,6 +503,24 @@ class Operation(unittest.TestCase):
         self.assertEqual(node.returncode, 0)
         self.assertIn("the ROS master was restarted", output)
         self.assertNotIn("Traceback", output)
+
+    def test_a_master_that_hangs_does_not_keep_the_node_from_ending(self):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        environment = dict(os.environ, ROS_MASTER_URI="http://localhost:%d" % port)
+        master = subprocess.Popen(["rosmaster", "--core", "-p", str(port)], env=environment)
+        proxy = xmlrpc.client.ServerProxy(environment["ROS_MASTER_URI"])
+        try:
+            self.assertTrue(wait_until(lambda: answers(proxy.getPid, "/test")))
+            node = subprocess.Popen(["rosrun", "ros_style_transfer", "style_transfer_node"], env=environment)
+            self.assertTrue(wait_until(lambda: answers(proxy.lookupService, "/test", "/style_transfer/set_style"), 60))
+            master.send_signal(signal.SIGSTOP)
+            node.send_signal(signal.SIGTERM)
+            node.wait(15)
+        finally:
+            master.kill()
+            master.wait()
 
     def status_then_interrupt(self, folder):
         """In the middle of the setup, which talks to the master all the time."""

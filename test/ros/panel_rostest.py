@@ -32,7 +32,7 @@ from ros_style_transfer.media.style_library import SHIPPED
 from ros_style_transfer.msg import StyleStatus
 from ros_style_transfer.ros.conversions import to_rgb
 from ros_style_transfer.ros.panel.client import PanelClient
-from ros_style_transfer.ros.panel.window import StylePanel, forget_opencvs_plugins
+from ros_style_transfer.ros.panel.window import COLOURS, StylePanel, forget_opencvs_plugins
 from ros_style_transfer.srv import ListStyles, ListStylesResponse, SetStyle, SetStyleResponse
 
 NODE = "/style_transfer"
@@ -167,7 +167,7 @@ class FakeNode:
             name + "/list_styles",
             ListStyles,
             lambda _: ListStylesResponse(
-                ["far", "near"], ["/no/such/far.jpg", os.path.join(SHIPPED, "mosaic.jpg")], "far"
+                ["far", "near"], ["/no/such/far.jpg", os.path.join(SHIPPED, "mosaic.jpg")], "far", []
             ),
         )
         rospy.Service(name + "/set_style", SetStyle, self._on_set_style)
@@ -193,7 +193,10 @@ class PanelTest(unittest.TestCase):
         rospy.init_node("panel_test")
         cls.folder = os.path.realpath(tempfile.mkdtemp(prefix="panel-test-"))
         cls.styles, cls.output = os.path.join(cls.folder, "styles"), os.path.join(cls.folder, "output")
-        os.mkdir(cls.styles)
+        os.makedirs(os.path.join(cls.styles, "masks"))
+        half = np.zeros((48, 64), np.uint8)
+        half[:, 32:] = 255
+        Picture.fromarray(half).save(os.path.join(cls.styles, "masks", "half.png"))
         os.mkdir(cls.output)
         cls.start_node()
         forget_opencvs_plugins()
@@ -413,6 +416,33 @@ class PanelTest(unittest.TestCase):
         self.assertEqual([slider.number() for slider in panel.levels.values()], [1] * len(panel.levels))
         self.assertEqual(panel.controls["levels"].text(), "")
 
+    def test_the_mask_and_the_largest_side_are_set(self):
+        panel = self.panel
+        self.assertTrue(panel.mask.toolTip() and panel.max_side.toolTip())
+        self.wait(lambda: panel.max_side.value() == 256 and panel.mask.findText("half") >= 0)
+        self.assertEqual(panel.mask.currentText(), "none")
+        painted_half = lambda: self.painted.newest() and self.has_plain_half(to_rgb(self.painted.newest()))
+        choose(panel.mask, "half")
+        self.wait(painted_half)
+        choose(panel.mask, "none")
+        self.wait(lambda: not painted_half())
+        panel.max_side.setFocus()
+        panel.max_side.selectAll()
+        QTest.keyClicks(panel.max_side, "128")
+        QTest.keyClick(panel.max_side, Qt.Key_Return)
+        self.wait(lambda: self.painted.newest().width == 128)
+        self.call("/set_style", SetStyle, controls=[KeyValue("max_side", "256")])
+        self.wait(lambda: panel.max_side.value() == 256 and self.painted.newest().width == 256)
+
+    def has_plain_half(self, painted):
+        """Whether the left half is the camera's picture, and the right half is not."""
+        message = self.camera.newest()
+        if message is None:
+            return False
+        camera = images.resize(to_rgb(message), painted.shape[1], painted.shape[0]).astype(int)
+        left, right = np.split(np.abs(painted - camera).mean(2), 2, axis=1)
+        return left[:, :-16].mean() < 12 < right.mean()
+
     def test_a_render_shows_its_progress_and_its_picture(self):
         panel = self.panel
         panel.rendered.shown = None
@@ -432,6 +462,7 @@ class PanelTest(unittest.TestCase):
         with Heartbeat() as heart:
             self.wait(watched, 60)
         self.assertTrue(any("of 5" in text for text in texts), texts)
+        self.assertIn("starting", texts, "nothing waits before it")
         self.assertIn("rendered 128x96", panel.message.text())
         self.assertGreater(len(previews), 1, "it is seen growing")
         path = os.path.join(self.output, "rendered.png")
@@ -455,6 +486,7 @@ class PanelTest(unittest.TestCase):
         click(panel.cancel)
         self.wait(lambda: panel._render is None)
         self.assertIn("cancelled", panel.message.text())
+        self.assertNotIn(COLOURS["error"], panel.message.styleSheet(), "it is what was asked for")
         self.wait(lambda: panel.render_button.isEnabled() and not panel.cancel.isEnabled())
 
     def test_a_file_becomes_a_style(self):

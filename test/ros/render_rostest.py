@@ -24,7 +24,7 @@ from ros_style_transfer.media import images
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.msg import RenderAction, RenderGoal, RenderProgress
 from ros_style_transfer.ros.conversions import to_message, to_rgb
-from ros_style_transfer.srv import Render
+from ros_style_transfer.srv import Render, SetStyle
 
 NODE = "/style_transfer"
 MASKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "masks")
@@ -141,6 +141,39 @@ class RenderTest(unittest.TestCase):
             self.assertIn(word, answer.message)
         answer = self.blind(**dict(BRIEF, save_as="night.png"))
         self.assertIn("~output_dir is not set", answer.message)
+
+    def test_the_streams_look_is_rendered_unless_the_request_says_otherwise(self):
+        change = rospy.ServiceProxy(NODE + "/set_style", SetStyle)
+        self.assertTrue(change(controls=[KeyValue("keep_colours", "luminance")]).success)
+        try:
+            request = dict(BRIEF, styles=[], return_image=True)
+            kept = to_rgb(self.render(**request).image)
+            other = dict(request, options=[*QUICK, KeyValue("keep_colours", "no")])
+            changed = to_rgb(self.render(**other).image)
+        finally:
+            change(controls=[KeyValue("keep_colours", "")])
+        hue_change = lambda rgb: np.abs(np.diff(rgb.astype(float) - SCENE, axis=2)).mean()
+        self.assertLess(hue_change(kept), 0.5 * hue_change(changed), "luminance keeps the content's colours")
+
+    def test_a_picture_that_cannot_be_saved_is_not_lost(self):
+        os.mkdir(os.path.join(self.folder, "vanishing"))
+        name = os.path.join("vanishing", "night.png")
+        answers = []
+        with Topic(NODE + "/render/progress", RenderProgress) as progress:
+            thread = threading.Thread(target=lambda: answers.append(self.render(**dict(BRIEF, save_as=name))))
+            thread.start()
+            progress.wait_for(1)
+            os.rmdir(os.path.join(self.folder, "vanishing"))
+            with open(os.path.join(self.folder, "vanishing"), "w"):
+                pass  # a file where the folder was
+            thread.join(60)
+        (answer,) = answers
+        self.assertFalse(answer.success)
+        self.assertIn("rendered", answer.message)
+        self.assertIn("vanishing", answer.message)
+        self.assertEqual(answer.path, "")
+        self.assertGreater(to_rgb(answer.image).std(), 0)
+        os.remove(os.path.join(self.folder, "vanishing"))
 
     def test_two_renders_never_write_the_same_picture(self):
         thread, _ = self.begin_endless(save_as="once.png")

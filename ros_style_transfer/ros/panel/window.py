@@ -41,7 +41,6 @@ from python_qt_binding.QtWidgets import (
 from ...controls import CONTROLS, in_groups
 from ...errors import ImageError
 from ...media import images
-from ...media.images import MAX_SIDE, MIN_SIDE
 from ...models.registry import ALL_LEVELS, MODELS
 from ...ros_common.editing import MASK, MAX_SIDE_FIELD, label_for
 from ...ros_common.fields import LEVEL_PREFIX
@@ -66,6 +65,7 @@ class StylePanel(QWidget):
 
     Attributes:
         controls: the editor of each control but ``level_strength``, by name.
+        mask, max_side: the editors of what they say.
         levels: the slider of each level's strength.
         weights: the slider of each style in a mixture, by name.
     """
@@ -186,8 +186,8 @@ class StylePanel(QWidget):
             for control in CONTROLS.values()
             if control.live and control.name != "level_strength"
         }
-        self.controls[MAX_SIDE_FIELD.name] = Number(MAX_SIDE_FIELD)
-        self.controls[MAX_SIDE_FIELD.name].setSpecialValueText("the camera's size")
+        self.max_side = Number(MAX_SIDE_FIELD)
+        self.max_side.setSpecialValueText("the camera's size")
         self.levels = {level: Slider((0.0, 1.0), 1.0) for level in ALL_LEVELS}
         self._guard = WheelGuard(self)
         column = QVBoxLayout()
@@ -199,7 +199,7 @@ class StylePanel(QWidget):
                     for level, slider in self.levels.items():
                         self._add_row(rows, "Level %d" % level, slider, control, self._level_strength)
                 else:
-                    widget = self.controls[control.name]
+                    widget = self.controls.get(control.name, self.max_side)
                     self._add_row(rows, label_for(control.name), widget, control, widget.wanted)
             column.addWidget(_group(group, rows))
         scrolled = QWidget()
@@ -229,7 +229,12 @@ class StylePanel(QWidget):
 
     def _build_render(self):
         self.render_size = QSpinBox(
-            minimum=MIN_SIDE, maximum=MAX_SIDE, singleStep=64, value=512, suffix=" pixels", toolTip="the longer side"
+            minimum=images.MIN_SIDE,
+            maximum=images.MAX_SIDE,
+            singleStep=64,
+            value=512,
+            suffix=" pixels",
+            toolTip="the longer side",
         )
         self.iterations = QSpinBox(maximum=100000, singleStep=5, specialValueText="default", toolTip="at each size")
         self.time_budget = QSpinBox(
@@ -303,7 +308,7 @@ class StylePanel(QWidget):
         if self._connected and time.monotonic() - self._list_time > LISTING_PERIOD and not self._is_listing:
             self._is_listing = True
             self.client.list_styles(self._show_styles)
-        editors = [*self.controls.values(), *self.levels.values(), *self.weights.values()]
+        editors = [self.mask, self.max_side, *self.controls.values(), *self.levels.values(), *self.weights.values()]
         if self._unshown and self._status and not self._is_sending and not any(widget.is_busy() for widget in editors):
             self._show_node_state(self._parameters if "parameters" in self._unshown else {})
             self._unshown = set()
@@ -360,6 +365,8 @@ class StylePanel(QWidget):
         self.controls["strength"].show_value(status.strength)
         for level, slider in self.levels.items():
             slider.show_value(values.get(LEVEL_PREFIX + str(level), slider.number()))
+        if "max_side" in values:
+            self.max_side.show_value(values["max_side"])
         if "mask" in values:
             self._show_masks(self._masks, values["mask"])
         if "paused" in values:
