@@ -143,7 +143,7 @@ class CameraStream:
 
         image = subscribe(self.topic, None, self._parameters.image_transport, filter_for)
         mask = subscribe(self._prefix + "mask", None, topic_hints.RAW, filter_for)
-        image.registerCallback(self._on_image_without_mask)  # before the synchronizer's own
+        image.registerCallback(self._on_image_without_mask)  # before the synchronizer registers its callback
         self._synchronizer = message_filters.ApproximateTimeSynchronizer(
             [image, mask], SYNC_QUEUE_SIZE, self._parameters.mask_tolerance
         )

@@ -225,13 +225,13 @@ class NodeClient:
         """Call the node's ``service``, then ``then`` with its response or the exception."""
         self.run(lambda: rospy.ServiceProxy("%s/%s" % (self.node, service), kind)(*args), then)
 
-    def change(self, wanted: Mapping[str, Any], then: Answer) -> None:
+    def change(self, values: Mapping[str, Any], then: Answer) -> None:
         """Call `SetStyle`.
 
         Args:
-            wanted: values by name: ``styles``, ``weights``, ``fade``, ``mask``, and any control.
+            values: by name: ``styles``, ``weights``, ``fade``, ``mask``, ``max_side``, and any control.
         """
-        controls = dict(wanted)
+        controls = dict(values)
         request = SetStyleRequest(
             styles=controls.pop("styles", []),
             weights=controls.pop("weights", []),

@@ -258,7 +258,7 @@ def scale_info(info: Any, header: Any, scale_x: float, scale_y: float) -> Any:
 def to_text(text: str) -> str:
     """``text`` as a message can hold it: what is not UTF-8, as in some file names, is replaced by '?'.
 
-    What somebody has sent, such as a name of megabytes, is not sent back whole.
+    Text that is too long for an answer, such as a name of megabytes in a request, is cut off.
     """
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT] + "..."

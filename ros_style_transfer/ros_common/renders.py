@@ -225,7 +225,7 @@ class Renders:
             )
         )
         handle.queued.set()
-        if handle.cancelled.is_set():  # meanwhile
+        if handle.cancelled.is_set():  # before it had a future
             self._queue.cancel(handle.future)
         rendered = handle.future.result()
         picture = self._callbacks.to_message(rendered.picture, header)
@@ -262,7 +262,7 @@ class Renders:
                 raise StyleError("a render cannot use the style `%s`; name others in styles" % name)
         check_styles(len(names), weights, masked=bool(mask_name))
         if request.size:
-            check_range("size (0: the content's own)", request.size, MIN_SIDE, MAX_SIDE)
+            check_range("size (0: the size of the content)", request.size, MIN_SIDE, MAX_SIDE)
         values = self._option_values(request)
         if values.get("init") and values["init"] not in render_options.INITS:
             values["init"] = library.find(values["init"])

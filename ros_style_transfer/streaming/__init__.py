@@ -1,1 +1,1 @@
-"""What a live stream needs, whatever middleware brings the frames."""
+"""A live stream without middleware: frames, requests, statistics."""

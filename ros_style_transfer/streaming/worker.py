@@ -59,7 +59,7 @@ class AppearanceRequest(NamedTuple):
 
 
 class SourceSilent(StyleError):
-    """A request waited in vain for a picture of ``source``, `appearance.CAMERA` or `appearance.TOPIC`."""
+    """A request gave up waiting for a picture of ``source``, `appearance.CAMERA` or `appearance.TOPIC`."""
 
     def __init__(self, source: str) -> None:
         super().__init__(source)
@@ -165,7 +165,7 @@ class Worker:
             while not self._stop.is_set():
                 self._refuse_requests()
                 self._slots.take(0.5)
-        except BaseException as error:  # whatever it is: without its worker a session would only seem alive
+        except BaseException as error:  # of any kind: without its worker a session would only seem alive
             self.phase = ERROR
             self.fatal_error = "the worker ended: %r" % error
             self._refuse_requests()
@@ -175,7 +175,7 @@ class Worker:
     def _try_to_load(self) -> "Optional[Stylizer]":
         try:
             return self._load()
-        except Exception as error:  # whatever it is, the status must show it
+        except Exception as error:  # of any kind: the status must show it
             self.phase = ERROR
             self.fatal_error = "cannot load %s: %s" % (self._options.model, error)
             self._events.fail(self.fatal_error)
@@ -252,7 +252,7 @@ class Worker:
                 self._events.notify()  # a stream without listeners must be opened for it
 
     def _apply(self, stylizer: "Stylizer", request: AppearanceRequest) -> None:
-        """Put ``request`` in force and answer it, whatever happens."""
+        """Put ``request`` in force and answer it, even if that fails."""
         if not request.done.set_running_or_notify_cancel():
             return
         try:

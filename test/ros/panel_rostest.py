@@ -410,7 +410,7 @@ class PanelTest(unittest.TestCase):
         self.wait_for_status(lambda status: status.controls == "" and status.strength == 1)
         defaults = {name: CONTROLS[name].default for name in panel.controls}
         self.wait(
-            lambda: {name: widget.wanted() for name, widget in panel.controls.items()}
+            lambda: {name: widget.chosen() for name, widget in panel.controls.items()}
             == {name: "" if default is None else default for name, default in defaults.items()}
         )
         self.assertEqual([slider.number() for slider in panel.levels.values()], [1] * len(panel.levels))

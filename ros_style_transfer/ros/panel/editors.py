@@ -1,7 +1,7 @@
 """The panel's widgets for single controls, made from the table of controls.
 
-Every editor has the same three methods: ``wanted`` returns the value to ask the node for, ``show_value`` shows a
-value without asking for it, and ``is_busy`` tells whether the user is changing it right now.  Its signal
+Every editor has the same three methods: ``chosen`` returns the value that the user has chosen, ``show_value`` shows a
+value without asking for it, and ``is_busy`` returns whether the user is changing it right now.  Its signal
 ``edited`` is emitted when the user has changed it.
 """
 
@@ -26,8 +26,8 @@ class Slider(QSlider):
 
     def __init__(self, range: Tuple[float, float] = (0.0, 1.0), number: float = 0.0) -> None:
         super().__init__(Qt.Horizontal, minimum=round(100 * range[0]), maximum=round(100 * range[1]), pageStep=10)
-        self.figure = QLabel()
-        self.valueChanged.connect(lambda: self._show_figure())
+        self.number_label = QLabel()
+        self.valueChanged.connect(lambda: self._show_number())
         self.valueChanged.connect(lambda: self.edited.emit())
         self.show_value(number)
 
@@ -35,20 +35,20 @@ class Slider(QSlider):
         """The number that it shows."""
         return self.value() / 100
 
-    wanted = number
+    chosen = number
 
     def show_value(self, value: float) -> None:
         """Show a number without asking for it."""
         with QSignalBlocker(self):
             self.setValue(round(100 * value))
-        self._show_figure()
+        self._show_number()
 
     def is_busy(self) -> bool:
         """Whether it is being dragged."""
         return self.isSliderDown()
 
-    def _show_figure(self) -> None:
-        self.figure.setText("%.2f" % self.number())
+    def _show_number(self) -> None:
+        self.number_label.setText("%.2f" % self.number())
 
 
 class Choice(QComboBox):
@@ -62,17 +62,17 @@ class Choice(QComboBox):
         self.show_choices(control.allowed or (), "")
         self.activated.connect(lambda: self.edited.emit())
 
-    def show_choices(self, choices: Sequence[Any], own: Any) -> None:
-        """Offer other choices; ``own`` is the model's."""
-        chosen = self.currentData()
+    def show_choices(self, choices: Sequence[Any], models_own: Any) -> None:
+        """Offer other choices; ``models_own`` is the one that the model takes by default, or ""."""
+        current = self.currentData()
         self.clear()
         if self._optional:
-            self.addItem("%s (%s)" % (MODELS_OWN, own) if own != "" else MODELS_OWN, "")
+            self.addItem("%s (%s)" % (MODELS_OWN, models_own) if models_own != "" else MODELS_OWN, "")
         for choice in choices:
             self.addItem(str(choice), choice)
-        self.show_value(chosen)
+        self.show_value(current)
 
-    def wanted(self) -> Any:
+    def chosen(self) -> Any:
         return self.currentData()
 
     def show_value(self, value: Any) -> None:
@@ -92,7 +92,7 @@ class Number(QSpinBox):
         self.show_value(control.default)
         self.valueChanged.connect(lambda: self.edited.emit())
 
-    def wanted(self) -> int:
+    def chosen(self) -> int:
         return self.value()
 
     def show_value(self, value: int) -> None:
@@ -113,7 +113,7 @@ class Decimal(QDoubleSpinBox):
         self.show_value(control.default)
         self.valueChanged.connect(lambda: self.edited.emit())
 
-    def wanted(self) -> float:
+    def chosen(self) -> float:
         return self.value()
 
     def show_value(self, value: float) -> None:
@@ -133,7 +133,7 @@ class Text(QLineEdit):
         super().__init__(placeholderText=MODELS_OWN)
         self.editingFinished.connect(self._finish)
 
-    def wanted(self) -> str:
+    def chosen(self) -> str:
         return self.text().strip()
 
     def show_value(self, value: str) -> None:

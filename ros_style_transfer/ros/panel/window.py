@@ -168,7 +168,7 @@ class StylePanel(QWidget):
             buttons.addWidget(button)
         self.mask = Choice(MASK)
         self.mask.setToolTip(MASK.help)
-        self.mask.edited.connect(lambda: self._change(mask=self.mask.wanted()))
+        self.mask.edited.connect(lambda: self._change(mask=self.mask.chosen()))
         self._show_masks([])
         mask = QHBoxLayout()
         mask.addWidget(QLabel("Mask"))
@@ -200,7 +200,7 @@ class StylePanel(QWidget):
                         self._add_row(rows, "Level %d" % level, slider, control, self._level_strength)
                 else:
                     widget = self.controls.get(control.name, self.max_side)
-                    self._add_row(rows, label_for(control.name), widget, control, widget.wanted)
+                    self._add_row(rows, label_for(control.name), widget, control, widget.chosen)
             column.addWidget(_group(group, rows))
         scrolled = QWidget()
         scrolled.setLayout(_margins(column))
@@ -211,8 +211,8 @@ class StylePanel(QWidget):
         self.reset.clicked.connect(self._reset)
         return self._needs_node(_group("Controls", _margins(QVBoxLayout(), area, self.reset)))
 
-    def _add_row(self, rows, text, widget, control, wanted):
-        """A row in the grid ``rows``: label, editor, and a slider's number; ``wanted`` returns what to ask for."""
+    def _add_row(self, rows, text, widget, control, read):
+        """A row in the grid ``rows``: label, editor, and a slider's number; ``read`` returns the chosen value."""
         label, row = QLabel(text), rows.rowCount()
         for part in (label, widget):
             part.setToolTip(control.help)
@@ -221,10 +221,10 @@ class StylePanel(QWidget):
         rows.addWidget(label, row, 0)
         if isinstance(widget, Slider):
             rows.addWidget(widget, row, 1)
-            rows.addWidget(widget.figure, row, 2)
+            rows.addWidget(widget.number_label, row, 2)
         else:
             rows.addWidget(widget, row, 1, 1, 2)
-        widget.edited.connect(lambda: self._change(**{control.name: wanted()}))
+        widget.edited.connect(lambda: self._change(**{control.name: read()}))
         widget.label = label
 
     def _build_render(self):
@@ -378,7 +378,7 @@ class StylePanel(QWidget):
         """Show the levels and the defaults of this model."""
         self._shown_model, spec = name, MODELS[name]
         for level, slider in self.levels.items():
-            for part in (slider, slider.label, slider.figure):
+            for part in (slider, slider.label, slider.number_label):
                 part.setVisible(level in spec.levels)
         self.controls["method"].show_choices(CONTROLS["method"].allowed, spec.method)
         self.controls["swap_level"].show_choices(spec.swap_levels, spec.swap_levels[0])
@@ -392,7 +392,7 @@ class StylePanel(QWidget):
             self._list_time -= LISTING_PERIOD - 1
             return
         if list(answer.masks) != self._masks and not self.mask.is_busy():
-            self._show_masks(list(answer.masks), self.mask.wanted())
+            self._show_masks(list(answer.masks), self.mask.chosen())
         paths = dict(zip(answer.names, answer.paths))
         if paths == self._paths:
             return
@@ -486,7 +486,7 @@ class StylePanel(QWidget):
             for row, name in enumerate(weights):
                 slider = self.weights[name] = Slider()
                 slider.edited.connect(self._send_mixture)
-                for column, part in enumerate((QLabel(name), slider, slider.figure)):
+                for column, part in enumerate((QLabel(name), slider, slider.number_label)):
                     self._mixture_rows.addWidget(part, row, column)
             self._mixture_rows.setColumnStretch(1, 1)
         for name, weight in weights.items():
@@ -528,15 +528,15 @@ class StylePanel(QWidget):
         """Ask for the default of every control."""
         self._change(**dict(dict.fromkeys(CONTROLS, ""), strength=CONTROLS["strength"].default))
 
-    def _change(self, **wanted):
+    def _change(self, **values):
         """Ask for these controls; changes while a request is pending are merged and sent after it."""
-        self._pending_changes.update(wanted)
+        self._pending_changes.update(values)
         if not self._is_sending:
             self._send_changes()
 
     def _send_changes(self):
-        wanted, self._pending_changes, self._is_sending = self._pending_changes, {}, True
-        self.client.change(wanted, self._on_change_answered)
+        values, self._pending_changes, self._is_sending = self._pending_changes, {}, True
+        self.client.change(values, self._on_change_answered)
 
     def _on_change_answered(self, answer):
         self._is_sending = False
