@@ -247,10 +247,10 @@ class Operation(unittest.TestCase):
             path = os.path.join(folder, "look.yaml")
             self.assertEqual(dynparam("dump", NODE, path).returncode, 0)
             self.client.update_configuration({"smoothing": 0.0, "style": "mosaic", "keep_colours": "no"})
-            self.assert_status(controls="", style="mosaic")
+            self.status.wait(lambda s: s.style == "mosaic" and "smoothing" not in s.controls)
             loaded = dynparam("load", NODE, path)
         self.assertEqual((loaded.returncode, loaded.stdout.count("rror")), (0, 0), loaded.stdout)
-        self.assert_status(style="woodcut", controls="keep_colours luminance, smoothing 0.25")
+        self.status.wait(lambda s: s.style == "woodcut" and "keep_colours luminance, smoothing 0.25" in s.controls)
         self.client.update_configuration({"smoothing": 0.0, "style": "mosaic", "keep_colours": "no"})
 
     # --- pause, save, add ---------------------------------------------------------------------------
