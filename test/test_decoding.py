@@ -43,7 +43,7 @@ def test_postscript_is_not_run(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damage_of_every_kind_is_an_error_of_ours(kind):
+def test_damaged_data_raises_image_errors_only(kind):
     whole, rng = encoded(kind), np.random.default_rng(1)
     for _ in range(60):
         data = bytearray(whole)
@@ -59,7 +59,7 @@ def test_damage_of_every_kind_is_an_error_of_ours(kind):
 @pytest.mark.parametrize(
     "error", [TypeError("not this"), NotImplementedError(), struct.error("4 bytes"), MemoryError(), RecursionError()]
 )
-def test_any_exception_of_a_decoder_becomes_one_of_ours(monkeypatch, error):
+def test_every_exception_of_a_decoder_becomes_an_image_error(monkeypatch, error):
     def load(self):
         raise error
 
@@ -125,7 +125,7 @@ def test_names_need_not_be_utf_8(tmp_path, name):
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "zero"])
-def test_what_is_no_file_is_not_read(tmp_path, kind):
+def test_pipes_folders_and_devices_are_refused(tmp_path, kind):
     path = str(tmp_path / "picture.png")
     if kind == "fifo":
         os.mkfifo(path)

@@ -138,7 +138,7 @@ def test_16_bit_pictures_are_turned_too(tmp_path, shape, orientation):
     assert np.abs(rgb.astype(int) - expected).max() <= (1 if orientation > 1 and values.ndim == 3 else 0)
 
 
-def test_broken_exif_is_no_reason_to_refuse_a_picture(tmp_path):
+def test_broken_exif_is_ignored(tmp_path):
     path = str(tmp_path / "picture.png")
     Image.fromarray(COLOURS).save(path, exif=b"Exif\0\0no such thing")
     assert np.array_equal(images.read(path), COLOURS)
@@ -180,7 +180,7 @@ def test_16_bit_grey_with_alpha(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_values_of_no_known_range_are_refused(tmp_path, dtype):
+def test_float_and_32_bit_pictures_are_refused(tmp_path, dtype):
     path = str(tmp_path / "depth.tif")
     Image.fromarray(np.ones((3, 4), dtype)).save(path)
     with pytest.raises(ImageError, match="depth.tif.*save it with 8 or 16 bits"):
@@ -316,7 +316,7 @@ def test_first_frame_of_an_animation(tmp_path):
         assert rgb.shape == (4, 6, 3) and np.abs(rgb.astype(int) - (204, 51, 102)).max() <= 1, name
 
 
-def test_alpha_is_read_apart(tmp_path):
+def test_alpha_is_read_separately(tmp_path):
     path, alpha = str(tmp_path / "picture.png"), noise((9, 8)) | 1
     stored = noise((9, 8, 3))
     Image.fromarray(np.dstack([stored, alpha])).save(path)
@@ -369,7 +369,7 @@ def logo():
     return rgb.astype(np.uint8), np.uint8(np.select([radius < 20, radius < 21], [255, 40]))
 
 
-def test_what_lies_under_transparency_takes_the_nearest_colour_that_is_seen(tmp_path):
+def test_transparent_pixels_take_the_nearest_visible_colour(tmp_path):
     path, (stored, alpha) = str(tmp_path / "logo.png"), logo()
     Image.fromarray(np.dstack([stored, alpha])).save(path)
     rgb, found = images.read_with_alpha(path)
@@ -382,7 +382,7 @@ def test_what_lies_under_transparency_takes_the_nearest_colour_that_is_seen(tmp_
     assert np.abs(rgb.mean((0, 1)) - rgb[alpha == 255].mean(0)).max() < 6
 
 
-def test_the_nearest_colour_is_the_nearest(tmp_path):
+def test_the_nearest_visible_colour_is_near(tmp_path):
     path, rng = str(tmp_path / "dots.png"), np.random.default_rng(1)
     stored, alpha = noise((40, 50, 3)), np.uint8(255) * (rng.random((40, 50)) < 0.02)
     Image.fromarray(np.dstack([stored, alpha])).save(path)
@@ -396,14 +396,14 @@ def test_the_nearest_colour_is_the_nearest(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0, 30])
-def test_a_picture_that_is_hardly_or_not_seen_is_left_as_it_is(tmp_path, value):
+def test_nearly_transparent_pictures_keep_their_colours(tmp_path, value):
     path, stored = str(tmp_path / "ghost.png"), noise((6, 5, 3))
     Image.fromarray(np.dstack([stored, np.full((6, 5), value, np.uint8)])).save(path)
     rgb, alpha = images.read_with_alpha(path)
     assert np.array_equal(rgb, stored) and (alpha == value).all()
 
 
-def test_missing_picture_is_named(tmp_path):
+def test_missing_picture_is_reported(tmp_path):
     path = str(tmp_path / "nowhere.jpg")
     with pytest.raises(ImageError, match="no such picture") as error:
         images.read(path)
@@ -411,7 +411,7 @@ def test_missing_picture_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "truncated", "folder"])
-def test_what_is_not_a_whole_picture_is_named(tmp_path, scene, damage):
+def test_damaged_pictures_are_reported(tmp_path, scene, damage):
     path = tmp_path / "picture.jpg"
     if damage == "folder":
         path.mkdir()
@@ -470,7 +470,7 @@ def test_write_refuses_an_alpha_that_does_not_fit(tmp_path, alpha):
 
 
 @pytest.mark.parametrize("name", ["picture.xyz", "picture", "picture.jpg.txt", ".png", "a/.jpg"])
-def test_write_refuses_unknown_endings_and_names_the_known(tmp_path, name):
+def test_write_refuses_unknown_extensions(tmp_path, name):
     with pytest.raises(ImageError, match=r"\.jpg.*\.png") as error:
         images.write(str(tmp_path / name), COLOURS)
     assert name in str(error.value)
@@ -487,7 +487,7 @@ def test_a_picture_that_cannot_be_written_leaves_what_was_there(tmp_path):
     assert os.listdir(str(tmp_path)) == ["picture.webp"]
 
 
-def test_write_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
+def test_write_below_a_file_is_reported(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ImageError, match="picture.png"):
         images.write(str(tmp_path / "file" / "picture.png"), COLOURS)
@@ -514,7 +514,7 @@ def test_a_picture_that_cannot_be_written_is_rescued(tmp_path, monkeypatch):
         ((333, 1000), 100, (33, 100)),
     ],
 )
-def test_scaled_size_keeps_proportions(size, longest, expected):
+def test_fit_longest_side_keeps_proportions(size, longest, expected):
     assert images.fit_longest_side(*size, longest=longest) == expected
 
 
@@ -594,7 +594,7 @@ def test_concat_stacks_several_styles_in_one_column(scene):
     assert (both[:, :width] == both[:, :1]).all() and np.array_equal(both[:, width:], scene)
 
 
-def test_concat_stands_extremes():
+def test_concat_handles_extreme_proportions():
     flat, thin = np.zeros((1, 60, 3), np.uint8), np.zeros((60, 1, 3), np.uint8)
     for styles in ([flat], [thin], [flat, thin], [thin, flat, flat]):
         for painted in (flat, thin, flat[:, :1]):
@@ -603,7 +603,7 @@ def test_concat_stands_extremes():
 
 
 @pytest.mark.parametrize("name", ["night.png", "today/night.jpg", "today/../night.png"])
-def test_a_new_picture_below_the_folder_may_be_written(tmp_path, name):
+def test_path_below_accepts_new_pictures(tmp_path, name):
     path = images.path_below(str(tmp_path), name, "~output_dir")
     assert path == os.path.realpath(str(tmp_path / name))
 
@@ -621,7 +621,7 @@ def test_a_new_picture_below_the_folder_may_be_written(tmp_path, name):
         ("a\0b.txt", "must end in"),
     ],
 )
-def test_no_other_path_may_be_written(tmp_path, name, said):
+def test_path_below_refuses_other_paths(tmp_path, name, said):
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "taken.png").write_bytes(b"")
@@ -631,6 +631,6 @@ def test_no_other_path_may_be_written(tmp_path, name, said):
         images.path_below(str(folder), name, "~output_dir")
 
 
-def test_without_a_folder_nothing_may_be_written():
+def test_path_below_needs_a_folder():
     with pytest.raises(ImageError, match="~output_dir is not set"):
         images.path_below("", "night.png", "~output_dir")

@@ -36,7 +36,7 @@ def test_white_beside_other_labels_is_a_label():
         masks.check(mask, 40, 60, 2)
 
 
-def test_label_without_a_style_is_named():
+def test_label_without_a_style_is_refused():
     with pytest.raises(OptionError) as error:
         masks.check(halves(left=1, right=7), 40, 60, 2)
     for part in ("label 7", "2 styles", "0 for unpainted", "1..2"):
@@ -58,7 +58,7 @@ def test_label_without_a_style_is_named():
         ("mask.png", "str"),
     ],
 )
-def test_what_is_no_mask_is_named(mask, found):
+def test_invalid_masks_are_refused(mask, found):
     with pytest.raises(ImageError, match="a mask must be uint8 .* not " + found) as error:
         masks.check(mask, 40, 60, 2)
     assert "\n" not in str(error.value)
@@ -179,7 +179,7 @@ def test_a_palette_with_colours_gives_its_indices(tmp_path):
     assert np.array_equal(images.read_mask(str(tmp_path / "mask.png")), labels)
 
 
-def test_pictures_that_are_no_masks_are_named(tmp_path):
+def test_pictures_that_are_not_masks_are_refused(tmp_path):
     Image.fromarray(np.uint8([[[9, 9, 9], [200, 10, 10]]])).save(str(tmp_path / "colour.png"))
     Image.fromarray(np.full((2, 3), 0.5, np.float32)).save(str(tmp_path / "depth.tif"))
     (tmp_path / "text.png").write_text("no picture")

@@ -93,7 +93,7 @@ def test_relative_path_outside_is_refused(folder, tmp_path, monkeypatch):
             StyleLibrary([folder]).find(path)
 
 
-def test_missing_folder_is_named(tmp_path):
+def test_missing_folder_is_reported(tmp_path):
     path = str(tmp_path / "nowhere")
     with pytest.raises(StyleError, match="does not exist") as error:
         StyleLibrary([path])
@@ -101,14 +101,14 @@ def test_missing_folder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("style", ["vangogh", "mine.png", "MINE", os.path.join(SHIPPED, "vangogh.jpg")])
-def test_unknown_style_is_named_with_the_known_ones(folder, style):
+def test_unknown_style_is_reported_with_the_known_ones(folder, style):
     with pytest.raises(StyleError, match="unknown style") as error:
         StyleLibrary([folder]).find(style)
     assert repr(style) in str(error.value)
     assert "mine" in str(error.value).split("known:")[1] and "mosaic" in str(error.value)
 
 
-def test_style_that_is_no_picture_is_named(folder):
+def test_style_that_is_not_a_picture_is_reported(folder):
     path = os.path.join(folder, "broken.jpg")
     with open(path, "w") as file:
         file.write("not a picture")
@@ -184,6 +184,6 @@ def test_names_joined_by_commas_may_contain_commas(text, known, names):
 
 
 @pytest.mark.parametrize("style", ["", "a\0b", "a" * 5000, "../" * 2000])
-def test_nonsense_names_are_refused_as_styles(folder, style):
+def test_invalid_style_names_are_refused(folder, style):
     with pytest.raises(StyleError):
         StyleLibrary([folder]).find(style)

@@ -61,7 +61,7 @@ def clip(tmp_path):
         (".mp4", False),
     ],
 )
-def test_videos_are_told_by_their_ending(path, expected):
+def test_videos_are_recognized_by_extension(path, expected):
     assert video.is_video(path) is expected
 
 
@@ -80,18 +80,18 @@ def test_videos_are_told_by_their_ending(path, expected):
         ("", None),
     ],
 )
-def test_webcams_are_told_by_their_name(source, expected):
+def test_webcams_are_recognized_by_name(source, expected):
     assert video.webcam_number(source) == expected
 
 
-def test_links_lead_to_webcams(monkeypatch):
+def test_links_to_webcams_are_followed(monkeypatch):
     monkeypatch.setattr(os.path, "realpath", {"/dev/v4l/by-id/usb-Cam-index0": "/dev/video4"}.get)
     assert video.webcam_number("/dev/v4l/by-id/usb-Cam-index0") == 4
 
 
 @pytest.mark.parametrize("fps", [12.5, 30000 / 1001])
 @pytest.mark.parametrize("ending", [*video.CODECS, ".AVI"])
-def test_what_is_written_is_read(tmp_path, ending, fps):
+def test_written_videos_can_be_read(tmp_path, ending, fps):
     path = write(tmp_path / "made" / ("clip" + ending), fps=fps)
     with video.Reader(path) as reader:
         assert reader.size == (WIDTH, HEIGHT)
@@ -106,7 +106,7 @@ def test_what_is_written_is_read(tmp_path, ending, fps):
     assert os.listdir(os.path.dirname(path)) == ["clip" + ending]
 
 
-def test_another_program_reads_what_is_written(clip):
+def test_opencv_reads_written_videos(clip):
     capture = cv2.VideoCapture(clip)
     assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (WIDTH, HEIGHT)
     assert np.abs(corners_of(capture.read()[1][..., ::-1]) - CORNERS).max() < 12
@@ -160,7 +160,7 @@ def test_any_rate_is_written(tmp_path, extension, fps):
         assert len(list(reader)) == 3
 
 
-def test_what_cannot_be_encoded_is_known_before(tmp_path):
+def test_check_encodable_refuses_before_writing(tmp_path):
     video.check_encodable("new/clip.mp4", 1920, 1080, 118.437)
     video.check_encodable("clip.avi", 97, 33, 25)
     with pytest.raises(ImageError, match="cannot write clip.mp4: OpenCV cannot encode mp4v with 9000x16 at 25"):
@@ -229,7 +229,7 @@ def test_an_animation_is_on_white_where_it_is_transparent(tmp_path):
         assert [rgb[0, 0].tolist() for rgb in reader] == [[255, 255, 255], [250, 0, 0]]
 
 
-def test_an_iterator_goes_on_where_it_was(clip):
+def test_iteration_continues_after_next(clip):
     with video.Reader(clip) as reader:
         assert number_of(next(reader)) == 0
         assert [number_of(rgb) for rgb in reader] == list(range(1, 10))
@@ -237,7 +237,7 @@ def test_an_iterator_goes_on_where_it_was(clip):
 
 
 @pytest.mark.parametrize("damage", ["missing", "folder", "empty", "text", "truncated"])
-def test_what_is_no_video_is_named(tmp_path, clip, damage):
+def test_unreadable_videos_are_reported(tmp_path, clip, damage):
     path = str(tmp_path / "no.mp4")
     if damage == "folder":
         os.mkdir(path)
@@ -252,7 +252,7 @@ def test_what_is_no_video_is_named(tmp_path, clip, damage):
         video.Reader(path)
 
 
-def test_a_video_without_frames_is_named(tmp_path):
+def test_video_without_frames_is_reported(tmp_path):
     path = str(tmp_path / "empty.avi")
     cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48)).release()
     with pytest.raises(ImageError, match="empty.avi has no frame"):
@@ -260,7 +260,7 @@ def test_a_video_without_frames_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["987", "/dev/video987", 987])
-def test_a_webcam_that_is_not_there_is_named(source):
+def test_missing_webcam_is_reported(source):
     with pytest.raises(ImageError, match="no webcam 987.*/dev/video987"):
         video.Reader(source)
 
@@ -313,12 +313,12 @@ def test_a_webcam_is_opened_by_its_number_and_has_no_length(webcam):
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf"), 90000.0])
-def test_a_rate_that_makes_no_sense_is_replaced(webcam, fps):
+def test_implausible_frame_rates_are_replaced(webcam, fps):
     webcam(fps=fps)
     assert video.Reader("0").fps == video.DEFAULT_FPS
 
 
-def test_a_webcam_that_gives_nothing_is_named(webcam):
+def test_webcam_without_frames_is_reported(webcam):
     webcam(opens=False)
     with pytest.raises(ImageError, match="cannot open the webcam /dev/video5"):
         video.Reader("5")
@@ -329,13 +329,13 @@ def test_a_webcam_that_gives_nothing_is_named(webcam):
 
 
 @pytest.mark.parametrize("name", ["clip.webm", "clip", "clip.png", ".mp4"])
-def test_unknown_endings_are_refused_and_the_known_named(tmp_path, name):
+def test_writer_refuses_unknown_extensions(tmp_path, name):
     with pytest.raises(ImageError, match=r"\.mp4.*\.avi") as error:
         video.Writer(str(tmp_path / name), 25)
     assert name in str(error.value)
 
 
-def test_nothing_stands_under_the_name_before_the_end(tmp_path):
+def test_output_appears_only_when_it_is_complete(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"what was there before")
     with video.Writer(str(path), 25) as writer:
@@ -371,7 +371,7 @@ def test_an_error_leaves_nothing_and_what_was_there_before(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt])
-def test_without_a_frame_there_is_no_file(tmp_path, ending):
+def test_writer_without_frames_writes_no_file(tmp_path, ending):
     try:
         with video.Writer(str(tmp_path / "clip.mp4"), 25):
             if ending:
@@ -390,7 +390,7 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("rgb", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), None])
-def test_what_is_no_frame_is_refused(tmp_path, rgb):
+def test_writer_refuses_invalid_frames(tmp_path, rgb):
     with pytest.raises(ImageError, match="uint8"):
         with video.Writer(str(tmp_path / "clip.mp4"), 25) as writer:
             writer.write(rgb)
@@ -398,14 +398,14 @@ def test_what_is_no_frame_is_refused(tmp_path, rgb):
 
 
 @pytest.mark.parametrize("fps, width", [(0, 64), (-5, 64), (25, 9000)])
-def test_what_the_codec_cannot_do_is_named(tmp_path, fps, width):
+def test_unencodable_sizes_and_rates_are_refused(tmp_path, fps, width):
     with pytest.raises(ImageError, match="clip.mp4: OpenCV cannot encode mp4v with %dx16 at %d" % (width, fps)):
         with video.Writer(str(tmp_path / "clip.mp4"), fps) as writer:
             writer.write(np.zeros((16, width, 3), np.uint8))
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_writing_into_a_file_as_if_it_were_a_folder_is_named(tmp_path):
+def test_writing_below_a_file_is_reported(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ImageError, match="cannot write .*clip.mp4"):
         write(tmp_path / "file" / "clip.mp4")
