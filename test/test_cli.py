@@ -672,6 +672,8 @@ def files(tmp_path):
     (tmp_path / "taken.png").mkdir()
     Image.fromarray(np.tile(np.uint8([0, 1, 2]).repeat(20), (45, 1))).save(str(tmp_path / "mask.png"))
     (tmp_path / "pairs.csv").write_text("content,style\na.png,b.jpg\n")
+    (tmp_path / "misspelt.csv").write_text("content,style\na.png,mosiac\n")
+    (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "gone.csv").write_text("content,style\na.png,b.jpg\na.png,gone.jpg\n")
 
 
@@ -711,6 +713,11 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
         # What is written where
         ("stylize a.png -o o --style mosaic", ["o: the name must end in one of .jpg"]),
         ("stylize a.png -o o.mp4 --style mosaic", ["o.mp4: the name must end in one of .jpg"]),
+        (
+            "stylize notes.txt -o o.png --style mosaic",
+            ["the picture notes.txt: it is in none of the formats"],
+        ),
+        ("stylize a.png -o %s.png --style mosaic" % ("o" * 300), ["the name has more than 240 bytes"]),
         ("stylize a.png -o .png --style mosaic", ["cannot write .png: the name must end", "something before it"]),
         ("stylize clip.mp4 -o .mp4 --style mosaic", ["cannot write .mp4: the name of a video", "something before it"]),
         ("render a.png -o .png --style mosaic", ["cannot write .png"]),
@@ -737,6 +744,7 @@ def test_a_process_that_refuses_says_one_line(paint, tmp_path):
         ("stylize pairs.csv -o out --texture 8x8", ["--texture", ".csv"]),
         ("stylize pairs.csv -o out --seed 1", ["--seed"]),
         ("stylize gone.csv -o out", ["no such picture", "gone.jpg"]),
+        ("stylize misspelt.csv -o out", ["misspelt.csv: unknown style 'mosiac' (did you mean mosaic?)"]),
         # Textures
         ("stylize a.png --texture 8x8 -o o.png --style mosaic", ["CONTENT", "--texture"]),
         ("stylize --texture 8x8 -o o.png", ["--style"]),

@@ -37,6 +37,7 @@ from ..transfer import masks
 
 STYLE_HELP = "names of included styles (see `styles`), any pictures, or `random`"
 STYLE_WEIGHTS_HELP = "weights of several styles in a mixture (default: equal)"
+MAX_NAME = 240  # bytes of a file's name; Linux allows 255, with the suffix of an unfinished file
 MASK_HELP = "a picture of labels: 0 keeps the content, n applies the n-th style; or black and white"
 _METAVARS = {
     "model": "NAME",
@@ -260,6 +261,8 @@ def check_writable(path: str) -> None:
         raise OptionError("cannot write %s: it is a folder" % path)
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError("cannot write %s: %s is not a folder that you may write to" % (path, folder))
+    if len(os.fsencode(os.path.basename(path))) > MAX_NAME:
+        raise OptionError("cannot write %s: the name has more than %d bytes" % (path, MAX_NAME))
 
 
 def refuse_existing(path: str, overwrite: bool = False) -> None:

@@ -12,9 +12,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 
 from ..controls import Controls, check_range
-from ..errors import ImageError, OptionError
+from ..errors import ImageError, OptionError, StyleError
 from ..media import images, video
-from ..media.style_library import StyleLibrary
+from ..media.style_library import StyleLibrary, suggestion
 from . import common
 from .manifest import Result
 
@@ -139,7 +139,14 @@ def read_pairs(path: str) -> List[Tuple[str, str]]:
         return os.path.join(folder, os.path.expanduser(name))
 
     def find_style(name: str) -> str:
-        return known[name] if name in known and not os.path.isfile(find(name)) else find(name)
+        if os.path.isfile(find(name)) or os.sep in name or "." in name:
+            return find(name)
+        if name not in known:
+            raise StyleError(
+                "%s: unknown style %r%s: it is neither a picture nor one of %s"
+                % (path, name, suggestion(name, known), ", ".join(known))
+            )
+        return known[name]
 
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets may write a BOM
@@ -160,6 +167,8 @@ def check(args: argparse.Namespace, jobs: Sequence[Job], controls: Controls) -> 
     """Raise for options without effect, inputs that do not exist, and outputs that cannot be written."""
     _reject_ineffective(args, jobs, controls)
     check_files(jobs, [*args.content, args.mask])
+    if len(jobs) == 1 and jobs[0].content and not jobs[0].is_video():  # of several, those that can be read are stylized
+        images.check_readable(jobs[0].content)
     for job in jobs:
         if job.is_video():
             _check_video(args, str(job.content), job.output)

@@ -308,6 +308,12 @@ def check_exists(path: Path) -> None:
         raise ImageError("no such picture: %s" % path)
 
 
+def check_readable(path: Path) -> None:
+    """Raise `ImageError` unless the file at ``path`` begins like a picture that `read` can read; decodes nothing."""
+    with _opened_file(path, "picture"):
+        pass
+
+
 def check_extension(path: Path) -> None:
     """Raise `ImageError` unless the extension of ``path`` names a format that `write` knows."""
     if _extension(path) not in EXTENSIONS:
