@@ -157,7 +157,7 @@ class FakeNode:
             camera: rospy.Publisher("%s/%s/image" % (name, camera), Image, queue_size=1, tcp_nodelay=True)
             for camera in ("front", "rear")
         }
-        rospy.Service(name + "/list_styles", ListStyles, lambda _: ListStylesResponse(["far"], ["/no/such.jpg"], "far"))
+        rospy.Service(name + "/list_styles", ListStyles, lambda _: ListStylesResponse(names=["far"], paths=["/no/such.jpg"]))
         self._ending = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -421,7 +421,7 @@ class WebTest(unittest.TestCase):
         answer = connection.getresponse()
         self.assertEqual(Picture.open(io.BytesIO(answer.read())).size, (128, 96))
         begin(128, 100000)
-        wait(lambda: "to go" in self.text("#render-text"))
+        wait(lambda: "to go" in self.text("#render-text"), 120)
         self.click("#render-cancel")
         wait(lambda: "ancelled" in self.text("#render-text") and self.find("#render-start").is_enabled())
 

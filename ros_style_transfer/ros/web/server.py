@@ -18,8 +18,9 @@ from . import requests
 from .access import HEADERS, Access
 from .frames import CAMERA, PAINTED, Frame
 from .pace import Pace, rung_for
-from .panel import Answer, Viewer, WebPanel
+from .panel import Answer, WebPanel
 from .requests import MAX_MESSAGE, MAX_UPLOAD, View
+from .state import Viewer
 from .table import describe_controls, describe_models
 
 STATIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "static")
@@ -120,7 +121,7 @@ class _Thumbnail(_Checked):
 
     async def get(self, name: str) -> None:
         try:
-            data = await self.panel.thumbnail(name)
+            data = await self.panel.styles.thumbnail(name)
         except ImageError as error:
             self.refuse(404, str(error))
             return
@@ -133,7 +134,7 @@ class _Rendered(_Checked):
 
     async def get(self, name: str, ending: str) -> None:
         try:
-            data = await self.panel.rendered(name, ending)
+            data = await self.panel.renders.file(name, ending)
         except ImageError as error:
             self.refuse(404, str(error))
             return
@@ -145,7 +146,7 @@ class _Pair(_Checked):
 
     async def get(self) -> None:
         camera = self.get_query_argument("camera", "")
-        frame = self.panel.feed(camera).newest if camera in self.panel.sections["cameras"] else None
+        frame = self.panel.feed(camera).newest if camera in self.panel.state["cameras"] else None
         if frame is None:
             self.refuse(404, "No frame has arrived yet.")
             return
@@ -211,7 +212,7 @@ class _Live(_Checked, websocket.WebSocketHandler, Viewer):
 
     def prepare(self) -> None:
         super().prepare()
-        if not self._finished and len(self.panel.viewers) >= MAX_VIEWERS:
+        if not self._finished and len(self.panel.state.viewers) >= MAX_VIEWERS:
             self.refuse(503, "%d browsers show the page already; close one of them." % MAX_VIEWERS)
 
     def check_origin(self, origin: str) -> bool:
@@ -219,13 +220,13 @@ class _Live(_Checked, websocket.WebSocketHandler, Viewer):
 
     def open(self, *_: Any) -> None:
         self.set_nodelay(True)
-        self.panel.viewers.add(self)
+        self.panel.state.viewers.add(self)
         self.tell({"table": describe_controls(), "models": describe_models()})
-        self.tell(self.panel.sections)
+        self.tell(self.panel.state.sections)
         self.panel.views_changed()
 
     def on_close(self) -> None:
-        self.panel.viewers.discard(self)
+        self.panel.state.viewers.discard(self)
         self._stop()
         self.panel.views_changed()
 
@@ -252,7 +253,7 @@ class _Live(_Checked, websocket.WebSocketHandler, Viewer):
 
     def _look(self, message: Dict[str, Any]) -> None:
         try:
-            view = requests.parse_view(message, self.panel.sections["cameras"])
+            view = requests.parse_view(message, self.panel.state["cameras"])
         except OptionError as error:
             self._answer(message, Answer(False, str(error)))
             return
