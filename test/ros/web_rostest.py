@@ -157,7 +157,8 @@ class FakeNode:
             camera: rospy.Publisher("%s/%s/image" % (name, camera), Image, queue_size=1, tcp_nodelay=True)
             for camera in ("front", "rear")
         }
-        rospy.Service(name + "/list_styles", ListStyles, lambda _: ListStylesResponse(names=["far"], paths=["/no/such.jpg"]))
+        styles = ListStylesResponse(names=["far"], paths=["/no/such.jpg"])
+        rospy.Service(name + "/list_styles", ListStyles, lambda _: styles)
         self._ending = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
