@@ -159,21 +159,24 @@ install() {
 
 # --- commands ----------------------------------------------------------------------------------
 
+# A path as the caller means it: from their folder, and with ~ for the home folder, which the shell leaves after :=.
+absolute() { (cd "$CALLER" && realpath -m "${1/#\~\//$HOME/}"); }
+
 demo() {
   local args=() folders=$MEDIA video=$MEDIA/vtest.avi arg path
   for arg in "$@"; do
     case $arg in
       # roslaunch runs in another folder, so paths are made absolute here.
-      video:=?*) video=$(cd "$CALLER" && realpath -m "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
+      video:=?*) video=$(absolute "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
       style:=?*)
-        path=$(cd "$CALLER" && realpath -m "${arg#style:=}")
+        path=$(absolute "${arg#style:=}")
         if [ -f "$path" ]; then folders=$folders:$(dirname "$path"); arg=style:=$path; fi
         args+=("$arg") ;;
       style_dirs:=?*)
         local IFS=:
-        for path in ${arg#style_dirs:=}; do folders=$folders:$(cd "$CALLER" && realpath -m "$path"); done
+        for path in ${arg#style_dirs:=}; do folders=$folders:$(absolute "$path"); done
         unset IFS ;;
-      output_dir:=?*) args+=("output_dir:=$(cd "$CALLER" && realpath -m "${arg#output_dir:=}")") ;;
+      output_dir:=?*) args+=("output_dir:=$(absolute "${arg#output_dir:=}")") ;;
       video:= | style:= | style_dirs:=) die "$arg has no value" ;;
       *) args+=("$arg") ;;
     esac

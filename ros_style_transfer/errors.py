@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions with one root.  Every message says what was wrong, with which
+"""The exceptions of this package, with one root.  Every message says what was wrong, with which
 value, and what to do."""
 
 
@@ -23,7 +23,7 @@ class OptionError(StyleTransferError):
 
 
 class BagError(StyleTransferError):
-    """A bag cannot be read, written or gone on with."""
+    """A bag cannot be read, written or continued."""
 
 
 class ClusterError(StyleTransferError):

@@ -208,6 +208,25 @@ def test_packages_in_the_users_folder_take_no_part_in_the_build(run, environment
     assert "PYTHONNOUSERSITE=1\n" in (environment / ".ws" / "env.txt").read_text()
 
 
+def test_a_tilde_in_the_demos_paths_is_the_home_folder(run, environment, tmp_path):
+    (tmp_path / "home" / "styles").mkdir(parents=True)
+    (tmp_path / "home" / "mine.png").write_text("")
+    done = run(
+        "demo",
+        "style:=~/mine.png",
+        "style_dirs:=~/styles:other",
+        script=environment / "bootstrap.sh",
+        commands=dict(READY, roslaunch='echo "$@"'),
+        cwd=str(tmp_path),
+        variables={"HOME": str(tmp_path / "home")},
+    )
+    assert done.returncode == 0, done.stdout
+    arguments = done.stdout.splitlines()[-1].split()
+    assert "style:=%s/home/mine.png" % tmp_path in arguments
+    (folders,) = [argument for argument in arguments if argument.startswith("style_dirs:=")]
+    assert folders.split(":")[2:] == ["%s/home" % tmp_path, "%s/home/styles" % tmp_path, "%s/other" % tmp_path]
+
+
 def test_what_pip_prints_goes_to_a_log(run, environment):
     (environment / "requirements.txt").write_text("# changed\n")
     done = run("install", script=environment / "bootstrap.sh", commands=READY)
