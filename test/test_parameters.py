@@ -23,6 +23,14 @@ def read(*warnings, **given):
     return params.read(lambda name, default: values.get(name, default), *warnings)
 
 
+@pytest.mark.parametrize(
+    "text, value",
+    [("'0.5,5'", (0.5, 5.0)), ("[500, 4000]", (500.0, 4000.0)), ("''", None), ("'-20,40'", (-20.0, 40.0))],
+)
+def test_a_depth_range_is_two_numbers_or_none(text, value):
+    assert read(depth_range=text).depth_range == value
+
+
 def test_the_launch_file_offers_every_parameter():
     root = xml.etree.ElementTree.parse(os.path.join(REPOSITORY, "launch", "stylize.launch")).getroot()
     wanted = {*Parameters._fields, *CONTROLS} - {"controls"}
@@ -72,6 +80,15 @@ def test_the_pages_name_every_parameter_with_its_default():
         ({"swap": "-1"}, "~swap: swap must be a number from 0 to 1, not -1"),
         ({"swap_level": "3"}, "~swap_level: swap_level must be one of "),
         ({"swap_patch": "2"}, "~swap_patch: swap_patch must be odd"),
+        ({"depth_range": "5"}, "~depth_range: must be two rising numbers joined by a comma, such as 0.5,5, or empty"),
+        ({"depth_range": "5,1"}, "~depth_range: must be two rising numbers"),
+        ({"depth_range": "0,.inf"}, "~depth_range: must be"),
+        (
+            {"max_frame_megapixels": "0"},
+            "max_frame_megapixels must be a number from 0.1 to 1000",
+        ),
+        ({"skip_still": "1.5"}, "~skip_still: skip_still must be a number from 0 to 1, not 1.5"),
+        ({"style": ",".join(33 * ["mosaic"])}, "33 styles"),
         ({"swap_stride": "0"}, "~swap_stride: swap_stride must be a whole number from 1 to 64, not 0"),
         (
             {"keep_colours": "maybe"},

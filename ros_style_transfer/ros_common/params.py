@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from typing import Any, Callable, Container, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Container, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..controls import (
     ALIASES,
@@ -25,7 +25,7 @@ from ..errors import OptionError, StyleTransferError
 from ..media.style_library import StyleLibrary, split_names
 from ..models import weights
 from ..render.queue import NICENESS
-from ..streaming.appearance import RESERVED_STYLES, TOPIC
+from ..streaming.appearance import RESERVED_STYLES, TOPIC, check_style_count
 from ..streaming.session import SessionOptions
 from .topic_hints import TRANSPORTS
 
@@ -151,7 +151,7 @@ def read(get_param: Callable[[str, Any], Any], warn: Callable[[str], Any] = lamb
     get(
         "style",
         lambda value: parse_names(value, library.paths() if library else ()),
-        lambda given: library and [library.read(name) for name in given if name not in RESERVED_STYLES],
+        lambda names: _check_styles(names, library),
     )
     get("mask", str, lambda name: library and name not in ("", TOPIC) and library.read_mask(name))
     if "style" in values:
@@ -268,6 +268,13 @@ def _folders(value: Any) -> List[str]:
     if not isinstance(value, list) or not all(isinstance(folder, str) for folder in value):
         raise OptionError("must be a list of folders, or folders joined by ':', not %r" % (value,))
     return value
+
+
+def _check_styles(names: Sequence[str], library: Optional[StyleLibrary]) -> None:
+    check_style_count(names)
+    for name in names:
+        if library is not None and name not in RESERVED_STYLES:
+            library.read(name)
 
 
 def _depth_range(value: Any) -> Optional[Tuple[float, float]]:

@@ -25,7 +25,7 @@ from ..media.images import MAX_SIDE, MIN_SIDE
 from ..render import options as render_options
 from ..render import queue as render_queue
 from ..render.queue import Cancelled, RenderQueue
-from ..streaming.appearance import CAMERA, MAX_STYLES, TOPIC
+from ..streaming.appearance import CAMERA, TOPIC, check_style_count
 from ..streaming.session import StreamSession
 from ..transfer import masks
 from . import conversions
@@ -250,8 +250,7 @@ class Renders:
         """The names of the styles, and the queue's request without its content; anything wrong is found here."""
         library = self._session.library
         appearance = self._session.appearance
-        if len(request.styles) > MAX_STYLES:
-            raise OptionError("%d styles are too many; give at most %d" % (len(request.styles), MAX_STYLES))
+        check_style_count(request.styles)
         names = self._session.resolve_styles(request.styles)
         weights, mask_name = tuple(request.weights), request.mask
         if not request.styles:  # those in force, and so are their weights and their mask

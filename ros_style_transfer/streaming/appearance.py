@@ -121,8 +121,7 @@ class AppearanceBuilder:
         Raises:
             StyleTransferError: a name, a picture or a value is wrong.
         """
-        if len(change.styles) > MAX_STYLES:
-            raise OptionError("%d styles are too many; give at most %d" % (len(change.styles), MAX_STYLES))
+        check_style_count(change.styles)
         styles = self.resolve(change.styles)
         check_weights(change.weights, len(styles))
         check_range("fade", change.fade, 0.0, MAX_FADE)
@@ -149,6 +148,12 @@ class AppearanceBuilder:
             height, width = appearance.labels.shape
             masks.check(appearance.labels, height, width, len(appearance.styles))
         check_styles(len(appearance.styles), masked=bool(appearance.mask), method=appearance.controls.method)
+
+
+def check_style_count(styles: Sequence[str]) -> None:
+    """Raise `OptionError` if there are more ``styles`` than `MAX_STYLES`."""
+    if len(styles) > MAX_STYLES:
+        raise OptionError("%d styles are too many; give at most %d" % (len(styles), MAX_STYLES))
 
 
 def check_fit(labels: np.ndarray, frames: Sequence[KnownFrame], styles: int) -> None:
