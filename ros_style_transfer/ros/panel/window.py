@@ -15,7 +15,7 @@ import time
 import numpy as np
 import rospy
 from python_qt_binding.QtCore import QSignalBlocker, QSize, Qt, QTimer
-from python_qt_binding.QtGui import QIcon, QImage, QPainter, QPixmap
+from python_qt_binding.QtGui import QIcon, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from python_qt_binding.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -618,7 +618,7 @@ class StylePanel(QWidget):
 class Picture(QLabel):
     """A picture that fills its place and keeps its proportions; before the first one, the label's text."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(alignment=Qt.AlignCenter, wordWrap=True)
         self.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Ignored)
         self.setMinimumSize(160, 120)
@@ -631,12 +631,12 @@ class Picture(QLabel):
         self._rgb, self.shown = rgb, _pixmap(images.limit_longest_side(rgb, side))
         self.update()
 
-    def resizeEvent(self, event):
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         if self._rgb is not None:
             self.show_rgb(self._rgb)
 
-    def paintEvent(self, event):
+    def paintEvent(self, event: QPaintEvent) -> None:
         if self.shown is None:
             super().paintEvent(event)
             return
