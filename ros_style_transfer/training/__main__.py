@@ -47,6 +47,9 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--work", default=".training", metavar="DIR", help="checkpoints, logs and sheets (default: %(default)s)"
     )
     parser.add_argument("--start", metavar="NPZ", help="start from these weights (fine-tuning) instead of from scratch")
+    parser.add_argument(
+        "--live", metavar="DIR", help="folder with the weights of live, which lite imitates (default: the shipped ones)"
+    )
     parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; the same command goes on")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of each stage instead of the recipe's")
     parser.add_argument("--batch", type=int, metavar="N", help="pictures a step instead of the recipe's")

@@ -20,7 +20,7 @@ from .losses import LossNetwork, mean_square
 from .networks import Decoder, Encoder
 from .recipe import RIDGE, Stage
 from .statistics import roots, statistics
-from .trainer import Trainer, pairs, stylization_losses
+from .trainer import Trainer, artifacts, pairs, stylization_losses
 
 Arrays = Dict[str, np.ndarray]
 
@@ -108,7 +108,7 @@ class CascadeTrainer(Trainer):
         losses = self.reconstruction(content, taps)
         if self.stylizing:
             painted = self.stylize(content, inputs["style"], inputs["canvas"])
-            losses.update(stylization_losses(self.loss_network, inputs, painted)[0])
+            losses.update(stylization_losses(self.loss_network, inputs, painted)[0], **artifacts(painted))
         else:
             target = self.loss_network.features(content)
             losses.update(

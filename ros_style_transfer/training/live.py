@@ -28,7 +28,7 @@ from .losses import mean_square
 from .networks import Convolutions, fold, he_normal, unfold, upsample
 from .recipe import CONTENTS_PER_STYLE, NOISE, RIDGE, SHIFT
 from .statistics import statistics, transport
-from .trainer import Trainer, pairs, stylization_losses
+from .trainer import Trainer, artifacts, pairs, stylization_losses
 
 
 def initial_arrays(rng, widths, blocks):
@@ -137,17 +137,21 @@ class LiveTrainer(Trainer):
         blocks: the decoder's residual blocks at each level.
         losses: ``{loss: weight}``.
         ridge: the whitening's ridge, a fraction of the mean eigenvalue.
+        teacher: a trained `LiveNetwork` whose results are imitated, for the losses ``pixels`` and ``features``.
     """
 
-    def __init__(self, loss_network, arrays, blocks, losses, dtype="float32", ridge=RIDGE):
-        super().__init__(losses, ["style%d" % level for level in LEVELS])
-        self.loss_network, self.ridge = loss_network, ridge
+    def __init__(self, loss_network, arrays, blocks, losses, dtype="float32", ridge=RIDGE, teacher=None):
+        super().__init__(losses, ["style%d" % level for level in LEVELS] if "style" in losses else ())
+        self.loss_network, self.ridge, self.teacher = loss_network, ridge, teacher
+        if teacher is not None:
+            teacher.trainable = False
         self.network = LiveNetwork(arrays, blocks, dtype=dtype)
         self.built = True
 
     def batches(self, stage, seed, photos, styles):
         """What draws a batch for ``stage``: a function (rng, step) to a dict of arrays."""
-        pictures = pairs(self.loss_network, stage, seed, photos, styles, SHIFT, CONTENTS_PER_STYLE)
+        loss_network = self.loss_network if "style" in stage.losses else None
+        pictures = pairs(loss_network, stage, seed, photos, styles, SHIFT, CONTENTS_PER_STYLE)
 
         def draw(rng, step):
             batch = pictures(rng, step)
@@ -178,10 +182,16 @@ class LiveTrainer(Trainer):
         content, style = inner(inputs["content"]), inputs["style"]
         count, side = ops.shape(content)[0], content.shape[1]
         noise = {level: inputs["noise%d" % level] for level in DECODER_LEVELS}
-        decoded, colored, same = self.painted(content, self.shifted(inputs), style, noise)
+        pictures = content, self.shifted(inputs), style, noise
+        decoded, colored, same = self.painted(self.network, *pictures)
         painted, other = colored[:count], colored[count:]
-        losses, by_level = stylization_losses(self.loss_network, inputs, painted, CONTENTS_PER_STYLE)
-        self.tracked(by_level)
+        losses = artifacts(painted)
+        if "style" in self.weighting:
+            errors, by_level = stylization_losses(self.loss_network, inputs, painted, CONTENTS_PER_STYLE)
+            self.tracked(by_level)
+            losses.update(errors)
+        if self.teacher is not None:
+            losses.update(self.imitation(painted, self.painted(self.teacher, *pictures)[1][:count]))
         losses["color"] = mean_square(decoded - ops.stop_gradient(painted))
         losses["same"] = mean_square(same - content[-1:])
         dy, dx = inputs["shift"][0, 0], inputs["shift"][0, 1]
@@ -199,11 +209,21 @@ class LiveTrainer(Trainer):
         view = ops.slice(wide[:1], (0, SHIFT + shift[0, 0], SHIFT + shift[0, 1], 0), (1, side, side, 3))
         return view + inputs["noise"]
 
-    def painted(self, content, twin, style, noise):
-        """``content`` stylized, before its colors are the style's; the same and ``twin`` (of the first) after that; and
-        the last content rebuilt as it is.  ``noise``: ``{level: [2,h,w,1]}``, as the content sees it and as ``twin``
-        does; styles, and what is rebuilt, have none."""
-        net, seen = self.network, ops.shape(content)[0] + 1
+    def imitation(self, painted, target):
+        """Mean squares between ``painted [b,h,w,3]`` and the teacher's ``target``: ``pixels``, and the loss network's
+        ``features`` of levels 1 to 3."""
+        ours, theirs = (self.loss_network.features(ops.clip(rgb, 0.0, 1.0), last=3) for rgb in (painted, target))
+        distances = [mean_square(ours[level] - ops.stop_gradient(theirs[level])) for level in (1, 2, 3)]
+        return {"pixels": mean_square(painted - ops.stop_gradient(target)), "features": sum(distances) / 3}
+
+    def painted(self, net, content, twin, style, noise):
+        """Three results of ``net``: ``content`` stylized, before its colors are the style's; the same and ``twin`` (of
+        the first) after that; and the last content rebuilt as it is.
+
+        Args:
+            noise: ``{level: [2,h,w,1]}``, for the contents and for ``twin``; styles, and what is rebuilt, have none.
+        """
+        seen = ops.shape(content)[0] + 1
         targets = lambda values: [
             ops.concatenate([ops.repeat(part, CONTENTS_PER_STYLE, 0), part[:1]]) for part in statistics(values)
         ]

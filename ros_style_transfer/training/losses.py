@@ -83,9 +83,9 @@ class LossNetwork:
         network.trainable = False
         self.network, self.rms = network, rms
 
-    def features(self, rgb):
-        """``{level: relu{level}_1 features / rms}`` of ``rgb [b,h,w,3]``, 0..1."""
-        taps = self.network(ops.cast(rgb, self.network.dtype))
+    def features(self, rgb, last=5):
+        """``{level: relu{level}_1 features / rms}`` of ``rgb [b,h,w,3]``, 0..1, up to level ``last``."""
+        taps = self.network(ops.cast(rgb, self.network.dtype), last=last)
         return {level: f / ops.cast(self.rms[level], f.dtype) for level, f in taps.items()}
 
     def describe_style(self, rgb):

@@ -54,6 +54,15 @@ STYLIZING = {  # loss weights of the live models, see `live.LiveTrainer` and `lo
     "range": 10.0,
     "grid": 2500.0,
 }
+IMITATING = {  # of the first stage of lite, which imitates live's results
+    "pixels": 20.0,
+    "features": 1.0,
+    "twin": 10.0,
+    "same": 0.5,
+    "color": 0.5,
+    "range": 10.0,
+    "grid": 2500.0,
+}
 DISTILLATION = {"distill1": 1.0, "distill2": 1.0, "distill3": 1.0, "distill4": 0.5, "distill5": 0.25}
 # The cascade's, see `cascade.CascadeTrainer`.  At relu5_1 a narrow network cannot both follow the teacher and
 # remember the picture, and what is forgotten there no later level brings back; relu1_1's error is soon too small
@@ -94,7 +103,7 @@ RECIPES = {
     ),
     "compact": (Stage("distill", 4000, 4, 192, 1e-3, DISTILLATION),),
     "live": (Stage("stylize", 24000, 6, 160, 1e-3, STYLIZING), Stage("refine", 4000, 4, 256, 3e-4, STYLIZING)),
-    "lite": (Stage("stylize", 24000, 6, 160, 1e-3, STYLIZING), Stage("refine", 4000, 4, 256, 3e-4, STYLIZING)),
+    "lite": (Stage("imitate", 5000, 6, 160, 1e-3, IMITATING), Stage("refine", 4000, 4, 192, 3e-4, STYLIZING)),
 }
 # Channels of each block, of the live models at a quarter, an eighth and a sixteenth of the sides.
 WIDTHS = {

@@ -17,7 +17,7 @@ from ..models.shapes import VGG_WIDTHS, cascade_multiply_adds, encoder_layers, l
 from . import data, networks, sheets
 from .cascade import CascadeTrainer
 from .compact import CompactTrainer
-from .live import LiveTrainer, initial_arrays
+from .live import LiveNetwork, LiveTrainer, initial_arrays
 from .losses import LossNetwork
 from .recipe import (
     AVERAGING,
@@ -335,7 +335,13 @@ def build(
     rms = feature_scale(teacher, photos, rng, stage.size)
     if args.model in BLOCKS:
         initial = initial_arrays(np.random.default_rng((args.seed, 0)), widths, BLOCKS[args.model])
-        trainer = LiveTrainer(LossNetwork(teacher, rms), initial, BLOCKS[args.model], stage.losses, own)
+        imitated = None
+        if "pixels" in stage.losses:
+            arrays, entry = weights.load("live", args.live)
+            imitated = LiveNetwork(dict(arrays), entry["blocks"], dtype=own)
+        trainer = LiveTrainer(
+            LossNetwork(teacher, rms), initial, BLOCKS[args.model], stage.losses, own, teacher=imitated
+        )
         return trainer, trainer.batches(stage, args.seed, photos, styles)
     if fresh:
         print("pruning a narrow encoder out of the teacher", flush=True)

@@ -1,6 +1,6 @@
 """What the trainers of all models share: weighted losses with their means, linear heads, and pairs of pictures."""
 
-from typing import Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import keras
 import numpy as np
@@ -77,32 +77,34 @@ class Trainer(keras.Model):
 
 
 def pairs(
-    loss_network: LossNetwork,
+    loss_network: Optional[LossNetwork],
     stage: Stage,
     seed: int,
     photos: Sequence[np.ndarray],
     styles: Sequence[np.ndarray],
     margin: int = 0,
     contents_per_style: int = 1,
-) -> Callable[[np.random.Generator], Dict[str, np.ndarray]]:
-    """What draws described pairs: a function (rng, step) to ``content``, ``style`` and their descriptions.
+) -> Callable[[np.random.Generator, int], Dict[str, np.ndarray]]:
+    """What draws pairs: a function (rng, step) to ``content``, ``style`` and what the loss network needs of them.
 
     Args:
+        loss_network: None: nothing is described.
         margin: pixels around each content that are not described.
         contents_per_style: how many contents of a batch share a style.
     """
     palettes = [*photos, *styles]
+    nothing = lambda rgb: {}
     contents = data.DescribedCrops(
         lambda rng: data.content_crop(rng, photos, stage.size + 2 * margin),
         CONTENT_CROPS,
-        Compiled(loss_network.describe_content).predict_on_batch,
+        Compiled(loss_network.describe_content).predict_on_batch if loss_network else nothing,
         (seed, 1),
         margin,
     )
     crops = data.DescribedCrops(
         lambda rng: data.style_crop(rng, styles, palettes, stage.size),
         STYLE_CROPS,
-        Compiled(loss_network.describe_style).predict_on_batch,
+        Compiled(loss_network.describe_style).predict_on_batch if loss_network else nothing,
         (seed, 2),
     )
 
@@ -115,7 +117,7 @@ def pairs(
 
 
 def stylization_losses(loss_network: LossNetwork, inputs, painted, contents_per_style: int = 1):
-    """The loss network's errors of ``painted [b,h,w,3]``, clipped; and what lies outside of 0..1, and the grid.
+    """The loss network's errors of ``painted [b,h,w,3]``, clipped.
 
     Returns:
         ``{loss: scalar}``, and the style errors by level, ``{style1: scalar, ...}``.
@@ -124,10 +126,11 @@ def stylization_losses(loss_network: LossNetwork, inputs, painted, contents_per_
     styles = described("style_")
     if contents_per_style > 1:
         styles = {key: ops.repeat(value, contents_per_style, 0) for key, value in styles.items()}
-    shown = ops.clip(painted, 0.0, 1.0)
-    errors = loss_network.losses(shown, described("content_"), styles)
+    errors = loss_network.losses(ops.clip(painted, 0.0, 1.0), described("content_"), styles)
     by_level = {"style%d" % level: errors.pop("style%d" % level) for level in sorted(LEVELS)}
-    losses = {"style": sum(by_level.values()) / len(by_level), **errors}
-    losses["range"] = mean_square(painted - shown)
-    losses["grid"] = mean_square(grid(painted))
-    return losses, by_level
+    return {"style": sum(by_level.values()) / len(by_level), **errors}, by_level
+
+
+def artifacts(painted):
+    """What must not be seen in ``painted [b,h,w,3]``: values outside of 0..1 (``range``), and ``grid``."""
+    return {"range": mean_square(painted - ops.clip(painted, 0.0, 1.0)), "grid": mean_square(grid(painted))}
