@@ -749,25 +749,25 @@ def test_every_part_of_a_live_model_is_trained(trained):
 
 def test_a_finished_stage_is_not_trained_on(material, trained, capsys):
     work, _ = trained("lite")
-    before = (work / "lite_stylize.npz").read_bytes(), weights.load("lite", str(work / "weights"))[1]
+    before = (work / "lite_refine.npz").read_bytes(), weights.load("lite", str(work / "weights"))[1]
     __main__.main(command(material, "lite", work, "--steps", 3))
     said = capsys.readouterr().out
-    assert "stylize is finished" in said and "step 0" not in said and "estimated" not in said
-    assert before == ((work / "lite_stylize.npz").read_bytes(), weights.load("lite", str(work / "weights"))[1])
+    assert "imitate is finished" in said and "refine is finished" in said and "step 0" not in said and "estimated" not in said
+    assert before == ((work / "lite_refine.npz").read_bytes(), weights.load("lite", str(work / "weights"))[1])
 
 
 def test_fine_tuning_starts_from_the_weights_that_are_named(material, trained, tmp_path):
     work, _ = trained("lite")
     start = str(work / "weights" / "lite.npz")
     __main__.main(command(material, "lite", tmp_path, "--steps", 1, "--start", start, "--seed", 9))
-    before, after = np.load(start), np.load(str(tmp_path / "lite_stylize.npz"))
+    before, after = np.load(start), np.load(str(tmp_path / "lite_imitate.npz"))
     apart = max(np.abs(before[name] - after[name]).max() for name in after.files)
     assert 0 < apart < 0.05  # a step; other weights from scratch would be further away
 
 
 def test_no_time_is_no_step(material, tmp_path, capsys):
     __main__.main(command(material, "lite", tmp_path, "--steps", 3, "--minutes", 1e-6))
-    assert "stopped at step 0 of stylize; the same command goes on from there" in capsys.readouterr().out
+    assert "stopped at step 0 of imitate; the same command goes on from there" in capsys.readouterr().out
     assert not (tmp_path / "weights" / "lite.npz").exists()
 
 
@@ -804,22 +804,22 @@ def test_a_killed_training_goes_on_to_the_same_weights(material, trained, tiny, 
     process = Process(options)
     process.wait_for("training lite")
     assert time.monotonic() - process.started < 40, "TensorFlow alone takes a few seconds"
-    process.wait_for("stylize 1/3")
+    process.wait_for("imitate 1/3")
     process.end(signal.SIGKILL)
     assert not list(tmp_path.glob("*.csv.partial*"))
-    reached = json.loads((tmp_path / "lite_stylize.json").read_text())["step"]
+    reached = json.loads((tmp_path / "lite_imitate.json").read_text())["step"]
     assert reached in (1, 2)
 
     process = Process(options)
-    process.wait_for("stylize: step")
+    process.wait_for("imitate: step")
     said, error = process.end(signal.SIGINT)
     assert error.strip().splitlines()[-1] == __main__.STOPPED.strip() and "Traceback" not in error
     assert process.process.returncode == 1
 
     capsys.readouterr()
     __main__.main(options)
-    assert "stylize: step %d of 3" % reached in capsys.readouterr().out
-    resumed, whole = (dict(np.load(str(work / "lite_stylize.npz"))) for work in (tmp_path, trained("lite")[0]))
+    assert "imitate: step %d of 3" % reached in capsys.readouterr().out
+    resumed, whole = (dict(np.load(str(work / "lite_refine.npz"))) for work in (tmp_path, trained("lite")[0]))
     for name, expected in whole.items():
         assert np.allclose(resumed[name], expected, atol=2e-3), name
 
