@@ -26,8 +26,8 @@ from .media import images
 from .models.device import limit_threads, share_gpus
 from .models.registry import MODELS
 from .transfer import colours, masks, quantized_pipeline
-from .transfer.loading import load_painter
-from .transfer.pipeline import Region, Style, blend
+from .transfer.loading import load_pipeline
+from .transfer.regions import Region, Style, blend_styles
 from .transfer.temporal import Steady
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Stylizer:
     Args:
         model: the model's name, one of `registry.MODELS`.
         precision: what the convolutions compute in: ``float32``, ``bfloat16``, ``float16``, ``int8`` (see
-            `quantized_pipeline.IntegerPainter`), or ``auto``, the fastest of equal quality on this machine.
+            `quantized_pipeline.QuantizedPipeline`), or ``auto``, the fastest of equal quality on this machine.
         weights_dir: a folder with weights that you have trained; None: the shipped ones.
         clock: returns the time in seconds; cross-fades follow it.
         max_memory: megabytes that this process may use; pictures that need more are processed in tiles;
@@ -85,8 +85,8 @@ class Stylizer:
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % threads
         self.model = model
         self._clock = clock
-        self._painter = load_painter(model, precision, weights_dir, bool(gpus))
-        self.precision = self._painter.dtype
+        self._pipeline = load_pipeline(model, precision, weights_dir, bool(gpus))
+        self.precision = self._pipeline.precision
         # What this process already uses counts.  Measured only now: later, freed memory would count as used.
         self._memory = max_memory * 1e6 - resources.own_memory() if max_memory else None
         self._pictures: Dict[bytes, np.ndarray] = {}  # {digest: rgb} of the styles in use
@@ -178,7 +178,7 @@ class Stylizer:
         labels = None if mask is None else masks.check(mask, height, width, len(self._order))
         if controls.strength == 0:
             return rgb.copy()  # the networks would only blur it
-        coverage = None if labels is None else masks.shares(labels, len(self._order), controls.feather)
+        coverage = None if labels is None else masks.coverages(labels, len(self._order), controls.feather)
         smoother = self._smoother(stream, controls, mask is not None)
         if smoother is not None:
             smoother.see(rgb)
@@ -209,7 +209,7 @@ class Stylizer:
         while True:
             try:
                 regions = self._regions(rgb, controls, coverage)
-                return self._painter.paint(images.pad(rgb), regions, controls, side, progress)
+                return self._pipeline.stylize(images.pad(rgb), regions, controls, side, progress)
             except (MemoryError, tf.errors.ResourceExhaustedError):
                 failed = side or min(MAX_TILE, max(height, width))
                 side = max(MIN_TILE, failed // 32 * 16)  # half of it
@@ -251,9 +251,9 @@ class Stylizer:
 
     def _tile_side(self, height: int, width: int) -> Optional[int]:
         """The side of the largest tiles that the memory allows; None if the whole picture fits."""
-        spec, margin = MODELS[self.model], self._painter.largest_margin
+        spec, margin = MODELS[self.model], self._pipeline.largest_margin
         free = min(resources.available_memory(), self._memory or np.inf)
-        quantized = self.precision == "int8" and height * width <= quantized_pipeline.LARGEST
+        quantized = self.precision == "int8" and height * width <= quantized_pipeline.MAX_INT8_PIXELS
         bytes_per_pixel = spec.int8.bytes_per_pixel if quantized and spec.int8 else spec.bytes_per_pixel
         if height * width * bytes_per_pixel <= free:
             return None
@@ -282,7 +282,7 @@ class Stylizer:
             return [Region(None)]
         if coverage is None:
             mixture = self._mixture(self._clock())
-            return [Region(blend([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
+            return [Region(blend_styles([self._style(d, rgb, controls) for d in mixture], list(mixture.values())))]
         coverage = np.moveaxis(images.pad(np.moveaxis(coverage, 0, 2)), 2, 0)
         regions = [
             Region(self._style(digest, rgb, controls), region)
@@ -332,7 +332,7 @@ class Stylizer:
             scaled = images.resize(rgb, *images.fit_longest_side(width, height, longest))
             if controls.keep_colours == "coral":
                 scaled = colours.coral(scaled, mean, covariance)
-            self._style_cache[key] = self._painter.style_of(
+            self._style_cache[key] = self._pipeline.encode_style(
                 images.pad(scaled), swap_level, self._tile_side(*scaled.shape[:2])
             )
         self._style_cache.move_to_end(key)

@@ -32,7 +32,7 @@ SLOW = {
     "test_export",
     "test_gatys",
     "test_install",
-    "test_integers",
+    "test_quantized",
     "test_packaging",
     "test_render",
     "test_render_queue",

@@ -3,7 +3,7 @@ matrices as their papers give them."""
 
 import numpy as np
 
-from ros_style_transfer.models.canvas import EVEN, EVEN_LEAST
+from ros_style_transfer.models.canvas import FLATNESS_FLOOR, FLATNESS_HALF
 from ros_style_transfer.models.shapes import LIVE_BLOCKS, live_layers
 
 MEAN = np.array([123.68, 116.779, 103.939]) / 255
@@ -11,7 +11,7 @@ WIDTHS = (6, 8, 10)
 
 
 def random_arrays(widths=WIDTHS, seed=0, blocks=LIVE_BLOCKS):
-    """Weights that let everything through at about its own scale; no bias is zero."""
+    """Random weights that keep the scale of the features; no bias is zero."""
     rng, arrays = np.random.default_rng(seed), {}
     for name, (side, _, channels, width) in live_layers(widths, blocks).items():
         shape = (side, side, channels, width)
@@ -42,12 +42,12 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def evenness(rgb):
-    """How much of the canvas shows, as `canvas.canvas` tells it; between blocks, a straight line."""
+def flatness(rgb):
+    """The formula of `models.canvas`, interpolated linearly between blocks."""
     light = rgb.astype(np.float64).mean(-1)
     height, width = (side // 8 for side in light.shape)
     blocks = light.reshape(height, 8, width, 8)
-    half = max(EVEN**2 * light.var(), EVEN_LEAST**2)
+    half = max(FLATNESS_HALF**2 * light.var(), FLATNESS_FLOOR**2)
     near = lambda at: slice(max(at - 1, 0), at + 2)
     variances = np.array([[blocks[near(y), :, near(x)].var() for x in range(width)] for y in range(height)])
     least = np.array([[variances[near(y), near(x)].min() for x in range(width)] for y in range(height)])
@@ -76,11 +76,12 @@ def unfold(x):
     return rgb
 
 
-def style_code(taps, arrays):
+def style_code(features, arrays):
     """Gains and shifts of the decoder's channels, in the order of its layers."""
-    taps = {level: f.astype(np.float64) for level, f in taps.items()}
+    features = {level: f.astype(np.float64) for level, f in features.items()}
     code = np.concatenate(
-        [taps[level].mean((0, 1)) for level in (1, 2)] + [np.sqrt(taps[level].var((0, 1)) + 1e-5) for level in (1, 2)]
+        [features[level].mean((0, 1)) for level in (1, 2)]
+        + [np.sqrt(features[level].var((0, 1)) + 1e-5) for level in (1, 2)]
     )
     hidden = relu(code @ arrays["style_code_kernel"][0, 0] + arrays["style_code_bias"])
     return hidden @ arrays["modulation_kernel"][0, 0] + arrays["modulation_bias"]
@@ -101,11 +102,12 @@ def residual(x, arrays, level, blocks, code):
     return x, code
 
 
-def draw(taps, arrays, blocks=LIVE_BLOCKS, noise=None):
+def decode_features(features, arrays, blocks=LIVE_BLOCKS, noise=None):
     """The decoder's features at a quarter of the sides, and the code of the layers after them."""
-    x, code = taps[2].astype(np.float64), style_code(taps, arrays)
+    x, code = features[2].astype(np.float64), style_code(features, arrays)
     gains = np.split(
-        code[-sum(f.shape[-1] for f in (taps[2], taps[1])) - arrays["stem_bias"].size :], [taps[2].shape[-1]]
+        code[-sum(f.shape[-1] for f in (features[2], features[1])) - arrays["stem_bias"].size :],
+        [features[2].shape[-1]],
     )
     for level in (2, 1):
         if noise is not None:
@@ -114,15 +116,15 @@ def draw(taps, arrays, blocks=LIVE_BLOCKS, noise=None):
         x, code = modulated(relu(x), arrays, "up%d" % level, code)
         x = x.repeat(2, 0).repeat(2, 1)
         if level == 2:
-            x = x + taps[1]
+            x = x + features[1]
     return x, code
 
 
-def finish(drawn, code, arrays, blocks=LIVE_BLOCKS, noise=None):
+def decode_image(features, code, arrays, blocks=LIVE_BLOCKS, noise=None):
     """The image, before its colors are the style's."""
     if noise is not None:
-        drawn = drawn + code[-drawn.shape[-1] :] * noise[0]
-    x, code = residual(drawn, arrays, 0, blocks, code)
+        features = features + code[-features.shape[-1] :] * noise[0]
+    x, code = residual(features, arrays, 0, blocks, code)
     assert code.size == sum(arrays[name + "_bias"].size for name in ("stem", "encoder1a", "encoder2a"))
     return unfold(convolve(relu(x), arrays, "image")) + MEAN
 
@@ -142,7 +144,7 @@ def moments(array):
 
 
 def regular(covariance, ridge, floor=0.0):
-    """With the ridge's share of the mean eigenvalue, and with ``floor``, on the diagonal."""
+    """With ``ridge`` times the mean eigenvalue, and with ``floor``, on the diagonal."""
     covariance = covariance + floor * np.eye(len(covariance))
     return covariance + ridge * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
 

@@ -158,7 +158,7 @@ def test_each_part_imports_only_the_parts_below_it(repository):
     )
     edges = {(name, module) for name, path in files.items() for module in imports_of(path, name, files)}
     assert {
-        ("stylizer", "transfer.pipeline"),
+        ("stylizer", "transfer.regions"),
         ("cli.job_runner", "stylizer"),
         ("nodes.stylize_bag", "ros.bags"),
         ("ros.panel.rqt_plugin", "ros.panel.window"),

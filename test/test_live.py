@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from references import WIDTHS, convolve, distance, draw, encode, finish, random_arrays
+from references import WIDTHS, convolve, decode_features, decode_image, distance, encode, random_arrays
 
 from ros_style_transfer.errors import WeightsError
 from ros_style_transfer.models import shapes
 from ros_style_transfer.models.layers import Convolutions
 from ros_style_transfer.models.live import Live
 from ros_style_transfer.transfer import wct
-from ros_style_transfer.transfer.pipeline import Painter
+from ros_style_transfer.transfer.pipeline import TransferPipeline
 
 
 @pytest.fixture(scope="module", params=[shapes.LIVE_BLOCKS, shapes.LITE_BLOCKS, (0, 1, 3)], ids=["live", "lite", "own"])
@@ -63,7 +63,7 @@ def test_a_layer_sees_zeros_around_the_picture_or_its_reflection(padding, stride
     if padding == "reflect" and stride == 2:
         pytest.skip("no layer of stride 2 reflects")
     for options in ({"padding": padding}, {"padding": "zero", "reflected": ("stem",)}):
-        layers = Convolutions([(name, 3, stride, 4, 5)], arrays, "", tf.float32, "layers", **options)
+        layers = Convolutions([(name, 3, stride, 4, 5)], arrays, "", tf.float32, **options)
         assert distance(layers(x[None], name, relu=False)[0], expected) < 1e-5
         assert distance(layers(x[None], name)[0], np.maximum(expected, 0)) < 1e-5
     gain, shift = np.float32(rng.normal(size=(2, 5)))
@@ -86,20 +86,20 @@ def test_encoder_sees_what_numpy_sees(network, arrays, picture, down, across):
 
 def test_decoder_gives_the_picture_that_numpy_gives(network, arrays, blocks):
     rng = np.random.default_rng(1)
-    taps = {
+    values = {
         n: np.float32(rng.normal(rng.normal(), 0.5 + rng.random(), (12 // 2**n, 16 // 2**n, WIDTHS[n])))
         for n in shapes.ENCODER_LEVELS
     }
-    features = {n: tf.constant(f) for n, f in taps.items()}
+    features = {n: tf.constant(f) for n, f in values.items()}
     noise = noise_under(features)
-    ours, (drawn, code) = decode(network, features), draw(taps, arrays, blocks, noise)
+    ours, (decoded, code) = decode(network, features), decode_features(values, arrays, blocks, noise)
     assert ours.dtype == tf.float32 and ours.shape == (48, 64, 3)
     modulation, _ = network.modulation({n: tf.nn.moments(f, (0, 1)) for n, f in features.items()})
-    assert distance(network.decode_features(features, modulation, noise), drawn) < 1e-5
-    assert distance(network.decode_features(features, modulation), draw(taps, arrays, blocks)[0]) < 1e-5
-    assert distance(ours, finish(drawn, code, arrays, blocks, noise)) < 1e-5
+    assert distance(network.decode_features(features, modulation, noise), decoded) < 1e-5
+    assert distance(network.decode_features(features, modulation), decode_features(values, arrays, blocks)[0]) < 1e-5
+    assert distance(ours, decode_image(decoded, code, arrays, blocks, noise)) < 1e-5
     # The statistics of the whole picture, of which these may be a piece.
-    moments = {n: (f.mean((0, 1)) + 1, 2 * f.var((0, 1))) for n, f in taps.items()}
+    moments = {n: (f.mean((0, 1)) + 1, 2 * f.var((0, 1))) for n, f in values.items()}
     other = decode(network, features, {n: tuple(map(tf.constant, each)) for n, each in moments.items()})
     assert distance(other, ours) > 1e-3
 
@@ -113,21 +113,21 @@ def test_network_agrees_with_the_one_that_is_trained(picture, blocks):
     for name in arrays:  # to begin with, the code modulates little and no bias does anything
         arrays[name] = arrays[name] + np.float32(rng.normal(0, 0.05, arrays[name].shape))
     network, trained = Live(arrays, WIDTHS, blocks), training.LiveNetwork(arrays, blocks)
-    ours, taps = network.encode(tf.constant(picture)), trained.encode(picture[None])
-    for level, features in enumerate(taps, 1):
+    ours, encoded = network.encode(tf.constant(picture)), trained.encode(picture[None])
+    for level, features in enumerate(encoded, 1):
         assert distance(ours[level][None], features) < 1e-5, level
-    modulate = trained.modulation(taps)
+    modulate = trained.modulation(encoded)
     noise = {level: plane[None] for level, plane in noise_under(ours).items()}
-    expected = trained.decode_image(trained.decode_features(taps, modulate, noise), modulate, noise)
+    expected = trained.decode_image(trained.decode_features(encoded, modulate, noise), modulate, noise)
     assert distance(decode(network, ours)[None], expected) < 1e-5
 
 
 def test_styles_statistics_are_those_of_its_features(network, arrays, blocks, picture):
-    found, seen = Painter(network).style_of(picture).statistics, encode(picture, arrays)
-    seen[shapes.DECODER_LEVEL] = draw(seen, arrays, blocks)[0]  # what the decoder makes of the style itself
-    seen[shapes.IMAGE_LEVEL] = picture.astype(np.float64)
+    found, expected = TransferPipeline(network).encode_style(picture).statistics, encode(picture, arrays)
+    expected[shapes.DECODER_LEVEL] = decode_features(expected, arrays, blocks)[0]  # of the style itself
+    expected[shapes.IMAGE_LEVEL] = picture.astype(np.float64)
     assert sorted(found) == [-1, 0, 1, 2]
-    for level, features in seen.items():
+    for level, features in expected.items():
         flat = features.reshape(-1, features.shape[-1])
         assert isinstance(found[level], wct.Statistics)
         assert distance(found[level].mean, flat.mean(0)) < 1e-5
@@ -153,11 +153,11 @@ def changed(before, after, stride):
 
 
 @pytest.mark.parametrize("place", [0, 7, 15])
-def test_nothing_is_seen_from_further_away_than_the_reach(network, place):
-    """Tiles, which begin and end at multiples of 16, are read with so much around them; were it much more, they would
-    cost more than they must."""
+def test_receptive_radii_are_exact_enough(network, place):
+    """Tiles, which begin and end at multiples of 16, are read with margins of these radii; larger ones would waste
+    time."""
     side, at = 384, 192 + place
-    eye, hand = network.reach((2, 1, 0))
+    encoder_radius, decoder_radius = network.receptive_radii((2, 1, 0))
     tile = lambda pixel: (pixel // 16 * 16, pixel // 16 * 16 + 16)
     rgb = np.random.default_rng(0).random((side, side, 3), np.float32)
     dotted = rgb.copy()
@@ -165,12 +165,13 @@ def test_nothing_is_seen_from_further_away_than_the_reach(network, place):
     before, after = network.encode(rgb), network.encode(dotted)
     for level in before:
         for low, high in changed(before[level], after[level], network.stride(level)):
-            assert tile(high - 1)[0] - eye <= at < tile(low)[1] + eye
+            assert tile(high - 1)[0] - encoder_radius <= at < tile(low)[1] + encoder_radius
     moments = {level: tf.nn.moments(f, (0, 1)) for level, f in before.items()}
+    radius = encoder_radius + decoder_radius
     images = [decode(network, features, moments) for features in (before, after)]
     for low, high in changed(*images, 1):
-        assert tile(high - 1)[0] - eye - hand <= at < tile(low)[1] + eye + hand
-        assert max(at - low, high - 1 - at) > 0.7 * (eye + hand)
+        assert tile(high - 1)[0] - radius <= at < tile(low)[1] + radius
+        assert max(at - low, high - 1 - at) > 0.7 * radius
 
 
 @pytest.mark.parametrize("dtype, bound", [(tf.bfloat16, 0.05), (tf.float16, 0.005)], ids=["bfloat16", "float16"])

@@ -1,4 +1,4 @@
-"""Label images: what is one, and how its regions share out the pixels at soft edges."""
+"""Label images: what is one, and how its regions coverage out the pixels at soft edges."""
 
 import math
 
@@ -91,34 +91,34 @@ def test_mask_of_other_proportions_is_refused_with_both_sizes(width, height):
     ids=lambda m: "%dx%d" % m.shape[::-1],
 )
 def test_shares_sum_to_one_and_are_none_for_labels_that_are_not_there(labels, feather):
-    shares = masks.shares(labels, 3, feather)
-    assert shares.shape == (4, *labels.shape) and shares.dtype == np.float32
-    assert shares.min() >= 0
-    assert np.abs(shares.sum(0) - 1).max() < 1e-6
+    coverages = masks.coverages(labels, 3, feather)
+    assert coverages.shape == (4, *labels.shape) and coverages.dtype == np.float32
+    assert coverages.min() >= 0
+    assert np.abs(coverages.sum(0) - 1).max() < 1e-6
     for label in set(range(4)) - set(np.unique(labels)):
-        assert not shares[label].any()
+        assert not coverages[label].any()
 
 
 def test_no_feather_is_a_hard_edge():
     labels = np.random.default_rng(0).integers(0, 3, (20, 30)).astype(np.uint8)
-    for label, share in enumerate(masks.shares(labels, 2, 0)):
-        assert np.array_equal(share, labels == label)
+    for label, coverage in enumerate(masks.coverages(labels, 2, 0)):
+        assert np.array_equal(coverage, labels == label)
 
 
 @pytest.mark.parametrize("feather", [2.0, 6.0])
 def test_feathered_edge_is_a_normal_distributions_of_half_the_feather(feather):
-    share = masks.shares(halves(100, 20, 0, 1), 1, feather)[1]
+    coverage = masks.coverages(halves(100, 20, 0, 1), 1, feather)[1]
     away = np.arange(100) + 0.5 - 50  # pixels' middles from the edge
     expected = [0.5 * (1 + math.erf(d / (feather / 2) / math.sqrt(2))) for d in away]
-    assert np.abs(share - expected).max() < 0.02
+    assert np.abs(coverage - expected).max() < 0.02
 
 
 @pytest.mark.parametrize("feather", [1.0, 4.0, 10.0])
 def test_feather_ends_twice_its_width_from_the_edge(feather):
-    shares = masks.shares(halves(100, 20, 0, 1), 1, feather)
+    coverages = masks.coverages(halves(100, 20, 0, 1), 1, feather)
     reach = math.ceil(2 * feather) + 1
-    assert (shares[0][:, : 50 - reach] == 1).all() and (shares[1][:, : 50 - reach] == 0).all()
-    assert (shares[0][:, 50 + reach :] == 0).all() and (shares[1][:, 50 + reach :] == 1).all()
+    assert (coverages[0][:, : 50 - reach] == 1).all() and (coverages[1][:, : 50 - reach] == 0).all()
+    assert (coverages[0][:, 50 + reach :] == 0).all() and (coverages[1][:, 50 + reach :] == 1).all()
 
 
 def test_masks_are_read_as_labels(tmp_path):

@@ -49,10 +49,10 @@ def test_the_public_names_are_the_modules_own():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'Painter'"):
-        ros_style_transfer.Painter  # noqa: B018
-    with pytest.raises(ImportError, match="cannot import name 'Painter'"):
-        from ros_style_transfer import Painter  # noqa: F401
+    with pytest.raises(AttributeError, match="no attribute 'TransferPipeline'"):
+        ros_style_transfer.TransferPipeline  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'TransferPipeline'"):
+        from ros_style_transfer import TransferPipeline  # noqa: F401
 
 
 # --- the version ----------------------------------------------------------------------------------

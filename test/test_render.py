@@ -65,10 +65,10 @@ def test_a_render_takes_on_the_style_and_keeps_the_content(styles):
 
 
 def test_a_render_says_which_precision_it_chose(styles):
-    from ros_style_transfer.models.device import fastest_dtype
+    from ros_style_transfer.models.device import fastest_float
 
     _, steps = rendered(style=[styles["mosaic"]], iterations=2)
-    assert steps[0].note == "convolutions in %s, the faster here" % fastest_dtype()
+    assert steps[0].note == "convolutions in %s, the faster here" % fastest_float()
     assert not any(step.note for step in steps[1:])
     assert not rendered(style=[styles["mosaic"]], iterations=1, precision="float32")[1][0].note
 

@@ -70,7 +70,8 @@ def test_every_size_is_kept(stylizer, styles, width, height):
 
 def traced(stylizer):
     """How often TensorFlow has traced a graph of this stylizer's, of all its graphs."""
-    held = [*vars(stylizer._painter).values(), *vars(stylizer._painter.network).values()]
+    pipeline = stylizer._pipeline
+    held = [value for owner in (pipeline, pipeline.transforms, pipeline.network) for value in vars(owner).values()]
     held += [graph for value in held if isinstance(value, dict) for graph in value.values()]
     return sum(graph.experimental_get_tracing_count() for graph in held if hasattr(graph, "get_concrete_function"))
 
@@ -163,14 +164,15 @@ def test_same_picture_gives_the_same_painting(stylizer, styles, scene):
 @pytest.fixture
 def encoded(stylizer, monkeypatch):
     """The sizes of the style pictures that the network is asked to encode from now on."""
-    network = stylizer._painter.network
-    sizes, taps = [], network.taps
+    network = stylizer._pipeline.network
+    sizes, encode = [], network.encode
 
-    def counting(rgb):
-        sizes.append((int(rgb.shape[1]), int(rgb.shape[0])))
-        return taps(rgb)
+    def counting(rgb, levels):
+        if levels == network.style_levels:
+            sizes.append((int(rgb.shape[1]), int(rgb.shape[0])))
+        return encode(rgb, levels)
 
-    monkeypatch.setattr(network, "taps", counting)
+    monkeypatch.setattr(network, "encode", counting)
     return sizes
 
 
@@ -370,7 +372,7 @@ def test_what_there_is_no_memory_for_is_refused_with_the_figures(stylizer, style
 @pytest.mark.parametrize("error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM")])
 def test_a_picture_that_memory_runs_out_for_is_stylized_in_tiles(stylizer, styles, monkeypatch, error):
     stylizer.set_style(styles["mosaic"])
-    rgb, paint, sides = draw_scene(430, 330), stylizer._painter.paint, []
+    rgb, paint, sides = draw_scene(430, 330), stylizer._pipeline.stylize, []
     whole = stylizer.stylize(rgb)
 
     def exhausted(padded, regions, controls, side, progress):
@@ -379,13 +381,13 @@ def test_a_picture_that_memory_runs_out_for_is_stylized_in_tiles(stylizer, style
             raise error
         return paint(padded, regions, controls, side, progress)
 
-    monkeypatch.setattr(stylizer._painter, "paint", exhausted)
+    monkeypatch.setattr(stylizer._pipeline, "stylize", exhausted)
     for _ in range(2):
         tiled = stylizer.stylize(rgb, stream=repr(error))
         assert 10 * np.log10(255**2 / np.mean((np.float64(tiled) - whole) ** 2)) > 50
     assert sides[0] is None and 128 <= sides[-1] <= 160
     assert sides.count(None) == 1, "the second frame is not tried whole again"
-    monkeypatch.setattr(stylizer._painter, "paint", lambda *_: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(stylizer._pipeline, "stylize", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(ImageError, match="not enough memory to stylize 430x330 with cascade, even in tiles"):
         stylizer.stylize(rgb, stream="none" + repr(error))
     monkeypatch.undo()

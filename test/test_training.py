@@ -40,7 +40,8 @@ from ros_style_transfer.training import (
 )
 from ros_style_transfer.training import run as training
 from ros_style_transfer.transfer import wct
-from ros_style_transfer.transfer.pipeline import Painter, Region
+from ros_style_transfer.transfer.pipeline import TransferPipeline
+from ros_style_transfer.transfer.regions import Region
 
 
 def test_chosen_channels_never_repeat_what_another_says():
@@ -355,8 +356,8 @@ def test_training_whitens_and_colours_as_the_runtime_does():
 
 def paint(network, model, content, style, ridge=wct.RIDGE):
     """What the runtime paints, float32, unclipped; whole pictures uint8."""
-    painter = Painter(network, ridge)
-    return painter.paint(content, [Region(painter.style_of(style))], Controls().resolved(model))
+    pipeline = TransferPipeline(network, ridge)
+    return pipeline.stylize(content, [Region(pipeline.encode_style(style))], Controls().resolved(model))
 
 
 def test_training_of_the_cascade_stylizes_as_the_runtime_does(scene, styles):

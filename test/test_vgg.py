@@ -40,7 +40,7 @@ def relative(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
-def test_preprocess_takes_imagenets_mean_colour_off(styles):
+def test_preprocess_subtracts_imagenets_mean_color(styles):
     rgb = styles["mosaic"][:5, :7].astype(np.float32)
     expected = (rgb - [123.68, 116.779, 103.939]) / 255
     assert np.abs(vgg.preprocess(tf.constant(rgb / 255)).numpy() - expected).max() < 1e-6
@@ -56,7 +56,7 @@ def test_encoder_with_the_teachers_weights_sees_what_the_judge_sees(judge, teach
     # We reflect at the border, VGG pads with zeros: what a convolution adds to the reach of that, a pooling halves.
     for level, reach in {1: 1, 2: 2, 3: 3, 4: 4, 5: 4}.items():
         inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
-        expected = theirs[shapes.tap(level)].numpy()
+        expected = theirs[shapes.feature_layer(level)].numpy()
         ours = vgg.Encoder(level, arrays, "vgg16", shapes.VGG_WIDTHS).encode(tf.constant(picture)).numpy()
         assert ours.shape == expected.shape
         assert relative(ours[inside], expected[inside]) < 1e-4, "relu%d_1" % level

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from references import closed_form, distance, moments, power, regular
 
-from ros_style_transfer.transfer import wct
+from ros_style_transfer.transfer import style_swap, wct
 
 CHANNELS = 24
 STYLED = ("wct", "ot", "adain")
@@ -90,20 +90,20 @@ def test_weights_scale_does_not_matter(content):
 @pytest.mark.parametrize("exponent", [0.5, -0.5])
 def test_root_squared_is_the_matrix_or_its_inverse(content, exponent):
     _, covariance = moments(content)
-    root = wct.root(tf.constant(covariance, tf.float32), exponent).numpy().astype(np.float64)
+    root = wct.matrix_power(tf.constant(covariance, tf.float32), exponent).numpy().astype(np.float64)
     assert distance(root @ root, covariance if exponent > 0 else np.linalg.inv(covariance)) < 1e-4
     assert distance(root, root.T) < 1e-5
 
 
 def test_roots_ridge_is_a_share_of_the_mean_eigenvalue(content):
     _, covariance = moments(content)
-    root = wct.root(tf.constant(covariance, tf.float32), 0.5, ridge=0.1).numpy().astype(np.float64)
+    root = wct.matrix_power(tf.constant(covariance, tf.float32), 0.5, ridge=0.1).numpy().astype(np.float64)
     expected = covariance + 0.1 * np.linalg.eigvalsh(covariance).mean() * np.eye(CHANNELS)
     assert distance(root @ root, expected) < 1e-4
 
 
 def test_root_counts_eigenvalues_below_zero_as_zero():
-    root = wct.root(tf.constant(np.diag([4.0, 1.0, -1e-3]).astype(np.float32)), 0.5).numpy()
+    root = wct.matrix_power(tf.constant(np.diag([4.0, 1.0, -1e-3]).astype(np.float32)), 0.5).numpy()
     assert np.allclose(root, np.diag([2.0, 1.0, 0.0]), atol=1e-3)
 
 
@@ -301,17 +301,17 @@ def swap_by_loops(content, style, patch, stride):
 @pytest.mark.parametrize("patch, stride", [(1, 1), (3, 1), (3, 2), (5, 1), (3, 4)])
 def test_swap_is_the_papers_with_overlaps_averaged(patch, stride):
     content, style = features(1, 7, 9, 5, offset=0.0), features(2, 8, 6, 5, offset=0.0)
-    result = wct.swap(tf.constant(content), tf.constant(style), patch, stride)
+    result = style_swap.swap_patches(tf.constant(content), tf.constant(style), patch, stride)
     assert distance(result, swap_by_loops(content, style, patch, stride)) < 1e-5
 
 
 def test_swapping_features_with_themselves_gives_them_back(content):
     for patch in (1, 3):
-        assert distance(wct.swap(tf.constant(content), tf.constant(content), patch), content) < 1e-5
+        assert distance(style_swap.swap_patches(tf.constant(content), tf.constant(content), patch), content) < 1e-5
 
 
 def test_swap_of_single_positions_takes_the_styles_vector_of_largest_correlation(content, style):
-    result = wct.swap(tf.constant(content), tf.constant(style), 1).numpy().reshape(-1, CHANNELS)
+    result = style_swap.swap_patches(tf.constant(content), tf.constant(style), 1).numpy().reshape(-1, CHANNELS)
     own, vectors = (f.reshape(-1, CHANNELS).astype(np.float64) for f in (content, style))
     likeness = (own / np.linalg.norm(own, axis=1, keepdims=True)) @ (
         vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -324,7 +324,7 @@ def test_swap_of_single_positions_takes_the_styles_vector_of_largest_correlation
 
 def test_stride_leaves_out_the_styles_patches_between(content):
     style = features(2, 9, 9)
-    result = wct.swap(tf.constant(content), tf.constant(style), 1, 4).numpy().reshape(-1, CHANNELS)
+    result = style_swap.swap_patches(tf.constant(content), tf.constant(style), 1, 4).numpy().reshape(-1, CHANNELS)
     allowed = style[::4, ::4].reshape(-1, CHANNELS)
     assert np.linalg.norm(result[:, None] - allowed, axis=-1).min(1).max() < 1e-5
 
@@ -334,10 +334,10 @@ def test_loudness_of_a_styles_patch_does_not_make_it_more_alike():
     content = rng.normal(size=(4, 5, 6)).astype(np.float32)
     loud = 100 * rng.normal(size=(4, 5, 6)).astype(np.float32)
     style = np.concatenate([content, loud], 1)
-    assert distance(wct.swap(tf.constant(content), tf.constant(style), 1), content) < 1e-5
+    assert distance(style_swap.swap_patches(tf.constant(content), tf.constant(style), 1), content) < 1e-5
 
 
 def test_swap_of_flat_features_stays_finite():
     zeros, others = tf.zeros((5, 6, CHANNELS)), tf.constant(features(1, 5, 6))
     for pair in ((zeros, zeros), (zeros, others), (others, zeros)):
-        assert np.isfinite(wct.swap(*pair).numpy()).all()
+        assert np.isfinite(style_swap.swap_patches(*pair).numpy()).all()

@@ -39,9 +39,7 @@ def times(action: Callable[[], Any], runs: int = MIN_RUNS, seconds: float = MIN_
 def peak(precision: str) -> float:
     """Multiply-adds per second of the fastest of a few square 3x3 convolutions: the limit of this machine."""
     time_of = (
-        device.integer_convolution_time
-        if precision == "int8"
-        else functools.partial(device.convolution_time, precision)
+        device.int8_convolution_time if precision == "int8" else functools.partial(device.convolution_time, precision)
     )
     clock = lambda action: times(action, seconds=0.3).low
     return max(

@@ -11,11 +11,11 @@ import tensorflow as tf
 from ..media.style_library import StyleLibrary
 from ..models import weights
 from ..models.cascade import Cascade
-from ..models.layers import graph
+from ..models.layers import traced
 from ..models.registry import FLOATS, MODELS
 from ..models.shapes import VGG_WIDTHS, decoder_layers, encoder_layers
 from ..stylizer import Stylizer
-from ..transfer.loading import load_painter
+from ..transfer.loading import load_pipeline
 from . import measure
 
 SIZES = ((320, 240), (640, 480))  # of a camera
@@ -212,12 +212,12 @@ def _peaks(precisions):
 
 def _layers(model, precision, weights_dir, width, height, peak):
     """Each convolution by itself: ``{layer: {seconds, multiply_adds, fraction_of_peak}}``."""
-    net, rows = load_painter(model, precision, weights_dir).network.net, {}
+    net, rows = load_pipeline(model, precision, weights_dir).network.net, {}
     for name, count in measure.multiply_adds(model, weights.load(model, weights_dir)[1], width, height).items():
         side, stride, channels, out = net.shapes[name]
         scale = round(np.sqrt(side * side * channels * out * width * height / count)) // stride
         x = tf.ones((1, height // scale, width // scale, channels), net.dtype)
-        convolve = graph(lambda x, name=name: net(x, name), tf.TensorSpec(x.shape, x.dtype))
+        convolve = traced(lambda x, name=name: net(x, name), tf.TensorSpec(x.shape, x.dtype))
         times = measure.times(lambda run=convolve, x=x: run(x).numpy(), seconds=0.2)
         fraction = count / peak / times.median
         rows[name] = dict(seconds=times.median, multiply_adds=count, fraction_of_peak=fraction)

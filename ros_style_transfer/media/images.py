@@ -395,3 +395,8 @@ def pad(rgb: NDArray[Any], multiple: int = 16, smallest: int = 32) -> NDArray[An
     # A side of one pixel has nothing to reflect, so it is repeated.
     margins = ((0, int(bottom)), (0, int(right)), (0, 0))
     return np.pad(rgb, margins, "reflect") if min(height, width) > 1 else np.pad(rgb, margins, "edge")
+
+
+def to_float(rgb: Any) -> Any:
+    """``rgb`` as float32 in 0..1: uint8 values are divided by 255, floats returned unchanged; array or tensor."""
+    return np.multiply(rgb, 1 / 255.0, dtype=np.float32) if rgb.dtype == np.uint8 else rgb

@@ -1,103 +1,71 @@
 """The cascade of Li et al. 2017 (figure 1c): five rounds of encoding and decoding, coarse to fine."""
 
 import functools
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from .canvas import CANVAS_DEPTH
-from .layers import graph
-from .shapes import LEVELS, cascade_reach
+from .canvas import CANVAS_AMPLITUDE
+from .layers import traced
+from .network import Network
+from .shapes import LEVELS, cascade_receptive_radii
 from .vgg import Decoder, Encoder
+from .weights import Arrays
 
 PICTURE = tf.TensorSpec((None, None, 3))
 
 
-class Cascade(tf.Module):
-    """The five encoders and decoders of the multi-level WCT; `painter.paint` runs them level by level.
+class Cascade(Network):
+    """Five encoders and decoders; each round uses those of one level.
 
     Args:
-        arrays: the weights, as `weights.load` gives them.
-        widths: the channels of the five blocks, from the manifest.
+        arrays: the weights, as `weights.load` returns them.
+        widths: the channels of the five blocks.
         backbone: ``vgg16`` or ``vgg19``.
-        dtype: what the convolutions compute in.
+        dtype: precision of the convolutions.
     """
 
-    def __init__(self, arrays, widths, backbone, dtype=tf.float32):
-        super().__init__(name="cascade")
-        self.encoders = {level: Encoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
-        self.decoders = {level: Decoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
+    canvas_amplitude = CANVAS_AMPLITUDE
+
+    def __init__(self, arrays: Arrays, widths: Sequence[int], backbone: str, dtype: tf.DType = tf.float32) -> None:
         self.dtype = tf.as_dtype(dtype)
         self.levels = self.style_levels = LEVELS
-        self.modulation_levels = self.noise_levels = ()  # nothing but features drives a decoder
         self._backbone = backbone
-        # One graph for all sizes: a new camera, or a folder of pictures, never waits for tracing.
-        self._encode, self._decode = {}, {}
+        self._encoders = {level: Encoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
+        self._decoders = {level: Decoder(level, arrays, backbone, widths, dtype) for level in LEVELS}
+        # One graph for all sizes: neither a new camera nor a folder of pictures waits for tracing.
+        self._encode: Dict[int, Any] = {}
+        self._decode: Dict[int, Any] = {}
         for level, width in zip(sorted(LEVELS), widths):
             features = tf.TensorSpec((None, None, width), self.dtype)
-            self._encode[level] = graph(functools.partial(self._encoded, level=level), PICTURE)
-            self._decode[level] = graph(functools.partial(self._decoded, level=level), features)
+            self._encode[level] = traced(functools.partial(self._encode_level, level=level), PICTURE)
+            self._decode[level] = traced(functools.partial(self._decode_level, level=level), features)
 
-    def rounds(self, levels):
-        """The levels that one encoding and decoding paints, in turn: each by itself."""
+    def rounds(self, levels: Sequence[int]) -> List[Tuple[int, ...]]:
+        """A round for each level; see `Network.rounds`."""
         return [(level,) for level in levels]
 
-    def stride(self, level):
-        """Pixels from one position of the level's features to the next."""
-        return 2 ** (level - 1)
+    def stride(self, level: int) -> int:
+        """See `Network.stride`."""
+        return int(2 ** (level - 1))
 
-    def reach(self, levels):
-        """How many pixels around a position the encoder sees, and how many around a pixel the decoder."""
-        return max(cascade_reach(level, self._backbone) for level in levels)
+    def receptive_radii(self, levels: Sequence[int]) -> Tuple[int, int]:
+        """See `Network.receptive_radii`."""
+        return max(cascade_receptive_radii(level, self._backbone) for level in levels)
 
-    def ground_share(self, strength, number):
-        """How much of the `canvas.ground` lies under the picture in round ``number`` of a pass, 0..1; None: nothing.
+    def encode(self, rgb: Any, levels: Sequence[int]) -> Mapping[int, tf.Tensor]:
+        """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}``; see `Network.encode`."""
+        return {level: self._encode[level](rgb) for level in levels}
 
-        What the first round has painted has texture of its own.  A decoder gives back all that it is
-        given, so of the canvas there is as much as of the style.
-        """
-        return strength if number == 0 else None
-
-    def encode(self, rgb, levels, ground=None):
-        """``{level: features [h / 2^(level-1), w / 2^(level-1), c]}`` of the one level asked for.
-
-        Args:
-            rgb: float32 ``[h, w, 3]``, 0..1; sides are multiples of 16 and 32 at least.
-            ground: float32 ``[h, w]``, what lies under the picture, `canvas.ground`; None: nothing.
-        """
-        return self.features(self.laid(rgb, ground), levels)
-
-    def laid(self, rgb, ground):
-        """The picture as the network sees it, ``[h, w, 3]``: on what lies under it."""
-        return rgb if ground is None else rgb + CANVAS_DEPTH * ground[..., None]
-
-    def features(self, laid, levels):
-        """What `encode` gives, of a picture that is `laid`."""
-        (level,) = levels
-        return {level: self._encode[level](laid)}
-
-    def taps(self, rgb):
-        """``{level: features}`` of all five levels of a style picture, float32 ``[h, w, 3]``; without the canvas."""
-        return {level: self._encode[level](rgb) for level in LEVELS}
-
-    def modulation(self, moments):
-        """Nothing: no style drives a decoder here but by its features."""
-        return (), ()
-
-    def decode_features(self, features, modulation=(), noise=None):
-        """The features as they are: a decoder here is one, from its level to the picture."""
-        return features
-
-    def decode_image(self, features, modulation=(), noise=None):
-        """What `encode` gave, transformed, to RGB ``[h, w, 3]`` float32, unclipped."""
+    def decode_image(
+        self, features: Mapping[int, tf.Tensor], modulation: Any = (), noise: Optional[Mapping[int, Any]] = None
+    ) -> tf.Tensor:
+        """The features of one level, transformed, to RGB; see `Network.decode_image`."""
         ((level, values),) = features.items()
         return self._decode[level](values)
 
-    def unfold(self, image):
-        """The image as it is."""
-        return image
+    def _encode_level(self, rgb: tf.Tensor, level: int) -> tf.Tensor:
+        return self._encoders[level].encode(rgb[None])[0]
 
-    def _encoded(self, rgb, level):
-        return self.encoders[level].encode(rgb[None])[0]
-
-    def _decoded(self, features, level):
-        return tf.cast(self.decoders[level].decode(features[None])[0], tf.float32)
+    def _decode_level(self, features: tf.Tensor, level: int) -> tf.Tensor:
+        return tf.cast(self._decoders[level].decode(features[None])[0], tf.float32)

@@ -1,23 +1,24 @@
-"""What this machine computes on and how fast: its GPUs, threads, and the choice of a precision by measuring."""
+"""GPUs, threads, and the choice of a precision by a benchmark of this machine."""
 
 import functools
 import time
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 import tensorflow as tf
 
 from ..resources import available_cores
-from .layers import graph
-from .quantized import Integers, Program
-from .timing import shortest
+from .layers import traced
+from .quantized import QuantizedConvolutions, TFLiteFunction
+from .timing import shortest_time
 
 
-def share_gpus(memory_mb=0):
-    """The GPUs there are, their memory left to others but for ``memory_mb`` megabytes, or what is needed (0).
+def share_gpus(memory_mb: int = 0) -> List[Any]:
+    """Limit TensorFlow's GPU memory to ``memory_mb`` megabytes, or to what it needs (0); returns the GPUs.
 
-    TensorFlow would take all of it, which a Jetson's GPU shares with everything else.
+    By default TensorFlow reserves all memory, which on a Jetson belongs to the other programs as well.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus: List[Any] = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         try:
             if memory_mb:
@@ -26,82 +27,81 @@ def share_gpus(memory_mb=0):
             else:
                 tf.config.experimental.set_memory_growth(gpu, True)
         except RuntimeError:
-            pass  # a second model in one process: the first has seen to it
+            pass  # an earlier model of this process has initialized the GPU
     return gpus
 
 
-def share_threads(count):
-    """Let TensorFlow compute in so many threads.  Before its first operation."""
+def share_threads(count: int) -> None:
+    """Limit TensorFlow to ``count`` threads; call it before TensorFlow's first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def limit_threads():
-    """Let TensorFlow compute in as many threads as this process may use cores, unless a number was set before.
+def limit_threads() -> int:
+    """Limit TensorFlow to as many threads as this process may use cores, unless a limit is set already.
 
-    TensorFlow counts the cores of the machine, of which a container may use only a part.  Returns the number.
+    TensorFlow counts the machine's cores, of which a container may use only some.  Returns the limit.
     """
     if not tf.config.threading.get_intra_op_parallelism_threads():
         try:
             tf.config.threading.set_intra_op_parallelism_threads(available_cores())
         except RuntimeError:
-            pass  # the program that uses us has begun to compute already
+            pass  # the program has used TensorFlow already
     return tf.config.threading.get_intra_op_parallelism_threads() or available_cores()
 
 
-def fastest_dtype(gpu=False):
-    """``float32`` or the half precision that the networks keep their looks in, ``bfloat16`` (on a GPU ``float16``),
-    whichever this machine convolves faster in: few processors have the latter in hardware."""
+def fastest_float(gpu: bool = False) -> str:
+    """The faster precision on this machine: ``float32`` or ``bfloat16`` (on a GPU ``float16``).
+
+    Few processors support half precision in hardware.
+    """
     return min(("float32", "float16" if gpu else "bfloat16"), key=convolution_time)
 
 
-def convolution_time(dtype, side=96, channels=64, clock=shortest):
-    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in floats of this type.
+def convolution_time(
+    dtype: str, side: int = 96, channels: int = 64, clock: Callable[[Callable[[], Any]], float] = shortest_time
+) -> float:
+    """Seconds of a 3x3 convolution of ``[side, side, channels]`` in the float type ``dtype``.
 
     Args:
-        clock: an action, (), to the seconds that it takes.
+        clock: a function that measures the seconds of an action ().
     """
     x, kernel = tf.ones((1, side, side, channels), dtype), tf.ones((3, 3, channels, channels), dtype)
-    convolve = graph(lambda x: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")), tf.TensorSpec(x.shape, dtype))
+    convolve = traced(lambda x: tf.reduce_max(tf.nn.conv2d(x, kernel, 1, "SAME")), tf.TensorSpec(x.shape, dtype))
     return clock(lambda: convolve(x).numpy())
 
 
-def gain(dtype):
-    """How many times faster than in floats of type ``dtype`` this machine convolves in integers, frame by frame.
+def int8_speedup(dtype: str) -> float:
+    """How many times faster int8 convolutions are on this machine than those in the float type ``dtype``.
 
-    Frames come with pauses between them.  While LiteRT's threads wait for each other they hold their
-    cores: where one that slept is then given no core of its own, as in some virtual machines, they wait
-    for 20 to 40 ms.  So the mean counts, of calls after pauses.
+    The mean of calls after pauses, as between frames: on some virtual machines LiteRT's threads take 20 to
+    40 ms to wake up, because they keep their cores busy while they wait for each other.
     """
-    program, seconds = _convolutions(5), []
-    program()
+    convolve, seconds = _int8_convolutions(5), []
+    convolve()
     for _ in range(10):
         time.sleep(0.025)
         started = time.perf_counter()
-        program()
+        convolve()
         seconds.append(time.perf_counter() - started)
-    return 5 * convolution_time(dtype) / np.mean(seconds)
+    return 5 * convolution_time(dtype) / float(np.mean(seconds))
 
 
-def integer_convolution_time(side, channels, clock):
-    """Seconds that a 3x3 convolution of ``[side, side, channels]`` takes in integers; see `convolution_time`."""
-    five, one = (clock(_convolutions(count, side, channels)) for count in (5, 1))
-    return max(1e-9, five - one) / 4  # what goes in and out as floats is in both
+def int8_convolution_time(side: int, channels: int, clock: Callable[[Callable[[], Any]], float]) -> float:
+    """Seconds of a 3x3 convolution of ``[side, side, channels]`` in int8; for ``clock`` see `convolution_time`."""
+    five, one = (clock(_int8_convolutions(count, side, channels)) for count in (5, 1))
+    return max(1e-9, five - one) / 4  # the difference leaves out the conversion from and to floats
 
 
-def _convolutions(count, side=96, channels=64):
-    """() to so many 3x3 convolutions, one of another."""
+def _int8_convolutions(count: int, side: int = 96, channels: int = 64) -> Callable[[], Any]:
+    """An action that computes ``count`` 3x3 convolutions, each of the one before."""
     names = ["layer%d" % n for n in range(count)]
-    arrays = {
-        name + part: value
-        for name in names
-        for part, value in (
-            ("_kernel", np.full((3, 3, channels, channels), 1 / (9 * channels), np.float32)),
-            ("_bias", np.zeros(channels, np.float32)),
-            ("_range", np.float32([[0, 1], [0, 1]])),
-        )
+    layer: Dict[str, np.ndarray] = {
+        "_kernel": np.full((3, 3, channels, channels), 1 / (9 * channels), np.float32),
+        "_bias": np.zeros(channels, np.float32),
+        "_range": np.array([[0, 1], [0, 1]], np.float32),
     }
-    net = Integers([(name, 3, 1, channels, channels) for name in names], arrays, "", tf.float32, "convolutions")
-    return functools.partial(
-        Program(lambda x: functools.reduce(net, names, x[None])[0]), np.ones((side, side, channels), np.float32)
-    )
+    arrays = {name + part: value for name in names for part, value in layer.items()}
+    net = QuantizedConvolutions([(name, 3, 1, channels, channels) for name in names], arrays, "", tf.float32)
+    function = TFLiteFunction(lambda x: functools.reduce(net, names, x[None])[0])
+    return functools.partial(function, np.ones((side, side, channels), np.float32))

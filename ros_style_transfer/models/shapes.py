@@ -1,29 +1,39 @@
-"""The shapes of our networks, in one place for the runtime (TensorFlow) and the training (Keras).
+"""The layers of the networks, for the runtime (TensorFlow) and the training (Keras).
 
-The cascade: each level has an encoder of its own, a VGG network (Simonyan & Zisserman 2014) of chosen
-widths, cut after the level's ReLU (Li et al. 2017 share one), and a decoder that mirrors it in blocks:
-block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1's into the image.
+The cascade: each level has its own encoder, a VGG network (Simonyan & Zisserman 2014) with narrower layers
+that ends at the level's ReLU (Li et al. 2017 share one encoder), and a decoder that mirrors it in blocks:
+block 3 turns relu3_1 features into relu2_1 features, block 1 turns relu1_1 features into the image.
 """
+
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+VggLayer = Tuple[str, int, int]  # name, channels in, channels out; all kernels are 3x3
 
 LEVELS = (5, 4, 3, 2, 1)  # coarse to fine, the order of Li et al. 2017
 
 # The number of convolutions in each block of the encoder; the fifth block ends at conv5_1.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 1), "vgg19": (2, 2, 4, 4, 1)}
-# The same of the official networks, whole.
+# The same for the complete official networks.
 ALL_CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 
-# ImageNet's mean colour, RGB in 0..1: what every encoder here subtracts from its input.
+# ImageNet's mean color, RGB in 0..1, which every encoder subtracts from its input.
 MEAN_RGB = (123.68 / 255.0, 116.779 / 255.0, 103.939 / 255.0)
 
 
-def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS, convolutions=CONVOLUTIONS, last=None):
-    """An encoder's convolutions in order: ``[(name, channels in, channels out), ...]``, up to the tap of ``last``.
+def encoder_layers(
+    backbone: str = "vgg16",
+    widths: Sequence[int] = VGG_WIDTHS,
+    convolutions: Mapping[str, Sequence[int]] = CONVOLUTIONS,
+    last: Optional[int] = None,
+) -> List[VggLayer]:
+    """The convolutions of an encoder in order, up to the features of the level ``last``.
 
-    Names are Keras' own (``block4_conv1``).  A 2x2 max pool stands before each ``blockN_conv1``
-    but the first; the tap of level ``l`` is the ReLU of ``block{l}_conv1``.
+    The names are those of Keras (``block4_conv1``).  A 2x2 max pooling precedes every ``blockN_conv1``
+    except the first; the features of a level are the ReLU of its `feature_layer`.
     """
-    layers, channels = [], 3
+    layers: List[VggLayer] = []
+    channels = 3
     for block, (count, width) in enumerate(zip(convolutions[backbone], widths), 1):
         for conv in range(1, count + 1):
             layers.append(("block%d_conv%d" % (block, conv), channels, width))
@@ -33,14 +43,14 @@ def encoder_layers(backbone="vgg16", widths=VGG_WIDTHS, convolutions=CONVOLUTION
     return layers
 
 
-def decoder_layers(level, backbone="vgg16", widths=VGG_WIDTHS):
-    """The convolutions of the decoder of ``level`` in order, as `encoder_layers` gives them.
+def decoder_layers(level: int, backbone: str = "vgg16", widths: Sequence[int] = VGG_WIDTHS) -> List[VggLayer]:
+    """The convolutions of the decoder of ``level`` in order.
 
-    Names are ``level5_block4_conv1`` and so on.  In all blocks but the last the picture is upsampled
-    twofold (nearest) after the first convolution, the mirror of the pooling (`upsampled`); all but
-    the last convolution, the image's, end in a ReLU.
+    The names are ``level5_block4_conv1`` and so on.  In every block except the last, nearest upsampling
+    follows the first convolution, as a mirror of the pooling (`is_upsampled`).  A ReLU follows every
+    convolution except the last, which returns the image.
     """
-    layers = []
+    layers: List[VggLayer] = []
     for block in range(level, 1, -1):
         channels, width = widths[block - 1], widths[block - 2]
         for conv in range(1, CONVOLUTIONS[backbone][block - 2] + 1):
@@ -49,66 +59,68 @@ def decoder_layers(level, backbone="vgg16", widths=VGG_WIDTHS):
     return layers + [("level%d_block1_conv1" % level, widths[0], 3)]
 
 
-def upsampled(name):
-    """Whether the picture is upsampled after the decoder's convolution ``name``."""
-    return name.endswith("conv1") and not is_image(name)
+def is_upsampled(name: str) -> bool:
+    """Whether upsampling follows the decoder's convolution ``name``."""
+    return name.endswith("conv1") and not is_image_layer(name)
 
 
-def is_image(name):
-    """Whether the decoder's convolution ``name`` is its last, which gives the image."""
+def is_image_layer(name: str) -> bool:
+    """Whether the decoder's convolution ``name`` is its last, which returns the image."""
     return name.endswith("block1_conv1")
 
 
-def tap(level):
+def feature_layer(level: int) -> str:
     """The name of the convolution whose ReLU is the features of ``level``."""
     return "block%d_conv1" % level
 
 
-def cascade_reach(level, backbone="vgg16"):
-    """Pixels that the encoder up to ``level`` sees around a position, and its decoder around a pixel."""
+def cascade_receptive_radii(level: int, backbone: str = "vgg16") -> Tuple[int, int]:
+    """Receptive radii in pixels: of a position in the encoder of ``level``, of a pixel in its decoder."""
     encoder, decoder, scale = 0, 0, 1
     for name, _, _ in encoder_layers(backbone, last=level):
-        if name == tap(int(name[5])) and int(name[5]) > 1:
+        if name == feature_layer(int(name[5])) and int(name[5]) > 1:
             encoder, scale = encoder + scale, 2 * scale  # the pooling
         encoder += scale
     for name, _, _ in decoder_layers(level, backbone):
         decoder += scale
-        if upsampled(name):
+        if is_upsampled(name):
             scale //= 2
             decoder += scale
     return encoder, decoder
 
 
-# The live models see the picture folded to a quarter of its sides, 48 channels.
+# The live models fold the picture to a quarter of its sides, with 48 channels.
 FOLD = 4
 ENCODER_LEVELS = (1, 2)  # features of the encoder, at an eighth and a sixteenth of the picture's sides
 DECODER_LEVEL = 0  # features of the decoder, at a quarter
 DECODER_LEVELS = (2, 1, 0)  # of the decoder's residual blocks, in order
-IMAGE_LEVEL = -1  # the decoded image's colors; to a user a part of the decoder's level
-COLOR_FLOOR = 3e-4  # variance added to an image's colors before they are given the style's
+IMAGE_LEVEL = -1  # the colors of the decoded image; controlled together with the decoder's level
+COLOR_FLOOR = 3e-4  # variance added to the image's colors before they are transformed
 # Channels and residual blocks at a quarter, an eighth and a sixteenth.
 LIVE_WIDTHS, LIVE_BLOCKS = (64, 128, 128), (1, 2, 2)
 LITE_WIDTHS, LITE_BLOCKS = (32, 64, 96), (1, 2, 1)
 STYLE_CODE_WIDTH = 128  # hidden units between the style's statistics and the modulation
-# Layers that reflect the picture at its border; the others pad with zeros.
+# Layers with reflection padding; the others pad with zeros.
 REFLECTED = ("stem", "decoder0_0a", "decoder0_0b", "image")
 
 
-def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
-    """The live model's convolutions: ``{name: (side of the kernel, stride, channels in, channels out)}``.
+def live_layers(
+    widths: Sequence[int] = LIVE_WIDTHS, blocks: Sequence[int] = LIVE_BLOCKS
+) -> Dict[str, Tuple[int, int, int, int]]:
+    """The convolutions of a live model: ``{name: (side of the kernel, stride, channels in, channels out)}``.
 
-    Encoder: ``stem`` at a quarter of the sides, then ``encoder1a/b`` and ``encoder2a/b``, each a
-    halving; a level's features are taken before the ReLU.  Decoder, from level 2 to level 0: residual
-    blocks ``decoder{level}_{n}a/b``, then ``up{level}``, nearest upsampling, and at level 1 the
-    encoder's features added.  ``image`` gives 48 channels that unfold to the picture.  ``style_code``
-    and ``modulation`` turn the means and deviations of the encoder's features, after the transform,
-    into a gain and a shift for each channel of the layers in `live_modulated` (FiLM, Perez et al. 2018),
-    and into the gains of the noise that stands before each level's blocks: a stroke needs something to
-    follow where the picture is smooth (noise injection, Karras et al. 2019).
+    Encoder: ``stem`` at a quarter of the sides, then ``encoder1a/b`` and ``encoder2a/b``, each of which
+    halves the sides; a level's features are taken before the ReLU.  Decoder, from level 2 to level 0:
+    residual blocks ``decoder{level}_{n}a/b``, then ``up{level}`` and nearest upsampling; the encoder's
+    features of level 1 are added.  ``image`` returns 48 channels, which unfold to the picture.
+    ``style_code`` and ``modulation`` turn the means and deviations of the encoder's features, after the
+    transform, into a gain and a shift for each channel of the layers in `live_modulated` (FiLM, Perez et
+    al. 2018), and into gains of the noise that is added before the blocks of each level: in smooth regions
+    strokes need something to follow (noise injection, Karras et al. 2019).
 
     Args:
         widths: channels at a quarter, an eighth and a sixteenth of the sides.
-        blocks: residual blocks of the decoder there.
+        blocks: residual blocks of the decoder at the same scales.
     """
     quarter, eighth, sixteenth = widths
     layers = {
@@ -134,14 +146,14 @@ def live_layers(widths=LIVE_WIDTHS, blocks=LIVE_BLOCKS):
     return layers
 
 
-def live_blocks(blocks, level):
-    """The names of both layers of each residual block at ``level``, in order."""
+def live_blocks(blocks: Sequence[int], level: int) -> List[Tuple[str, str]]:
+    """The names of the two layers of each residual block at ``level``, in order."""
     return [("decoder%d_%da" % (level, n), "decoder%d_%db" % (level, n)) for n in range(blocks[level])]
 
 
-def live_modulated(blocks=LIVE_BLOCKS, levels=(2, 1, 0)):
-    """The decoder's layers at ``levels`` that are modulated by the style, in order."""
-    names = []
+def live_modulated(blocks: Sequence[int] = LIVE_BLOCKS, levels: Sequence[int] = (2, 1, 0)) -> List[str]:
+    """The decoder's layers at ``levels`` that the style modulates, in order."""
+    names: List[str] = []
     for level in levels:
         names += [name for pair in live_blocks(blocks, level) for name in pair]
         if level:
@@ -149,26 +161,25 @@ def live_modulated(blocks=LIVE_BLOCKS, levels=(2, 1, 0)):
     return names
 
 
-def live_stride(level):
-    """Pixels from one position of the level's features to the next."""
-    return FOLD if level in (DECODER_LEVEL, IMAGE_LEVEL) else 2 ** (level + 2)
+def live_stride(level: int) -> int:
+    """Pixels between neighbouring positions of the level's features."""
+    return FOLD if level in (DECODER_LEVEL, IMAGE_LEVEL) else int(2 ** (level + 2))
 
 
-def live_reach(blocks=LIVE_BLOCKS):
-    """The receptive radii: pixels that the encoder sees around a position, and the decoder around a pixel."""
-    # At each level one convolution of the level's own stride and one of the stride before.
+def live_receptive_radii(blocks: Sequence[int] = LIVE_BLOCKS) -> Tuple[int, int]:
+    """Receptive radii in pixels: of a position in the encoder, of a pixel in the decoder."""
+    # Each level has one convolution at its own stride and one at the stride before.
     encoder = FOLD + sum(live_stride(level) * 3 // 2 for level in ENCODER_LEVELS)
     decoder = FOLD  # the image's convolution
     for level in (0, 1, 2):
         stride = live_stride(level)
-        decoder = -(-decoder // stride) * stride + 2 * blocks[level] * stride  # upsampling sees whole positions
+        decoder = -(-decoder // stride) * stride + 2 * blocks[level] * stride  # upsampling reads whole positions
     return encoder, decoder
 
 
-def live_multiply_adds(widths, blocks, width, height):
-    """``{layer: multiply-adds}`` for a picture of ``width`` x ``height`` pixels; a style's modulation costs next to
-    nothing and is not counted."""
-    counts = {}
+def live_multiply_adds(widths: Sequence[int], blocks: Sequence[int], width: int, height: int) -> Dict[str, float]:
+    """``{layer: multiply-adds}`` for a picture of ``width`` x ``height`` pixels, without the negligible modulation."""
+    counts: Dict[str, float] = {}
     for name, (side, _, channels, out) in live_layers(widths, blocks).items():
         if name in ("style_code", "modulation"):
             continue
@@ -177,9 +188,9 @@ def live_multiply_adds(widths, blocks, width, height):
     return counts
 
 
-def cascade_multiply_adds(backbone, widths, width, height):
-    """``{layer: multiply-adds}`` of a picture of ``width`` x ``height`` pixels, all five levels."""
-    counts = {}
+def cascade_multiply_adds(backbone: str, widths: Sequence[int], width: int, height: int) -> Dict[str, float]:
+    """``{layer: multiply-adds}`` for a picture of ``width`` x ``height`` pixels, all five levels."""
+    counts: Dict[str, float] = {}
     for level in LEVELS:
         scale = 1
         for name, channels, out in encoder_layers(backbone, widths, last=level):
@@ -187,5 +198,5 @@ def cascade_multiply_adds(backbone, widths, width, height):
             counts["level%d_encoder_%s" % (level, name)] = 9 * channels * out * width * height / scale**2
         for name, channels, out in decoder_layers(level, backbone, widths):
             counts["%s_decoder" % name] = 9 * channels * out * width * height / scale**2
-            scale = scale // 2 if upsampled(name) else scale
+            scale = scale // 2 if is_upsampled(name) else scale
     return counts

@@ -1,17 +1,21 @@
-"""The weights that we ship: found, checked against their manifest, loaded.  Never unpickled."""
+"""The shipped weights: each file is checked against the manifest before it is read, and nothing is unpickled."""
 
 import hashlib
 import io
 import json
 import os
 import zipfile
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
 from ..errors import WeightsError
 
+Arrays = Mapping[str, np.ndarray]  # weights by name, float32
+Entry = Mapping[str, Any]  # a model's entry in the manifest
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# Where the weights are, relative to this module.
+# Where the weights may be, relative to this module.
 _FOLDERS = (
     os.path.join(_HERE, "..", "weights"),  # installed by pip: inside the package
     os.path.join(_HERE, "..", "..", "weights"),  # the source tree, which catkin's devel space refers to
@@ -20,40 +24,47 @@ _FOLDERS = (
 )
 
 
-def folder():
+def folder() -> str:
     """The folder that holds ``manifest.json`` and the weights.
 
     Raises:
-        WeightsError: it is in none of the places where it should be.
+        WeightsError: no folder has a manifest.
     """
     for path in _FOLDERS:
         if os.path.isfile(os.path.join(path, "manifest.json")):
             return os.path.normpath(path)
     raise WeightsError(
-        "no weights/manifest.json in %s; is the package installed whole?"
-        % " or ".join(os.path.normpath(p) for p in _FOLDERS)
+        "no manifest.json in %s; install the package again" % " or ".join(os.path.normpath(p) for p in _FOLDERS)
     )
 
 
-def manifest(path=None):
-    """``{model name: {"file", "sha256", "backbone", "widths", ...}}`` as `manifest.json` says."""
+def manifest(path: Optional[str] = None) -> Dict[str, Dict[str, Any]]:
+    """The content of `manifest.json`: ``{model name: {"file", "sha256", "widths", "ridge", ...}}``.
+
+    Args:
+        path: the folder; None: the shipped weights.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
     path = os.path.join(path or folder(), "manifest.json")
     try:
         with open(path) as file:
-            return json.load(file)
+            entries: Dict[str, Dict[str, Any]] = json.load(file)
+            return entries
     except (OSError, ValueError) as error:
         raise WeightsError("cannot read %s: %s" % (path, error)) from None
 
 
-def load(model, path=None):
-    """The weights of ``model``: ({name: float32 array}, its entry in the manifest).
+def load(model: str, path: Optional[str] = None) -> Tuple[Dict[str, np.ndarray], Dict[str, Any]]:
+    """The weights of ``model``, ``{name: float32 array}``, and its entry in the manifest.
 
     Args:
         model: a name in the manifest, such as ``cascade``.
-        path: another folder with a manifest; the package's own when None.
+        path: a folder with a manifest; None: the shipped weights.
 
     Raises:
-        WeightsError: unknown, missing or damaged, by name.
+        WeightsError: the model is unknown, or its file is missing or damaged.
     """
     path = path or folder()
     entries = manifest(path)
@@ -66,11 +77,11 @@ def load(model, path=None):
             data = file.read()
     except OSError as error:
         raise WeightsError("cannot read the weights of %r, %s: %s" % (model, name, error.strerror)) from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != entry["sha256"]:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != entry["sha256"]:
         raise WeightsError(
             "the weights %s are damaged: SHA-256 %s, the manifest says %s; fetch the file again"
-            % (name, found, entry["sha256"])
+            % (name, digest, entry["sha256"])
         )
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -79,8 +90,8 @@ def load(model, path=None):
         raise WeightsError("cannot read the weights %s: %s" % (name, error)) from None
 
 
-def save(model, arrays, path, **facts):
-    """Write ``arrays`` as float16 to ``path/model.npz`` and enter it in the manifest with ``facts``."""
+def save(model: str, arrays: Arrays, path: str, **facts: Any) -> None:
+    """Write ``arrays`` as float16 to ``path/MODEL.npz`` and add them to the manifest there, with ``facts``."""
     os.makedirs(path, exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{key: value.astype(np.float16) for key, value in sorted(arrays.items())})

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..models import vgg_weights, weights
-from ..models.layers import Convolutions, graph
+from ..models.layers import Convolutions, layers_3x3, traced
 from ..models.shapes import ALL_CONVOLUTIONS, VGG_WIDTHS, encoder_layers
 from ..models.vgg import preprocess
 from .optimizers import Evaluation
@@ -45,11 +45,10 @@ class LossNetwork(Convolutions):
 
     def __init__(self, arrays, layers, scale, padding, pooling, dtype):
         super().__init__(
-            [(name, 3, 1, channels, width) for name, channels, width in layers],
+            layers_3x3(layers),
             arrays,
             "",
             dtype,
-            "loss_network",
             padding,
         )
         self._layers, self._scale = [name for name, _, _ in layers], scale
@@ -216,7 +215,7 @@ class Objective:
         """``function`` as a graph, traced when it is first needed for what is ``fixed`` (names of layers)."""
         key = (function.__name__, len(signature), self._style, *sorted(fixed.items()))
         if key not in self._graphs:
-            self._graphs[key] = graph(functools.partial(function, **fixed), *signature)
+            self._graphs[key] = traced(functools.partial(function, **fixed), *signature)
         return self._graphs[key]
 
     def _specs(self, layers):

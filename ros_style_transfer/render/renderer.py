@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..media import images
-from ..models.device import fastest_dtype, share_gpus
+from ..models.device import fastest_float, share_gpus
 from ..resources import available_memory
 from ..transfer import colours, masks
 from . import optimizers, preconditioner
@@ -81,7 +81,7 @@ class Renderer:
     def __init__(self, options, weights_file=None, clock=time.monotonic):
         share_gpus()
         self._options, self._clock = options, clock
-        self._dtype = fastest_dtype() if options.precision == "auto" else options.precision
+        self._dtype = fastest_float() if options.precision == "auto" else options.precision
         self._network = load_network(options.network, weights_file, options.pooling, self._dtype)
 
     def render(self, content, styles, weights=None, mask=None, initial=None, start=None):
@@ -272,7 +272,7 @@ class Renderer:
 
 def region_shares(mask, shape, styles, feather):
     """Each label's share of every pixel of a content of this ``shape``; see `masks`."""
-    return masks.shares(masks.check(mask, shape[0], shape[1], styles), styles, feather)
+    return masks.coverages(masks.check(mask, shape[0], shape[1], styles), styles, feather)
 
 
 def pyramid(height, width, scales):

@@ -52,7 +52,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     photos, styles = (
         spread(folders, args.count, data.excluded(args.exclude)) for folders in (args.photos, args.styles)
     )
-    found = calibration.ranges(arrays, entry, photos + styles, styles, Controls().resolved(args.model))
+    found = calibration.activation_ranges(arrays, entry, photos + styles, styles, Controls().resolved(args.model))
     facts = {key: value for key, value in entry.items() if key not in ("file", "sha256", "bytes")}
     weights.save(args.model, dict(arrays, **found), args.weights, **facts)
     print("added the ranges of %d layers to %s in %s" % (len(found), args.model, args.weights))

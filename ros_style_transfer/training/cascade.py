@@ -12,10 +12,10 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 from keras import ops
 
-from ..models.canvas import CANVAS_DEPTH, canvas
+from ..models.canvas import CANVAS_AMPLITUDE, canvas
 from ..models.shapes import LEVELS, encoder_layers
 from . import data
-from .canvas import crops_of_canvas, evenness
+from .canvas import canvas_crops, flatness
 from .losses import LossNetwork, mean_square
 from .networks import Decoder, Encoder
 from .recipe import RIDGE, Stage
@@ -84,7 +84,7 @@ class CascadeTrainer(Trainer):
 
         def draw(rng, step):
             batch = pictures(rng, step)
-            batch["canvas"] = crops_of_canvas(rng, stage.batch, stage.size).astype(np.float32)
+            batch["canvas"] = canvas_crops(rng, stage.batch, stage.size).astype(np.float32)
             return batch
 
         return draw
@@ -95,7 +95,7 @@ class CascadeTrainer(Trainer):
 
     def stylize(self, content, style, grain):
         """The five levels, strength 1, on the canvas ``grain [b,h,w,1]``: ``[b,h,w,3]``, unclipped."""
-        image = content + CANVAS_DEPTH * grain * evenness(content)
+        image = content + CANVAS_AMPLITUDE * grain * flatness(content)
         for level in LEVELS:
             target = statistics(self.encode(style, level)[level])
             features = whiten_color(self.encode(image, level)[level], *target, ridge=self.ridge)

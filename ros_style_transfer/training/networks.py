@@ -9,8 +9,17 @@ import numpy as np
 from keras import ops
 
 from ..models import vgg_weights
-from ..models.shapes import LEVELS, MEAN_RGB, VGG_WIDTHS, decoder_layers, encoder_layers, is_image, tap, upsampled
-from ..models.timing import shortest
+from ..models.shapes import (
+    LEVELS,
+    MEAN_RGB,
+    VGG_WIDTHS,
+    decoder_layers,
+    encoder_layers,
+    feature_layer,
+    is_image_layer,
+    is_upsampled,
+)
+from ..models.timing import shortest_time
 
 
 def convolve(x, kernel, bias, padding="reflect", stride=1):
@@ -51,7 +60,7 @@ def convolution_rate(dtype):
     """Multiply-adds a second of a 3x3 convolution in this precision, measured."""
     x, kernel = ops.ones((4, 48, 48, 128), dtype), ops.ones((3, 3, 128, 128), dtype)
     convolve = lambda: float(ops.cast(ops.max(ops.conv(x, kernel, padding="same")), "float32"))
-    return 4 * 48 * 48 * 9 * 128 * 128 / shortest(convolve)
+    return 4 * 48 * 48 * 9 * 128 * 128 / shortest_time(convolve)
 
 
 def he_normal(rng, shape):
@@ -106,12 +115,12 @@ class Encoder(Convolutions):
         taps = {}
         for name, _, _ in self.layers:
             block = int(name[5])
-            if name == tap(block) and block > 1:
+            if name == feature_layer(block) and block > 1:
                 x = ops.max_pool(x, 2, 2)
             x = ops.relu(self.convolve(x, name, self.padding))
-            if name == tap(block):
+            if name == feature_layer(block):
                 taps[block] = x
-            if name == tap(last):
+            if name == feature_layer(last):
                 return taps
 
 
@@ -135,9 +144,9 @@ class Decoder(Convolutions):
                 steps.append(x)
             before = block
             x = self.convolve(x, name)
-            if not is_image(name):
+            if not is_image_layer(name):
                 x = ops.relu(x)
-            if upsampled(name):
+            if is_upsampled(name):
                 x = upsample(x)
         return steps + [x]
 
@@ -147,8 +156,10 @@ def decoder_arrays(rng, backbone, widths):
     arrays = {}
     for level in LEVELS:
         for name, channels, width in decoder_layers(level, backbone, widths):
-            arrays[name + "_kernel"] = he_normal(rng, (3, 3, channels, width)) * (0.3 if is_image(name) else 1.0)
-            arrays[name + "_bias"] = np.array(MEAN_RGB, np.float32) if is_image(name) else np.zeros(width, np.float32)
+            arrays[name + "_kernel"] = he_normal(rng, (3, 3, channels, width)) * (0.3 if is_image_layer(name) else 1.0)
+            arrays[name + "_bias"] = (
+                np.array(MEAN_RGB, np.float32) if is_image_layer(name) else np.zeros(width, np.float32)
+            )
     return arrays
 
 
@@ -225,7 +236,7 @@ def prune(teacher, pictures, backbone, widths, rng, count=40000):
     wide = narrow = pictures - np.array(MEAN_RGB, np.float32)
     for name, channels, _ in encoder_layers(backbone):
         block = int(name[5])
-        if name == tap(block) and block > 1:
+        if name == feature_layer(block) and block > 1:
             wide, narrow = (ops.convert_to_numpy(ops.max_pool(x, 2, 2)) for x in (wide, narrow))
         teacher_kernel, teacher_bias = teacher[name + "_kernel"], teacher[name + "_bias"]
         before = ops.convert_to_numpy(convolve(wide, teacher_kernel, teacher_bias, "zero"))
@@ -246,7 +257,7 @@ def prune(teacher, pictures, backbone, widths, rng, count=40000):
         narrow *= scale
         factor = scale if factor is not None else None
         arrays[name + "_kernel"], arrays[name + "_bias"] = kernel * scale, bias * scale
-        if name == tap(block):
+        if name == feature_layer(block):
             at = tuple(
                 rng.integers(4, s - 4, count) if n else rng.integers(0, s, count)
                 for n, s in enumerate(narrow.shape[:3])

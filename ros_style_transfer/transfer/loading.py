@@ -7,13 +7,13 @@ import tensorflow as tf
 from ..errors import WeightsError
 from ..models import device, quantized, weights
 from ..models.registry import MODELS
-from .pipeline import Painter
-from .quantized_pipeline import IntegerPainter
+from .pipeline import TransferPipeline
+from .quantized_pipeline import QuantizedPipeline
 
 
-def load_painter(
+def load_pipeline(
     model: str, precision: str = "float32", weights_dir: Optional[str] = None, gpu: bool = False
-) -> Painter:
+) -> TransferPipeline:
     """The pipeline of ``model`` with its weights.
 
     Args:
@@ -26,18 +26,19 @@ def load_painter(
         WeightsError: the weights are missing or damaged, or lack the activation ranges that int8 needs.
     """
     spec = MODELS[model]
-    arrays, facts = weights.load(model, weights_dir)
-    missing = [name for name in sorted(spec.facts) if name not in facts]
+    arrays, entry = weights.load(model, weights_dir)
+    missing = [key for key in sorted(spec.manifest_keys) if key not in entry]
     if missing:
         raise WeightsError(
             "the manifest's entry of %r lacks %s; train or export the model again" % (model, ", ".join(missing))
         )
-    floats = "float32" if precision == "int8" else precision
+    float_precision = "float32" if precision == "int8" else precision
     if precision == "auto":
-        floats = device.fastest_dtype(gpu)
-        quantizable = not gpu and spec.int8 and quantized.known(arrays)
-        precision = "int8" if quantizable and device.gain(floats) >= spec.int8.min_speedup else floats
-    network = spec.build(arrays, facts, tf.as_dtype(floats), False)
+        precision = float_precision = device.fastest_float(gpu)
+        if spec.int8 and not gpu and quantized.has_ranges(arrays):
+            if device.int8_speedup(float_precision) >= spec.int8.min_speedup:
+                precision = "int8"
+    network = spec.build(arrays, entry, tf.as_dtype(float_precision), False)
     if precision == "int8":
-        return IntegerPainter(network, spec.build(arrays, facts, tf.float32, True), facts["ridge"])
-    return Painter(network, facts["ridge"])
+        return QuantizedPipeline(network, spec.build(arrays, entry, tf.float32, True), entry["ridge"])
+    return TransferPipeline(network, entry["ridge"])

@@ -1,4 +1,6 @@
-"""Which style paints which part of a picture: label images to soft regions."""
+"""Masks: label images that assign a style to each region of a picture."""
+
+from typing import Any, Callable
 
 import cv2
 import numpy as np
@@ -6,19 +8,19 @@ import numpy as np
 from ..errors import ImageError, OptionError
 
 
-def check(mask, height, width, styles):
-    """A mask as labels uint8 ``[height, width]``: 0 stays as it is, ``n`` is painted in the n-th style.
+def check(mask: Any, height: int, width: int, styles: int) -> np.ndarray:
+    """A mask as labels, uint8 ``[height, width]``: 0 is not stylized, ``n`` is stylized in the n-th style.
 
-    A mask of another size is scaled (nearest) if its proportions are the picture's.  One that
-    holds 0 and 255 alone, as drawing programs make them, means 0 and 1.
+    A mask of another size but the same proportions is resized (nearest neighbour).  In a mask of only 0
+    and 255, as drawing programs save them, 255 means 1.
 
     Args:
         mask: uint8 ``[h, w]``.
-        styles: how many styles there are.
+        styles: the number of styles.
 
     Raises:
-        ImageError: not a mask, or of other proportions than the picture.
-        OptionError: a label without a style.
+        ImageError: it is not a mask, or its proportions differ from the picture's.
+        OptionError: it has a label without a style.
     """
     if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.ndim != 2 or not mask.size:
         found = "%s %s" % (mask.dtype, mask.shape) if isinstance(mask, np.ndarray) else type(mask).__name__
@@ -29,34 +31,30 @@ def check(mask, height, width, styles):
                 "the mask is %dx%d, the picture %dx%d: their proportions must agree"
                 % (mask.shape[1], mask.shape[0], width, height)
             )
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST))
     labels = np.unique(mask)
     if labels[-1] == 255 and set(labels) <= {0, 255}:
-        return np.uint8(mask == 255)
+        return np.asarray(mask == 255, np.uint8)
     if labels[-1] > styles:
         raise OptionError(
             "the mask holds the label %d, but there are %d styles (labels: 0 for unpainted, 1..%d)"
             % (labels[-1], styles, styles)
         )
-    return mask
+    return np.asarray(mask)
 
 
-def shares(labels, count, feather):
-    """Each label's share of every pixel, float32 ``[count + 1, h, w]``; they sum to 1.
+def coverages(labels: np.ndarray, count: int, feather: float) -> np.ndarray:
+    """The fraction of every pixel that each label covers, float32 ``[count + 1, h, w]``; they sum to 1.
 
     Args:
         labels: uint8 ``[h, w]``, 0..``count``.
-        feather: how many pixels wide an edge is softened; 0: hard.
+        feather: width in pixels of the soft edges; 0: hard edges.
     """
-    layers = np.stack([np.float32(labels == n) for n in range(count + 1)])
+    layers: np.ndarray = np.stack([np.asarray(labels == n, np.float32) for n in range(count + 1)])
     if feather:
-        layers = np.stack(
-            [
-                cv2.GaussianBlur(layer, (0, 0), feather / 2.0, borderType=cv2.BORDER_REFLECT_101)
-                if layer.any()
-                else layer
-                for layer in layers
-            ]
+        blur: Callable[..., Any] = lambda layer: cv2.GaussianBlur(
+            layer, (0, 0), feather / 2.0, borderType=cv2.BORDER_REFLECT_101
         )
+        layers = np.stack([blur(layer) if layer.any() else layer for layer in layers])
         layers /= layers.sum(0)
     return layers

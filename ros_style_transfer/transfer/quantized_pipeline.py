@@ -1,113 +1,141 @@
-"""The live models in 8-bit integers: what `pipeline` does, with the convolutions of `quantized`.
+"""The live models in 8-bit integers: `pipeline` with the convolutions of `models.quantized`.
 
-Statistics, maps and what lies between the convolutions stay in float32::
+Statistics, maps and everything else between the convolutions stay in float32.  LiteRT executes the three
+stages of a round, NumPy plans the maps between them::
 
-    picture -> look -> features, statistics -> numpy: maps -> draw -> features, statistics -> maps -> finish -> picture
-
-``look``, ``draw`` and ``finish`` are programs of LiteRT, each as TensorFlow's graph has it
-(`pipeline.Painter.graphed`).
+    picture -> encode -> features, statistics -> maps
+            -> decode_features -> features, statistics -> maps
+            -> decode_image -> image, color statistics -> map -> picture
 """
 
 import functools
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import cv2
 import numpy as np
 import tensorflow as tf
 
-from ..models.quantized import Program
+from ..controls import Controls
+from ..media.images import to_float
+from ..models.network import Network
+from ..models.quantized import TFLiteFunction
 from ..models.shapes import COLOR_FLOOR, DECODER_LEVEL, IMAGE_LEVEL
 from . import wct
-from .pipeline import Painter, color_statistics, floats, planned, strength_of
+from .pipeline import TransferPipeline
+from .regions import Style
+from .tiled_round import noise_planes
+from .transforms import level_strength
 
-LARGEST = 2**21  # pixels of a picture: LiteRT takes three times TensorFlow's memory
+MAX_INT8_PIXELS = 2**21  # of a picture; LiteRT needs three times TensorFlow's memory
+
+FeaturesAndStatistics = Mapping[int, Tuple[np.ndarray, wct.Statistics]]
 
 
-class IntegerPainter(Painter):
-    """Paints whole pictures in one style in integers; larger ones, tiles, masks and swapped patches in floats.
+class QuantizedPipeline(TransferPipeline):
+    """Computes whole pictures in one style in int8; larger ones, tiles, masks and style swap in floats.
 
     Args:
-        network: what paints in floats, and looks at styles.
-        integers: the same `live.Live` of `Integers`.
-        ridge: see `pipeline.Painter`.
+        network: computes in floats; also encodes the styles.
+        quantized_network: the same network with `quantized.QuantizedConvolutions`.
+        ridge: see `pipeline.TransferPipeline`.
     """
 
-    def __init__(self, network, integers, ridge=wct.RIDGE):
+    def __init__(self, network: Network, quantized_network: Network, ridge: float = wct.RIDGE) -> None:
         super().__init__(network, ridge)
-        self.dtype, self._integers, self._programs = "int8", integers, {}
+        self.precision = "int8"
+        self._quantized = quantized_network
+        self._stages: Dict[Tuple[int, ...], List[TFLiteFunction]] = {}
 
-    def _in_one_piece(self, picture, under, levels, style, controls):
-        if picture.shape[0] * picture.shape[1] > LARGEST:
-            return super()._in_one_piece(picture, under, levels, style, controls)
-        if levels not in self._programs:
-            self._programs[levels] = [
-                Program(functools.partial(stage, levels)) for stage in (self._looked, self._drawn, self._finished)
+    def _stylize_whole(
+        self, picture: np.ndarray, levels: Tuple[int, ...], style: Style, controls: Controls
+    ) -> np.ndarray:
+        if picture.shape[0] * picture.shape[1] > MAX_INT8_PIXELS:
+            return super()._stylize_whole(picture, levels, style, controls)
+        if levels not in self._stages:
+            self._stages[levels] = [
+                TFLiteFunction(functools.partial(stage, levels))
+                for stage in (self._encode_stage, self._decode_features_stage, self._decode_image_stage)
             ]
-        look, draw, finish = self._programs[levels]
-        looked = look(self._integers.laid(np.asarray(floats(picture)), under))
-        targets = {level: wct.Statistics(*map(np.asarray, known)) for level, known in style.statistics.items()}
-        features, moments = self._planned(looked, levels, targets, controls)
-        moments = [part for pair in moments.values() for part in pair]
-        moments += [
-            plane * np.float32(strength_of(level, controls) if level in levels else 0)
-            for level, plane in self._noise(picture).items()
+        encode, decode_features, decode_image = self._stages[levels]
+        targets = {level: wct.Statistics(*map(np.asarray, each)) for level, each in style.statistics.items()}
+        encoded = encode(np.asarray(to_float(picture)))
+        inputs, moments_by_level = self._plan(encoded, levels, targets, controls)
+        moments = [part for moments in moments_by_level.values() for part in moments]
+        noise = [
+            plane * np.float32(level_strength(level, controls) if level in levels else 0)
+            for level, plane in noise_planes(self.network, picture).items()
         ]
         if DECODER_LEVEL in levels:
-            features, _ = self._planned(draw(*features, *moments), levels, targets, controls)
-        image, content = finish(*features, *moments)
-        if DECODER_LEVEL not in levels:
-            return image
-        affine, _ = planned(
-            content, targets[IMAGE_LEVEL], controls.method, strength_of(DECODER_LEVEL, controls), self.ridge
-        )
-        matrix = affine.matrix.T
-        return cv2.transform(image, np.column_stack([matrix, affine.offset - matrix @ affine.centre]))
+            inputs, _ = self._plan(decode_features(*inputs, *moments, *noise), levels, targets, controls)
+        image, content = decode_image(*inputs, *moments, *noise)
+        if DECODER_LEVEL in levels:
+            strength = level_strength(DECODER_LEVEL, controls)
+            affine, _ = wct.plan_transform(content, targets[IMAGE_LEVEL], str(controls.method), strength, self.ridge)
+            matrix = affine.matrix.T
+            image = cv2.transform(image, np.column_stack([matrix, affine.offset - matrix @ affine.centre]))
+        return np.asarray(image)
 
-    def _planned(self, looked, levels, targets, controls):
-        """All features that were ``looked`` at, then the numbers of the maps that give them the style's statistics;
-        and ``{level: moments}`` that they will have."""
-        features, maps, moments = [], [], {}
-        for level, (values, content) in looked.items():
-            # What is not to be painted is looked at as well, and stays.
-            strength = strength_of(level, controls) if level in levels else 0.0
-            affine, moments[level] = planned(content, targets[level], controls.method, strength, self.ridge)
+    def _plan(
+        self,
+        features_by_level: FeaturesAndStatistics,
+        levels: Sequence[int],
+        targets: Mapping[int, wct.Statistics],
+        controls: Controls,
+    ) -> Tuple[List[Any], Dict[int, Tuple[Any, Any]]]:
+        """The inputs of the next stage: all features, then the parts of their maps to the style's statistics; and
+        ``{level: moments}`` of the transformed features."""
+        features: List[Any] = []
+        maps: List[Any] = []
+        moments = {}
+        for level, (values, content) in features_by_level.items():
+            # Levels that are not stylized are inputs as well; their map is the identity.
+            strength = level_strength(level, controls) if level in levels else 0.0
+            affine, moments[level] = wct.plan_transform(
+                content, targets[level], str(controls.method), strength, self.ridge
+            )
             features.append(values)
             maps += affine
         return features + maps, moments
 
-    def _looked(self, levels, laid):
-        """The first program: ``{level: (features, statistics)}``."""
-        features = self._integers.features(laid, levels)
+    def _encode_stage(self, levels: Sequence[int], rgb: tf.Tensor) -> Dict[int, Tuple[tf.Tensor, wct.Statistics]]:
+        """``{level: (features, statistics)}`` of a picture."""
+        features = self._quantized.encode(rgb, levels)
         return {level: (values, wct.statistics(values)) for level, values in features.items()}
 
-    def _drawn(self, levels, *given):
-        """The second, where the decoder's drawing is painted: ``{DECODER_LEVEL: (features, statistics)}``."""
-        features, modulation, noise = self._mapped(self.network.modulation_levels, given)
-        drawn = self._integers.decode_features(features, modulation[0], noise)
-        return {DECODER_LEVEL: (drawn, wct.statistics(drawn))}
+    def _decode_features_stage(
+        self, levels: Sequence[int], *inputs: tf.Tensor
+    ) -> Dict[int, Tuple[tf.Tensor, wct.Statistics]]:
+        """``{DECODER_LEVEL: (features, statistics)}``; only if the decoder's features are transformed."""
+        features, modulation, noise = self._unpack(self.network.modulation_levels, inputs)
+        decoded = self._quantized.decode_features(features, modulation[0], noise)
+        return {DECODER_LEVEL: (decoded, wct.statistics(decoded))}
 
-    def _finished(self, levels, *given):
-        """The last: the picture and the statistics of its colors."""
-        redrawn = DECODER_LEVEL in levels
-        features, modulation, noise = self._mapped(
-            [DECODER_LEVEL] if redrawn else self.network.modulation_levels, given
+    def _decode_image_stage(self, levels: Sequence[int], *inputs: tf.Tensor) -> Tuple[tf.Tensor, wct.Statistics]:
+        """The picture and the statistics of its colors."""
+        separate = DECODER_LEVEL in levels
+        features, modulation, noise = self._unpack(
+            [DECODER_LEVEL] if separate else self.network.modulation_levels, inputs
         )
-        if redrawn:
-            drawn = features[DECODER_LEVEL]
+        if separate:
+            decoded = features[DECODER_LEVEL]
         else:
-            drawn = self._integers.decode_features(features, modulation[0], noise)
-        image = self._integers.decode_image(drawn, modulation[1], noise)
-        return self._integers.unfold(image), color_statistics(image, COLOR_FLOOR)
+            decoded = self._quantized.decode_features(features, modulation[0], noise)
+        image = self._quantized.decode_image(decoded, modulation[1], noise)
+        return self._quantized.unfold(image), wct.color_statistics(image, COLOR_FLOOR)
 
-    def _mapped(self, levels, given):
-        """Features, numbers of their maps, moments and noise to ``{level: features}`` through their maps, the
-        modulation and ``{level: noise}``."""
-        count, mapped, network = len(levels), {}, self.network
-        features, maps, moments = given[:count], given[count : 4 * count], given[4 * count :]
-        moments, noise = moments[: 2 * len(network.modulation_levels)], moments[2 * len(network.modulation_levels) :]
+    def _unpack(
+        self, levels: Sequence[int], inputs: Sequence[tf.Tensor]
+    ) -> Tuple[Dict[int, tf.Tensor], Tuple[Any, Any], Dict[int, tf.Tensor]]:
+        """A stage's inputs (features, parts of their maps, moments, noise) as ``{level: transformed features}``, the
+        modulation, and ``{level: noise}``."""
+        count, network = len(levels), self.network
+        features, maps, rest = inputs[:count], inputs[count : 4 * count], inputs[4 * count :]
+        moments, noise = rest[: 2 * len(network.modulation_levels)], rest[2 * len(network.modulation_levels) :]
+        transformed = {}
         for n, level in enumerate(levels):
             centre, matrix, offset = maps[3 * n : 3 * n + 3]
-            # `wct.apply` for a matrix that LiteRT does not know beforehand.
+            # `wct.apply` needs a constant matrix in LiteRT.
             shift = offset - tf.linalg.matvec(matrix, centre, transpose_a=True)
-            mapped[level] = tf.matmul(features[n], matrix[None]) + shift
-        moments = dict(zip(network.modulation_levels, zip(moments[::2], moments[1::2])))
-        return mapped, self._integers.modulation(moments), dict(zip(network.noise_levels, noise))
+            transformed[level] = tf.matmul(features[n], matrix[None]) + shift
+        modulation = self._quantized.modulation(dict(zip(network.modulation_levels, zip(moments[::2], moments[1::2]))))
+        return transformed, modulation, dict(zip(network.noise_levels, noise))

@@ -65,7 +65,7 @@ def test_it_goes_on_where_it_stopped(server, tmp_path, ranges):
 
 def test_what_came_before_the_connection_broke_off_is_kept(server, tmp_path):
     server.most = 300000
-    with pytest.raises(WeightsError, match="broke off after 300000 of 700000 bytes; what came is kept"):
+    with pytest.raises(WeightsError, match="was lost after 300000 of 700000 bytes; run the command again"):
         vgg_weights.fetch("net", str(tmp_path), server.source)
     server.most = None
     with open(vgg_weights.fetch("net", str(tmp_path), server.source), "rb") as file:
@@ -75,19 +75,19 @@ def test_what_came_before_the_connection_broke_off_is_kept(server, tmp_path):
 
 def test_what_is_not_the_file_is_not_kept(server, tmp_path):
     (tmp_path / "weights.h5.part").write_bytes(b"x" + DATA[1:300000])
-    with pytest.raises(WeightsError, match="is not what it should be: 700000 bytes with the SHA256"):
+    with pytest.raises(WeightsError, match="is damaged: 700000 bytes with SHA256"):
         vgg_weights.fetch("net", str(tmp_path), server.source)
     assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_server_that_cannot_be_reached_is_named(server, tmp_path):
     gone = {"net": server.source["net"]._replace(url=server.url + "x")}
-    with pytest.raises(WeightsError, match="cannot fetch http://127.0.0.1.*Not Found"):
+    with pytest.raises(WeightsError, match="cannot download http://127.0.0.1.*Not Found"):
         vgg_weights.fetch("net", str(tmp_path), gone)
     nobody = {"net": server.source["net"]._replace(url="http://127.0.0.1:9/weights.h5")}
     with pytest.raises(WeightsError, match="refused"):
         vgg_weights.fetch("net", str(tmp_path), nobody)
-    with pytest.raises(OptionError, match="nothing to fetch for 'resnet'; known: vgg16, vgg19"):
+    with pytest.raises(OptionError, match="no download is known for 'resnet'; available: vgg16, vgg19"):
         vgg_weights.fetch("resnet", str(tmp_path))
 
 
@@ -132,5 +132,5 @@ def test_damaged_and_missing_files_are_named(tmp_path, monkeypatch):
     folder = tmp_path / "ros_style_transfer"
     folder.mkdir()
     (folder / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"half")
-    with pytest.raises(WeightsError, match="is not what it should be: 4 bytes"):
+    with pytest.raises(WeightsError, match="is damaged: 4 bytes"):
         vgg_weights.load("vgg16")

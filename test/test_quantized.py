@@ -1,4 +1,4 @@
-"""Painting in integers: one layer against the arithmetic in numpy, whole pictures against the same in floats."""
+"""The precision int8: one layer against the arithmetic in numpy, whole pictures against those in floats."""
 
 import subprocess
 import sys
@@ -15,19 +15,19 @@ from ros_style_transfer.media import images
 from ros_style_transfer.models import device, quantized, shapes, weights
 from ros_style_transfer.stylizer import Stylizer
 from ros_style_transfer.transfer import calibration, quantized_pipeline
-from ros_style_transfer.transfer.loading import load_painter
+from ros_style_transfer.transfer.loading import load_pipeline
 
 MODELS = ("live", "lite")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, styles):
-    """Our weights with ranges that were found in a few paintings."""
+    """The shipped weights with activation ranges of a few pictures."""
     path = str(tmp_path_factory.mktemp("weights"))
     contents = [draw_scene(128, 96, seed) for seed in range(3)] + [styles["cubism"][100:228, 60:220]]
     for model in MODELS:
         arrays, entry = weights.load(model)
-        found = calibration.ranges(
+        found = calibration.activation_ranges(
             arrays,
             entry,
             contents,
@@ -59,7 +59,7 @@ def rounded(x, low, high):
     return step * (np.clip(np.round(x / step) + zero, 0, 255) - zero)
 
 
-def test_a_layer_sums_products_of_integers():
+def test_a_layer_is_quantized_as_in_numpy():
     rng = np.random.default_rng(0)
     given, made = (0.0, 2.0), (0.0, 5.0)
     arrays = {
@@ -68,36 +68,36 @@ def test_a_layer_sums_products_of_integers():
         "a_range": np.float32([given, made]),
     }
     x = np.float32(rng.uniform(0, 2, (12, 14, 8)))
-    program = quantized.Program(
-        lambda x: quantized.Integers([("a", 3, 1, 8, 16)], arrays, "", tf.float32, "a")(x[None], "a")[0]
+    function = quantized.TFLiteFunction(
+        lambda x: quantized.QuantizedConvolutions([("a", 3, 1, 8, 16)], arrays, "", tf.float32)(x[None], "a")[0]
     )
     largest = np.abs(arrays["a_kernel"]).max((0, 1, 2)) / 127
     kernel = np.round(arrays["a_kernel"] / largest) * largest
     padded = np.pad(rounded(x, *given), ((1, 1), (1, 1), (0, 0)), "reflect")
     exact = sum(padded[dy : dy + 12, dx : dx + 14] @ kernel[dy, dx] for dy in range(3) for dx in range(3))
     expected = rounded(np.maximum(exact + arrays["a_bias"], 0), *made)
-    found = program(x)
+    found = function(x)
     step = made[1] / 255
     assert found.shape == (12, 14, 16) and (found == expected).mean() > 0.97  # ties may fall either way
     assert np.abs(found - expected).max() < 1.01 * step
     assert len(np.unique(found)) <= 256
 
 
-def test_a_program_takes_any_size():
-    program = quantized.Program(
+def test_a_tflite_function_takes_any_size():
+    function = quantized.TFLiteFunction(
         lambda x, matrix: {"product": tf.matmul(x, matrix[None]), "sum": tf.reduce_sum(x, (0, 1))}
     )
     rng = np.random.default_rng(0)
     for height, width in ((3, 5), (16, 4), (3, 5)):
         x, matrix = np.float32(rng.normal(size=(height, width, 4))), np.float32(rng.normal(size=(4, 4)))
-        found = program(x, matrix)
+        found = function(x, matrix)
         assert sorted(found) == ["product", "sum"]
         assert np.allclose(found["product"], x @ matrix, atol=1e-5)
         assert np.allclose(found["sum"], x.sum((0, 1)), atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(320, 240), (250, 131), (320, 240)])
-def test_pictures_are_painted_as_in_floats(pair, size):
+def test_pictures_are_close_to_those_in_floats(pair, size):
     content = draw_scene(*size)
     found, expected = (stylizer.stylize(content) for stylizer in pair)
     assert found.shape == content.shape and found.dtype == np.uint8
@@ -118,7 +118,7 @@ def test_pictures_are_painted_as_in_floats(pair, size):
     ],
     ids=lambda given: ",".join(given),
 )
-def test_controls_are_followed_as_in_floats(pair, scene, controls):
+def test_controls_have_the_same_effect_as_in_floats(pair, scene, controls):
     found, expected = (stylizer.stylize(scene, Controls(**controls)) for stylizer in pair)
     plain = pair[1].stylize(scene)
     assert decibels(found, expected) > max(20, 3 + decibels(plain, expected))
@@ -136,22 +136,22 @@ def test_styles_mix_and_change(pair, styles, scene):
     assert decibels(*painted) > 30
 
 
-def test_what_is_not_painted_whole_is_painted_in_floats(pair, scene, monkeypatch):
+def test_masks_swap_tiles_and_large_pictures_are_computed_in_floats(pair, scene, monkeypatch):
     mask = np.zeros(scene.shape[:2], np.uint8)
     mask[:, 40:] = 255
     for given in ({"mask": mask}, {"controls": Controls(method="whiten")}, {"controls": Controls(swap=0.5)}):
         assert np.array_equal(*(stylizer.stylize(scene, **given) for stylizer in pair))
-    monkeypatch.setattr(quantized_pipeline, "LARGEST", 9999)
+    monkeypatch.setattr(quantized_pipeline, "MAX_INT8_PIXELS", 9999)
     assert np.array_equal(*(stylizer.stylize(scene) for stylizer in pair))
     for stylizer in pair:
         monkeypatch.setattr(stylizer, "_tile_side", lambda height, width: 128)
     assert np.array_equal(*(stylizer.stylize(draw_scene(640, 480)) for stylizer in pair))
 
 
-def test_ranges_are_the_bounds_that_nine_of_ten_paintings_keep():
+def test_activation_ranges_are_the_bounds_of_nine_of_ten_pictures():
     arrays, blocks = random_arrays(), shapes.LIVE_BLOCKS
     contents = [draw_scene(64, 48), 255 - draw_scene(64, 48)]
-    found = calibration.ranges(
+    found = calibration.activation_ranges(
         arrays, {"widths": WIDTHS, "blocks": blocks, "ridge": 1e-3}, contents, contents[:1], Controls().resolved("live")
     )
     layers = shapes.live_layers(WIDTHS, blocks)
@@ -170,32 +170,32 @@ def test_ranges_are_the_bounds_that_nine_of_ten_paintings_keep():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_weights_without_ranges_paint_in_floats_alone(tmp_path, model, scene, styles):
+def test_weights_without_ranges_work_only_in_floats(tmp_path, model, scene, styles):
     arrays, entry = weights.load(model)
     facts = {key: entry[key] for key in ("backbone", "widths", "blocks", "ridge")}
     weights.save(model, {name: array for name, array in arrays.items() if "range" not in name}, str(tmp_path), **facts)
-    with pytest.raises(WeightsError, match="no ranges.*training.calibrate"):
-        load_painter(model, "int8", str(tmp_path))
+    with pytest.raises(WeightsError, match="no activation ranges.*training.calibrate"):
+        load_pipeline(model, "int8", str(tmp_path))
     stylizer = Stylizer(model, "auto", str(tmp_path))
     assert stylizer.precision in ("float32", "bfloat16")
     stylizer.set_style(styles["mosaic"])
     assert stylizer.stylize(scene).shape == scene.shape
 
 
-@pytest.mark.parametrize("gain, chosen", [(1.5, "float"), (2.4, "live"), (5.0, "both")])
-def test_auto_takes_integers_where_they_gain_enough(monkeypatch, folder, gain, chosen):
-    monkeypatch.setattr(device, "gain", lambda dtype: gain)
+@pytest.mark.parametrize("speedup, chosen", [(1.5, "float"), (2.4, "live"), (5.0, "both")])
+def test_auto_chooses_int8_if_its_speedup_suffices(monkeypatch, folder, speedup, chosen):
+    monkeypatch.setattr(device, "int8_speedup", lambda dtype: speedup)
     found = [Stylizer(model, "auto", folder).precision == "int8" for model in MODELS]
     assert found == {"float": [False, False], "live": [True, False], "both": [True, True]}[chosen]
     assert Stylizer("cascade", "auto").precision != "int8"
 
 
-def test_the_cascade_has_no_integers():
+def test_the_cascade_has_no_int8():
     with pytest.raises(OptionError, match="int8 is available for live and lite only"):
         Stylizer("cascade", "int8")
 
 
-def test_nothing_is_said_of_conversions(tmp_path, folder, scene):
+def test_the_conversion_log_is_suppressed(tmp_path, folder, scene):
     given, painted = str(tmp_path / "given.png"), str(tmp_path / "painted.png")
     images.write(given, scene)
     said = subprocess.run(
