@@ -629,14 +629,14 @@ PICTURES = [
 @pytest.mark.parametrize("model", ["stylizer", "live"])
 def test_every_control_paints_tiny_flat_and_odd_sized_pictures(request, monkeypatch, styles, model, controls):
     model = request.getfixturevalue(model)
-    unchecked = model._painter.paint
+    unchecked = model._pipeline.stylize
 
     def finite(*arguments):
         painted = unchecked(*arguments)
         assert np.isfinite(painted).all(), "as uint8 it would look like a colour"
         return painted
 
-    monkeypatch.setattr(model._painter, "paint", finite)
+    monkeypatch.setattr(model._pipeline, "stylize", finite)
     tiny_and_flat = [styles["mosaic"], draw_scene(1, 1), np.full((9, 5, 3), 90, np.uint8)]
     for rgb in PICTURES:
         painted = paint(model, tiny_and_flat, rgb, **controls)

@@ -50,10 +50,9 @@ class QuantizedConvolutions(Convolutions):
         arrays: Mapping[str, np.ndarray],
         prefix: str,
         dtype: tf.DType,
-        padding: str = "reflect",
-        reflected: Iterable[str] = (),
+        **padding: Any,
     ) -> None:
-        super().__init__(layers, arrays, prefix, dtype, padding, reflected)
+        super().__init__(layers, arrays, prefix, dtype, **padding)
         self._ranges = {
             layer: arrays[prefix + layer + "_range"] for layer in self.shapes if prefix + layer + "_range" in arrays
         }

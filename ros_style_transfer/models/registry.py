@@ -98,32 +98,22 @@ def _live_multiply_adds(entry: "Entry", width: int, height: int) -> Dict[str, fl
     return live_multiply_adds(entry["widths"], entry["blocks"], width, height)
 
 
-_LIVE_KEYS = ("widths", "blocks", "ridge")
-# The minimum speed-ups are interpolated.  Where a convolution was 2.5 times as fast (than bfloat16), `live` took 0.85
-# of its time and `lite` 1.05; where it was 3.7 times as fast (than float32), 0.6 and 0.8.
+_LIVE = ModelSpec(
+    levels=(2, 1, 0),
+    sequential=False,
+    method="ot",
+    swap_levels=(2, 1),
+    bytes_per_pixel=150,
+    build=_build_live,
+    multiply_adds=_live_multiply_adds,
+    # The minimum speed-ups are interpolated.  Where a convolution was 2.5 times as fast (than bfloat16), `live` took
+    # 0.85 of its time and `lite` 1.05; where it was 3.7 times as fast (than float32), 0.6 and 0.8.
+    int8=Int8(min_speedup=1.9),
+    manifest_keys=("widths", "blocks", "ridge"),
+)
 MODELS: Dict[str, ModelSpec] = {
-    "live": ModelSpec(
-        levels=(2, 1, 0),
-        sequential=False,
-        method="ot",
-        swap_levels=(2, 1),
-        bytes_per_pixel=150,
-        build=_build_live,
-        multiply_adds=_live_multiply_adds,
-        int8=Int8(min_speedup=1.9),
-        manifest_keys=_LIVE_KEYS,
-    ),
-    "lite": ModelSpec(
-        levels=(2, 1, 0),
-        sequential=False,
-        method="ot",
-        swap_levels=(2, 1),
-        bytes_per_pixel=150,
-        build=_build_live,
-        multiply_adds=_live_multiply_adds,
-        int8=Int8(min_speedup=3.0),
-        manifest_keys=_LIVE_KEYS,
-    ),
+    "live": _LIVE,
+    "lite": _LIVE._replace(int8=Int8(min_speedup=3.0)),
     "cascade": ModelSpec(
         levels=(5, 4, 3, 2, 1),
         sequential=True,

@@ -70,12 +70,11 @@ class _ObservedConvolutions(QuantizedConvolutions):
         arrays: Mapping[str, np.ndarray],
         prefix: str,
         dtype: tf.DType,
-        padding: str = "reflect",
-        reflected: Iterable[str] = (),
+        **padding: Any,
     ) -> None:
         layers = list(layers)
         placeholders: Dict[str, np.ndarray] = {layer[0] + "_range": np.zeros((2, 2), np.float32) for layer in layers}
-        super().__init__(layers, {**arrays, **placeholders}, prefix, dtype, padding, reflected)
+        super().__init__(layers, {**arrays, **placeholders}, prefix, dtype, **padding)
         self.bounds: Dict[Tuple[str, int], List[Tuple[float, float]]] = {}
 
     def relu(self, x: tf.Tensor) -> tf.Tensor:
