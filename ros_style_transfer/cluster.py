@@ -8,9 +8,12 @@ Ray is an optional dependency (``pip install ray``), imported when a `Cluster` i
 """
 
 import collections
+import contextlib
 import logging
 import math
 import os
+import signal
+import threading
 import uuid
 import warnings
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -153,7 +156,8 @@ class Cluster:
             count = (workers or 1) * self._resources.cpus
             options.update(num_cpus=count, include_dashboard=False, object_store_memory=OBJECT_STORE)
         try:
-            self._ray.init(address=self._address or "local", **options)
+            with _kept_signal_handlers():
+                self._ray.init(address=self._address or "local", **options)
         except Exception as error:  # ConnectionError, RuntimeError (other versions), ValueError (no address), ...
             raise ClusterError(
                 "cannot %s: %s"
@@ -298,6 +302,18 @@ class Cluster:
             )
         except self._ray.exceptions.RayError as error:
             return Outcome(unit, None, str(error).splitlines()[0])
+
+
+@contextlib.contextmanager
+def _kept_signal_handlers() -> Iterator[None]:
+    """Install the program's handlers again afterwards: Ray replaces them by one that prints addresses and aborts."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _import_ray() -> Any:

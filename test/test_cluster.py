@@ -234,6 +234,21 @@ def test_a_bag_in_four_segments_is_that_of_the_sequential_command(nodes, folder)
     assert not list(folder.glob("divided.bag.*"))
 
 
+def test_renders_are_those_of_the_sequential_command(nodes, folder):
+    contents = folder / "two"
+    for name in ("00.png", "01.png"):
+        images.write(str(contents / name), draw_scene(48, 32, int(name[1])))
+    options = ("--style", "mosaic", "--iterations", "2", "--scales", "1", "--precision", "float32")
+    cli.main(["render", str(contents), *options, "-o", str(folder / "rendered")])
+    process = start(
+        contents, *options, "-o", folder / "rendered_there", "--ray", nodes.address, command=(*COMMAND[:2], "render")
+    )
+    errors = finish(process)
+    assert process.returncode == 0, errors
+    assert len(read(folder / "rendered")) == 2
+    assert read(folder / "rendered_there") == read(folder / "rendered")
+
+
 def test_a_missing_ray_is_one_sentence(folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterError, match=r"pip install 'ros_style_transfer\[ray\]'"):

@@ -92,14 +92,25 @@ def plan_jobs(args: argparse.Namespace) -> List[Job]:
     styles = common.find_styles(args.style or [], args.seed)
     if args.texture:
         return [Job(None, styles, args.output)]
-    contents = [
-        path for content in args.content for path in (pictures_in(content) if os.path.isdir(content) else [content])
-    ]
-    if contents == args.content[:1] and not os.path.isdir(args.output) and not args.output.endswith(os.sep):
-        outputs = [args.output]
-    else:
-        outputs = [_in_folder(args.output, common.stem(content), content) for content in contents]
+    contents = pictures_of(args.content)
+    outputs = outputs_for(args.output, args.content, contents)
     return [Job(content, styles, output, args.size or 0) for content, output in zip(contents, outputs)]
+
+
+def pictures_of(contents: Sequence[str]) -> List[str]:
+    """``contents`` with the pictures of each folder in its place."""
+    return [path for content in contents for path in (pictures_in(content) if os.path.isdir(content) else [content])]
+
+
+def outputs_for(output: str, given: Sequence[str], contents: Sequence[str]) -> List[str]:
+    """The outputs of all ``contents``: the file ``output`` for a single one, else files in this folder.
+
+    Args:
+        given: the contents before folders were replaced by their pictures.
+    """
+    if list(contents) == list(given[:1]) and not os.path.isdir(output) and not output.endswith(os.sep):
+        return [output]
+    return [_in_folder(output, common.stem(content), content) for content in contents]
 
 
 def pictures_in(folder: str) -> List[str]:

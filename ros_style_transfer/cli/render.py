@@ -1,10 +1,13 @@
-"""The command ``render``: one picture by optimization.  The node runs it as a process, see `render.queue`."""
+"""The command ``render``: pictures by optimization, here or on workers.  The node runs it as a process, see
+`render.queue`."""
 
 import argparse
+import copy
+import functools
 import json
 import os
 import threading
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +17,7 @@ from ..errors import OptionError
 from ..media import images
 from ..models import weights
 from ..render.options import DESCRIPTIONS, INITS, PRESETS, RenderOptions, check, options_from
+from . import batch, workers
 from .common import (
     MASK_HELP,
     STYLE_HELP,
@@ -25,22 +29,29 @@ from .common import (
     print_message,
     read_mask,
     refuse_existing,
+    reject_ineffective,
 )
-from .inputs import Job, check_files
+from .inputs import Job, check_files, outputs_for, pictures_of
+from .manifest import Result, identity
+
+CHECKPOINT = ".part.npz"  # suffix of the file that an interrupted render is continued from
 
 
 def add_to(commands: Any) -> None:
     """Add the command ``render`` to the command line's ``commands``."""
     parser = commands.add_parser(
         "render",
-        help="render one picture by optimization (Gatys et al. 2015): slow, with the highest quality",
-        usage="%(prog)s CONTENT --style S ... -o OUT [option ...]",
+        help="render pictures by optimization (Gatys et al. 2015): slow, with the highest quality",
+        usage="%(prog)s CONTENT ... --style S ... -o OUT [option ...]",
         description="Optimize a picture, coarse to fine, until its features match the content's and the statistics "
         "of its features match the style's (Gatys, Ecker, Bethge 2015).",
     )
-    parser.add_argument("content", metavar="CONTENT", help="a picture")
+    parser.add_argument("content", nargs="+", metavar="CONTENT", help="pictures, or folders of pictures")
     parser.add_argument("--style", nargs="+", required=True, metavar="S", help=STYLE_HELP)
-    add_output_options(parser, "the picture to write")
+    add_output_options(
+        parser, "a file for one CONTENT, a folder for several; also a folder if it is one or ends in /", several=True
+    )
+    workers.add_options(parser, segments=False)
     parser.add_argument("--style-weights", nargs="+", type=float, metavar="W", help=STYLE_WEIGHTS_HELP)
     parser.add_argument("--mask", metavar="FILE", help=MASK_HELP)
     parser.add_argument("--size", type=int, metavar="N", help="resize the content to this longer side first")
@@ -72,18 +83,128 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Render what the command line names."""
     try:
-        _run(args)
+        contents = pictures_of(args.content)
+        outputs = outputs_for(args.output, args.content, contents)
+        if outputs == [args.output] and not workers.are_wanted(args):
+            args.content = contents[0]
+            _run(args)
+        else:
+            _run_batch(args, contents, outputs)
     except Exception as error:
         if args.json:
             print(json.dumps({"error": describe(error) or str(error) or repr(error)}), flush=True)
         raise
 
 
+def _run_batch(args: argparse.Namespace, contents: Sequence[str], outputs: Sequence[str]) -> None:
+    """Render several pictures, or one on a worker."""
+    single = "is for a single picture without workers"
+    given = argparse.Namespace(json=args.json or None, preview=args.preview, resume=args.resume or None)
+    reject_ineffective(given, ((True, "json preview resume", single),))
+    if workers.are_wanted(args):
+        reject_ineffective(args, ((True, "threads", "is for this process; workers have --cpus-per-worker"),))
+    options = _options(args)
+    paths = find_styles(args.style, options.seed if "random" in args.style else None)
+    check_styles(len(paths), args.style_weights or (), args.mask is not None)
+    if options.init not in INITS:
+        images.check_exists(options.init)
+    others = [path for path in (args.mask, args.network_weights) if path]
+    jobs = [Job(content, paths, output) for content, output in zip(contents, outputs)]
+    check_files(jobs, others)
+    read_mask(args.mask, len(paths))
+    batch.run(
+        args,
+        jobs,
+        dict(
+            options._asdict(),
+            style=list(map(os.path.realpath, paths)),
+            style_weights=args.style_weights,
+            mask=args.mask and os.path.realpath(args.mask),
+            size=args.size,
+            network_weights=args.network_weights and identity(args.network_weights),
+        ),
+        None if list(outputs) == [args.output] else args.output,
+        lambda job: Result(job.output, [job.content, *job.styles, *others]),
+        functools.partial(RenderRunner, args, paths),
+        "picture",
+        divisible=False,
+    )
+
+
+class RenderRunner:
+    """Renders one picture after another; the task of a worker, see `cluster.Worker`.
+
+    Args:
+        args: the command line, checked.
+        paths: of the styles.
+        choice: the precision; None: that of the command line.
+        max_memory: megabytes of this process; None: that of the command line.
+        notify: called with sentences for the user.
+        in_worker: show no progress.
+
+    Attributes:
+        choice: the precision, never ``auto``.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        paths: List[str],
+        choice: Optional[str],
+        max_memory: Optional[float],
+        notify: Callable[[str], Any],
+        in_worker: bool,
+    ) -> None:
+        from ..models.device import fastest_dtype
+
+        self._args, self._paths, self._notify, self._in_worker = args, paths, notify, in_worker
+        self._max_memory = args.max_memory if max_memory is None else "%.0f" % max_memory
+        self.choice = choice or _options(args).precision
+        if self.choice == "auto":
+            self.choice = fastest_dtype()
+
+    def __call__(self, job: Job) -> int:
+        """Render a picture, from where it was if it was interrupted; returns 1."""
+        args = copy.copy(self._args)
+        args.content, args.output, args.precision = job.content, job.output, self.choice
+        args.max_memory = self._max_memory
+        args.resume = os.path.exists(job.output + CHECKPOINT)
+        try:
+            self._render(args)
+        except OptionError:
+            if not args.resume:
+                raise
+            args.resume = False  # what was interrupted there is another render
+            self._render(args)
+        return 1
+
+    def _render(self, args: argparse.Namespace) -> None:
+        _render_file(args, _options(args), self._paths, self._notify, self._in_worker)
+
+
 def _run(args: argparse.Namespace) -> None:
+    if args.skip_existing and os.path.exists(args.output):
+        print_message("%s exists and is kept" % args.output)
+        return
     options = _options(args)
     paths = find_styles(args.style, options.seed if "random" in args.style else None)
     check_styles(len(paths), args.style_weights or (), args.mask is not None)
     _check_files(args, options, paths)
+    if args.json:
+        _exit_when_stdin_closes()
+    _render_file(args, options, paths, print_message, args.json)
+
+
+def _render_file(
+    args: argparse.Namespace, options: RenderOptions, paths: List[str], notify: Callable[[str], Any], quiet: bool
+) -> None:
+    """Render one picture and write it.
+
+    Args:
+        paths: of the styles.
+        notify: called with sentences for the user.
+        quiet: show no progress.
+    """
     content, alpha = images.read_with_alpha(args.content, args.size or 0)
     content = images.resize_longest_side(content, args.size)
     if alpha is not None:
@@ -94,9 +215,8 @@ def _run(args: argparse.Namespace) -> None:
     for model, is_used in (("compact", options.network == "compact"), ("cascade", options.init == "wct")):
         if is_used:
             weights.load(model)
-    if args.json:
-        _exit_when_stdin_closes()
-    images.write_or_rescue(args.output, _render(args, options, content, styles, mask, initial), alpha)
+    rendered = _render(args, options, content, styles, mask, initial, notify, quiet)
+    images.write_or_rescue(args.output, rendered, alpha)
     if not args.no_checkpoint:
         _checkpoint(args, options, content, styles, mask).forget()
 
@@ -132,9 +252,9 @@ def _checkpoint(
     styles: List[np.ndarray],
     mask: Optional[np.ndarray],
 ) -> Any:
-    from ..render.checkpoint import STATE, State
+    from ..render.checkpoint import State
 
-    return State(args.output + STATE, options, content, styles, args.style_weights, mask)
+    return State(args.output + CHECKPOINT, options, content, styles, args.style_weights, mask)
 
 
 def _render(
@@ -144,6 +264,8 @@ def _render(
     styles: List[np.ndarray],
     mask: Optional[np.ndarray],
     initial: Optional[np.ndarray],
+    notify: Callable[[str], Any],
+    quiet: bool,
 ) -> np.ndarray:
     """The rendered picture, uint8 RGB."""
     # Importing TensorFlow takes seconds: everything that can be wrong is reported before.
@@ -161,10 +283,10 @@ def _render(
         stylizer.set_styles(styles, args.style_weights)
         initial = stylizer.stylize(content, mask=mask)
     progress: Any = start  # a render that was stopped at its very end has no iteration left
-    with ProgressBar(disable=args.json) as bar:
+    with ProgressBar(disable=quiet) as bar:
         try:
             for progress in renderer.render(content, styles, args.style_weights, mask, initial, start):
-                bar.show(progress, print_message)
+                bar.show(progress, notify)
                 has_preview = bool(args.preview) and progress.iteration % args.every == 0
                 if has_preview:
                     images.write(args.preview, renderer.picture(progress.x, content, mask))
@@ -175,7 +297,7 @@ def _render(
         except KeyboardInterrupt:
             if progress is not start and not args.no_checkpoint:
                 checkpoint.keep(progress, now=True)
-                print_message(
+                notify(
                     "stopped; `--resume` continues from iteration %d at %dx%d"
                     % (progress.iteration, progress.width, progress.height)
                 )

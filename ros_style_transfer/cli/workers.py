@@ -196,10 +196,10 @@ def run(
     cpus = args.cpus_per_worker
     if cpus is None:
         cpus = 1 if args.ray else max(1, available_cores() // args.workers)
-    memory = (args.max_memory or 0) * MEGABYTE
+    memory = float(getattr(args, "max_memory", None) or 0) * MEGABYTE
     folder = os.path.dirname(os.path.abspath(jobs[0].output))
     os.makedirs(folder, exist_ok=True)
-    if args.precision != "auto":
+    if args.precision not in (None, "auto"):
         choice = args.precision
     progress = Progress(args, options, record, result)
     with Cluster(args.workers, args.ray, Resources(cpus, args.gpus_per_worker or 0.0, memory)) as cluster:
