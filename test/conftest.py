@@ -41,6 +41,8 @@ SLOW = {
 }
 STARTING = {"run"}
 FAST = "not slow"
+# The tests of ROS 2 run in its own environment, see bootstrap.sh.
+collect_ignore = [] if importlib.util.find_spec("rclpy") else ["ros2"]
 
 
 def pytest_collection_modifyitems(items):

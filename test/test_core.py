@@ -10,7 +10,18 @@ import pytest
 from ros_style_transfer.streaming.frame_slots import Frame, FrameSlots
 from ros_style_transfer.streaming.stream_stats import FrameTiming, StreamStats, combine
 
-ROS = {"rospy", "roslib", "rospkg", "cv_bridge", "sensor_msgs", "std_msgs", "diagnostic_msgs", "dynamic_reconfigure"}
+ROS = {
+    "rospy",
+    "rclpy",
+    "rcl_interfaces",
+    "roslib",
+    "rospkg",
+    "cv_bridge",
+    "sensor_msgs",
+    "std_msgs",
+    "diagnostic_msgs",
+    "dynamic_reconfigure",
+}
 
 
 # Which parts of the package a part may import besides itself; the longest name that fits a module counts.
@@ -66,6 +77,13 @@ LAYERS = {
         "render.queue",
         "render.options",
     ),
+    "ros2": (
+        *ROOT,
+        "ros_common",
+        "streaming",
+        "render.queue",
+        "cli.common",
+    ),
     "ros.bags": (
         *ROOT,
         "ros_common",
@@ -109,8 +127,8 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").split(".")[0] if not node.level else ".")
             if node.level or (node.module or "").startswith("ros_style_transfer"):
-                names |= {part for part in (node.module or "").split(".") if part in ("ros", "msg", "srv")}
-                names |= {alias.name for alias in node.names if alias.name in ("ros", "msg", "srv")}
+                names |= {part for part in (node.module or "").split(".") if part in ("ros", "ros2", "msg", "srv")}
+                names |= {alias.name for alias in node.names if alias.name in ("ros", "ros2", "msg", "srv")}
     return names
 
 
@@ -136,7 +154,7 @@ def imports_of(path, name, modules):
             continue
         for full in found:
             parts = full.split(".")
-            if parts[0] == "ros_style_transfer" and parts[1:2] not in (["msg"], ["srv"], ["cfg"]):
+            if parts[0] == "ros_style_transfer" and parts[1:2] not in (["action"], ["msg"], ["srv"], ["cfg"]):
                 inside = [".".join(parts[1:end]) for end in range(len(parts), 0, -1)]
                 yield next(module for module in inside if module in modules)
 
@@ -192,10 +210,10 @@ def test_importing_the_package_sets_no_environment_variables(repository):
 
 
 def test_no_module_outside_ros_imports_ros(repository):
-    files = sources(repository, "ros", "nodes")
+    files = sources(repository, "ros", "ros2", "nodes")
     assert {"stylizer.py", os.path.join("transfer", "wct.py"), os.path.join("training", "cascade.py")} <= set(files)
     for name, path in files.items():
-        assert not imported(path) & (ROS | {"ros", "msg", "srv"}), name
+        assert not imported(path) & (ROS | {"ros", "ros2", "msg", "srv"}), name
 
 
 def test_the_ros_layer_is_what_imports_ros(repository):
@@ -214,7 +232,7 @@ def test_runtime_imports_no_keras(repository):
 def test_core_imports_where_there_is_no_ros(repository, run):
     modules = [
         "ros_style_transfer." + name[:-3].replace(os.sep, ".")
-        for name in sources(repository, "ros", "nodes", "training")
+        for name in sources(repository, "ros", "ros2", "nodes", "training")
         if not name.endswith("__.py")
     ]
     assert len(modules) >= 10

@@ -1,18 +1,20 @@
-"""The fields of dynamic_reconfigure: every control, and what else may change while the node runs.
+"""The fields that may change while the node runs, and those that are fixed when it starts: names, types, ranges, help.
+
+ROS 1 shows `FIELDS` in dynamic_reconfigure; ROS 2 declares all as parameters.
 
 ``cfg/StyleTransfer.cfg`` is generated from `FIELDS`, so this module must not import what that generates.
 """
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
-from ..controls import CONTROLS, GROUPS, Control, Controls, Range, controls_from
+from ..controls import CONTROLS, GROUPS, SETTINGS, Control, Controls, Range, controls_from
 from ..models.registry import ALL_LEVELS
 
 LEVEL_PREFIX = "level_strength_"  # of a field for each level, in place of the control level_strength
 
 
 class Field(NamedTuple):
-    """A field of dynamic_reconfigure.
+    """A field of dynamic_reconfigure, or a parameter of ROS 2.
 
     Attributes:
         name: of the field, and of the parameter.
@@ -100,6 +102,92 @@ def fields_of(controls: Controls) -> Dict[str, Any]:
     for level in ALL_LEVELS:
         values[LEVEL_PREFIX + str(level)] = float(strengths.get(level, 1.0))
     return values
+
+
+# What is fixed when the node starts.
+STARTUP_FIELDS: Tuple[Field, ...] = (
+    *(
+        Field(
+            setting.name,
+            setting.type,
+            setting.default,
+            setting.group,
+            setting.help,
+            setting.allowed if isinstance(setting.allowed, Range) else None,
+            setting.allowed if isinstance(setting.allowed, tuple) and not isinstance(setting.allowed, Range) else (),
+        )
+        for setting in SETTINGS.values()
+    ),
+    Field(
+        "cameras",
+        str,
+        "",
+        "Input",
+        "names of several cameras, joined by commas: with front,rear front/image becomes ~/front/image",
+    ),
+    Field("image_transport", str, "raw", "Input", "transport of the subscribed images", choices=("raw", "compressed")),
+    Field(
+        "max_frame_megapixels",
+        float,
+        32.0,
+        "Input",
+        "larger frames are refused before they are decoded, in millions of pixels",
+        Range(0.1, 1000.0),
+    ),
+    Field(
+        "depth_range",
+        str,
+        "",
+        "Input",
+        "what becomes black and white in 16UC1 and 32FC1 images (depth, temperature), in their unit, such as 0.5,5; "
+        "empty: each image's own range",
+    ),
+    Field(
+        "mask_tolerance",
+        float,
+        0.1,
+        "Input",
+        "largest difference in seconds between the stamps of a frame and its mask, if the mask is a topic",
+        Range(0.001, 10.0),
+    ),
+    Field("always_subscribe", bool, False, "Input", "stylize even if nothing subscribes to the output"),
+    Field(
+        "compressed_format",
+        str,
+        "jpeg",
+        "Output",
+        "format of the published compressed images",
+        choices=("jpeg", "png"),
+    ),
+    Field("jpeg_quality", int, 80, "Output", "quality of published JPEG images", Range(1, 100)),
+    Field(
+        "expected_rate",
+        float,
+        0.0,
+        "Output",
+        "output rate in frames per second below which /diagnostics warns; 0: never",
+        Range(0.0, 1000.0),
+    ),
+    Field("style_dirs", str, "", "Style", "folders with your own styles, joined by ':'"),
+    Field("output_dir", str, "", "Output", "folder in which pictures are saved on request; empty: none"),
+    Field(
+        "frame_timeout",
+        float,
+        5.0,
+        "Render",
+        "seconds that a render waits for the camera's next frame",
+        Range(0.1, 3600.0),
+    ),
+    Field(
+        "render_share",
+        str,
+        "live_first",
+        "Render",
+        "priority of renders over the cores: live_first (the stream comes first) or equal",
+        choices=("live_first", "equal"),
+    ),
+)
+RANGES = {field.name: field.range for field in STARTUP_FIELDS if field.range is not None}
 
 
 def controls_of(fields: Mapping[str, Any], controls: Controls) -> Controls:

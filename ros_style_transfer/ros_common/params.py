@@ -27,6 +27,7 @@ from ..models import weights
 from ..render.queue import NICENESS
 from ..streaming.appearance import RESERVED_STYLES, TOPIC, check_style_count
 from ..streaming.session import SessionOptions
+from .fields import RANGES
 from .topic_hints import TRANSPORTS
 
 FORMATS = ("jpeg", "png")  # of compressed images
@@ -136,16 +137,14 @@ def read(get_param: Callable[[str, Any], Any], warn: Callable[[str], Any] = lamb
     get("cameras", _cameras)
     get("image_transport", _name, lambda value: check_choice("image_transport", value, TRANSPORTS))
     get("compressed_format", _name, lambda value: check_choice("compressed_format", value, FORMATS))
-    get("jpeg_quality", _number, lambda value: check_integer("jpeg_quality", value, 1, 100))
+    get("jpeg_quality", _number, lambda value: check_integer("jpeg_quality", value, *RANGES["jpeg_quality"]))
     get("always_subscribe", _boolean)
-    get("expected_rate", _number, lambda value: check_range("expected_rate", value, 0.0, 1000.0))
-    get("mask_tolerance", _number, lambda value: check_range("mask_tolerance", value, 0.001, 10.0))
-    get("max_frame_megapixels", _number, lambda value: check_range("max_frame_megapixels", value, 0.1, 1000.0))
+    for name in ("expected_rate", "mask_tolerance", "max_frame_megapixels", "frame_timeout"):
+        get(name, _number, lambda value, name=name: check_range(name, value, *RANGES[name]))
     get("depth_range", _depth_range)
     get("style_dirs", _folders, StyleLibrary)
     get("weights_dir", _path, lambda path: path and weights.manifest(path))
     get("output_dir", _path, _check_output_dir)
-    get("frame_timeout", _number, lambda value: check_range("frame_timeout", value, 0.1, 3600.0))
     get("render_share", _name, lambda value: check_choice("render_share", value, NICENESS))
     library = StyleLibrary(values["style_dirs"]) if "style_dirs" in values else None
     get(
