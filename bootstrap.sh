@@ -23,6 +23,7 @@ usage: ./bootstrap.sh COMMAND
   run COMMAND ...        set up, then run a command in the ready environment (rostopic, roslaunch, python, ...)
   ros2                   set up ROS 2 Jazzy beside it, in .ros2 (x86-64, Python 3.10 to 3.14)
   demo2 [name:=value ...] set up ROS 2, then stylize a clip and print the status; video:=FILE rate:=N PARAMETER:=VALUE
+  benchmark [option ...] set up both, then measure the nodes of ROS 1 and ROS 2 end to end; see \`benchmark ros --help\`
   run2 COMMAND ...       set up ROS 2, then run a command in its environment (style_transfer_node, python, ...)
 END
 }
@@ -333,6 +334,11 @@ case "${1:-}" in
   run) shift; install; cd "$CALLER"; exec "$@" ;;
   ros2) install; install_ros2; say "ready" ;;
   demo2) shift; install; install_ros2; source_ros2; demo2 "$@" ;;
+  benchmark)
+    shift; install; install_ros2
+    say "the node of ROS 1"; python -m ros_style_transfer benchmark ros "$@"
+    source_ros2
+    say "the node of ROS 2"; python -m ros_style_transfer benchmark ros2 "$@" ;;
   run2) shift; install; install_ros2; source_ros2; cd "$CALLER"; exec "$@" ;;
   *) usage; exit 2 ;;
 esac

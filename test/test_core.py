@@ -94,7 +94,8 @@ LAYERS = {
         "cli.manifest",
         "cli.workers",
     ),
-    "ros.benchmark": (*ROOT, "benchmark", "cli.common"),
+    "ros_common.benchmark": (*ROOT, "benchmark"),
+    "ros.benchmark": (*ROOT, "ros_common", "cli.common"),
 }
 WITH_TENSORFLOW = {"models", "transfer", "render", "stylizer", "benchmark"}
 

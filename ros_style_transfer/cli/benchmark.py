@@ -17,10 +17,10 @@ from .common import add_setting, add_verbose, check_writable, find_styles, parse
 
 
 def add_to(commands: Any) -> None:
-    """Add the command ``benchmark live|image|workers|ros|gatys`` to the command line's ``commands``."""
+    """Add the command ``benchmark live|image|workers|ros|ros2|gatys`` to the command line's ``commands``."""
     measures = commands.add_parser(
         "benchmark", help="measure the speed of this machine", description="Measure the speed of this machine."
-    ).add_subparsers(dest="what", required=True, metavar="live|image|workers|ros|gatys")
+    ).add_subparsers(dest="what", required=True, metavar="live|image|workers|ros|ros2|gatys")
     live = measures.add_parser("live", help="frames, one after another, without ROS")
     image = measures.add_parser("image", help="time and memory of pictures of increasing size")
     several = measures.add_parser("workers", help="one process of several threads, and several workers (needs Ray)")
@@ -29,10 +29,11 @@ def add_to(commands: Any) -> None:
     several.add_argument("--size", default="640x480", metavar="WxH", help="of the pictures (default: %(default)s)")
     several.add_argument("--pictures", type=int, default=60, metavar="N", help="for each figure (default: %(default)s)")
     ros = measures.add_parser("ros", help="latency and frame rate of the node, in a ROS graph of its own")
+    ros2 = measures.add_parser("ros2", help="the same with the node of ROS 2")
     gatys = measures.add_parser("gatys", help="a full render, compared to the optimization in Chollet's walkthrough")
-    for one in (live, image, ros):
+    for one in (live, image, ros, ros2):
         for name, choices, everything in (("model", MODELS, "all"), ("precision", PRECISIONS, "all but float16")):
-            default = [SETTINGS[name].default] if one is ros else None
+            default = [SETTINGS[name].default] if one in (ros, ros2) else None
             one.add_argument(
                 "--" + name,
                 nargs="+",
@@ -41,9 +42,9 @@ def add_to(commands: Any) -> None:
                 help="%s (default: %s)" % (", ".join(choices), default[0] if default else everything),
             )
         add_setting(one, "weights_dir")
-        if one is not ros:
+        if one not in (ros, ros2):
             one.add_argument("--plot", metavar="DIR", help="draw charts in this folder (needs matplotlib)")
-    for one in (live, ros):
+    for one in (live, ros, ros2):
         one.add_argument(
             "--size",
             nargs="+",
@@ -57,24 +58,25 @@ def add_to(commands: Any) -> None:
     )
     image.add_argument("--side", nargs="+", type=int, metavar="N", help="longer sides (default: 128 to 3840)")
     add_setting(image, "max_memory")
-    ros.add_argument(
-        "--rate",
-        nargs="+",
-        type=float,
-        default=[30.0],
-        metavar="HZ",
-        help="frames per second of the camera (default: 30)",
-    )
-    ros.add_argument(
-        "--seconds", type=float, default=10.0, metavar="SECONDS", help="duration of each measurement (default: 10)"
-    )
+    for one in (ros, ros2):
+        one.add_argument(
+            "--rate",
+            nargs="+",
+            type=float,
+            default=[30.0],
+            metavar="HZ",
+            help="frames per second of the camera (default: 30)",
+        )
+        one.add_argument(
+            "--seconds", type=float, default=10.0, metavar="SECONDS", help="duration of each measurement (default: 10)"
+        )
     gatys.add_argument("content", metavar="CONTENT", help="a picture")
     gatys.add_argument("--style", required=True, metavar="S", help="a style's name or a picture")
     gatys.add_argument(
         "--network-weights", metavar="FILE", help="VGG16's weights (default: those that `weights fetch` downloaded)"
     )
     gatys.add_argument("--plot", metavar="FILE", help="draw both curves, .png or .jpg (needs matplotlib)")
-    for one in (live, image, several, ros, gatys):
+    for one in (live, image, several, ros, ros2, gatys):
         one.add_argument("--json", metavar="FILE", help="write the figures to this file")
         add_verbose(one)
 
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
         _workers(args)
         return
     _choose_models(args)
-    {"live": _live, "image": _image, "ros": _ros}[args.what](args)
+    {"live": _live, "image": _image, "ros": _ros, "ros2": _ros}[args.what](args)
 
 
 def _choose_models(args: argparse.Namespace) -> None:
@@ -108,7 +110,7 @@ def _choose_models(args: argparse.Namespace) -> None:
     for model, precision in itertools.product(args.model, args.precision or ("float32",)):
         check_model(model, precision)
     args.precision = args.precision or ["float32", "bfloat16", "int8"]  # int8 for models that have it
-    if args.what != "ros" and "auto" in args.precision:
+    if args.what not in ("ros", "ros2") and "auto" in args.precision:
         raise OptionError(
             "benchmark needs explicit precisions, because auto selects one by itself; choose from %s"
             % ", ".join(name for name in PRECISIONS if name != "auto")
@@ -171,4 +173,5 @@ def _ros(args: argparse.Namespace) -> None:
         weights_dir=args.weights_dir,
         json_file=args.json,
     )
-    sys.exit(subprocess.call([sys.executable, "-m", "ros_style_transfer.ros.benchmark", json.dumps(arguments)]))
+    module = "ros_style_transfer.%s.benchmark" % args.what
+    sys.exit(subprocess.call([sys.executable, "-m", module, json.dumps(arguments)]))

@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, List
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
@@ -25,13 +25,16 @@ def subscribe(node: Node, topic: str, kind: Any, callback: Callable[[Any], Any],
     effort.  Parameters such as ``qos_overrides./image.subscription.reliability`` have the last word.
     """
     name = node.resolve_topic_name(topic)
+    policies = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
+    if _is_reliability_overridden(node, name):
+        policies.append(QoSPolicyKind.RELIABILITY)
     return node.create_subscription(
         kind,
         topic,
         callback,
         QoSProfile(depth=_NEWEST, reliability=offered_reliability(node, name)),
         callback_group=group,
-        qos_overriding_options=QoSOverridingOptions.with_default_policies() if _is_overridden(node, name) else None,
+        qos_overriding_options=QoSOverridingOptions(policies),
     )
 
 
@@ -42,8 +45,8 @@ def offered_reliability(node: Node, name: str) -> ReliabilityPolicy:
     return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
 
 
-def _is_overridden(node: Node, name: str) -> bool:
-    return bool(node.get_parameters_by_prefix("qos_overrides.%s.subscription" % name))
+def _is_reliability_overridden(node: Node, name: str) -> bool:
+    return node.has_parameter("qos_overrides.%s.subscription.reliability" % name)
 
 
 def image_type(transport: str) -> Any:
@@ -87,7 +90,7 @@ class ImageSubscription:
         name = resolve(self._node, self._topic, self._transport)
         if self._subscription is not None:
             used = self._subscription.qos_profile.reliability
-            if used == offered_reliability(self._node, name) or _is_overridden(self._node, name):
+            if used == offered_reliability(self._node, name) or _is_reliability_overridden(self._node, name):
                 return
             if not self._node.get_publishers_info_by_topic(name):
                 return

