@@ -140,7 +140,7 @@ class StyleTransferNode:
         self._housekeeping.wake()  # topics may be wanted now, or no longer
         self._publish_status()
         if self._status is not None:
-            self._reconfigure.tell()
+            self._reconfigure.notify()
 
     def _on_fatal(self, message: str) -> None:
         self.fatal_error = message

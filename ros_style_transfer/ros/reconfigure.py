@@ -28,18 +28,18 @@ class Reconfigure:
     says why, and the client receives the values in force.
 
     Args:
-        now: returns the values in force, by the names of `fields.FIELDS`.
-        change: called with the changed values, by name; raises `StyleTransferError` to refuse them.
-        lasting: returns the parameters whose values for a restarted node differ from those in force.
+        current_values: returns the values in force, by the names of `fields.FIELDS`.
+        apply: called with the changed values, by name; raises `StyleTransferError` to refuse them.
+        restart_values: returns the parameters that a restarted node must find different from the values in force.
     """
 
     def __init__(
         self,
-        now: Callable[[], Mapping[str, Any]],
-        change: Callable[[Mapping[str, Any]], Any],
-        lasting: Callable[[], Mapping[str, Any]],
+        current_values: Callable[[], Mapping[str, Any]],
+        apply: Callable[[Mapping[str, Any]], Any],
+        restart_values: Callable[[], Mapping[str, Any]],
     ) -> None:
-        self._now, self._change, self._lasting = now, change, lasting
+        self._current_values, self._apply, self._restart_values = current_values, apply, restart_values
         self._publishing = threading.local()  # .active while the server's callback comes from this class itself
         self._changed, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._publish, name="reconfigure", daemon=True)
@@ -48,7 +48,7 @@ class Reconfigure:
         """Start the server."""
         # It starts from the parameters on the parameter server, which may be lists, or `random` for a style.
         parameters = rospy.get_param("~", {})
-        for name, value in self._now().items():
+        for name, value in self._current_values().items():
             if name in parameters and parameters[name] != value:
                 rospy.set_param("~" + name, value)
         self._publishing.active = True
@@ -63,7 +63,7 @@ class Reconfigure:
         if self._thread.is_alive():
             self._thread.join(0.5)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Publish the values in force soon, because they have changed."""
         self._changed.set()
 
@@ -76,21 +76,21 @@ class Reconfigure:
             if self._stop.is_set():
                 return
             try:
-                self._server.update_configuration(self._now())
-                for name, value in self._lasting().items():
+                self._server.update_configuration(self._current_values())
+                for name, value in self._restart_values().items():
                     rospy.set_param("~" + name, value)
             except Exception as error:  # the master may be unreachable for a moment
                 if not rospy.is_shutdown():
                     rospy.logwarn_throttle(10, "dynamic_reconfigure: %s" % error)
 
     def _on_request(self, config: Any, _level: int) -> Any:
-        now = self._now()
+        current = self._current_values()
         if not getattr(self._publishing, "active", False):
-            changes = {name: config[name] for name in now if config[name] != now[name]}
+            changes = {name: config[name] for name in current if config[name] != current[name]}
             if changes:
                 try:
-                    self._change(changes)
+                    self._apply(changes)
                 except StyleTransferError as error:
                     rospy.logwarn("reconfigure: %s", error)
-        config.update(self._now())
+        config.update(self._current_values())
         return config
