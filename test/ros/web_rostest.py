@@ -698,13 +698,13 @@ class WebTest(unittest.TestCase):
         asyncio.get_event_loop_policy().new_event_loop().run_until_complete(check())
 
     def test_wrong_parameters_are_said_in_one_line(self):
-        for argument, said in (
-            ("_port:=99999", "~port must be a whole number from 0 to 65535, not 99999"),
-            ("_port:=%d" % self.page.port, "choose others with _host:= and _port:="),
-            ("_token:=short", "~token must have at least 16 characters"),
-        ):
-            program = Program(argument)
-            self.assertEqual(program.process.wait(30), 1)
+        wrong = {
+            "_port:=99999": "~port must be a whole number from 0 to 65535, not 99999",
+            "_port:=%d" % self.page.port: "choose others with _host:= and _port:=",
+            "_token:=short": "~token must have at least 16 characters",
+        }
+        for program, said in [(Program(argument), said) for argument, said in wrong.items()]:
+            self.assertEqual(program.process.wait(60), 1)
             wait(lambda program=program, said=said: any(said in line for line in program.lines))
             self.assertFalse(any("Traceback" in line for line in program.lines))
 
