@@ -42,13 +42,11 @@ def read_options() -> Options:
     Raises:
         OptionError: a value is wrong.
     """
-    host, port, token = (
-        rospy.get_param("~" + name, value) for name, value in (("host", HOST), ("port", PORT)) + (("token", ""),)
-    )
+    host, port = rospy.get_param("~host", HOST), rospy.get_param("~port", PORT)
+    token = str(rospy.get_param("~token", ""))
     if not isinstance(host, str) or not host:
         raise OptionError("~host must be a name or an address, such as 0.0.0.0 for all, not %r" % (host,))
     check_integer("~port", port, 0, 65535)
-    token = str(token)
     if token and len(token) < MIN_TOKEN:
         raise OptionError("~token must have at least %d characters, not %d" % (MIN_TOKEN, len(token)))
     if not token and not is_loopback(host):

@@ -19,7 +19,6 @@ RUNGS: Tuple[Rung, ...] = (
     Rung(640, 75),
     Rung(960, 78),
     Rung(1280, 80),
-) + (
     Rung(1920, 82),
     Rung(2880, 82),
 )
