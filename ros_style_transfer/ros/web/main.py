@@ -57,8 +57,9 @@ def read_options() -> Options:
 def link(options: Options, port: int) -> str:
     """The address of the page for people, with the token."""
     host = options.host
-    if host in ("0.0.0.0", "::"):
-        host = rosgraph.network.get_local_address()
+    if host in ("0.0.0.0", "::"):  # all addresses: ROS's own, unless others cannot reach that
+        addresses = [rosgraph.network.get_local_address(), *rosgraph.network.get_local_addresses()]
+        host = next((address for address in addresses if not is_loopback(address)), addresses[0])
     host = "[%s]" % host if ":" in host else host
     return "http://%s:%d/%s" % (host, port, "?token=" + options.token if options.token else "")
 
