@@ -19,6 +19,7 @@ install(DIRECTORY ${PROJECT_NAME}/ DESTINATION ${PYTHON_INSTALL_DIR}/${PROJECT_N
   PATTERN nodes EXCLUDE)
 # In the source tree these are not executable, or the rosrun of ROS 1 would find two nodes of the same name.
 install(PROGRAMS
+    ${PROJECT_NAME}/nodes/stylize_bag
     ${PROJECT_NAME}/ros2/nodes/play_clip
     ${PROJECT_NAME}/ros2/nodes/status_line
     ${PROJECT_NAME}/ros2/nodes/style_transfer_node

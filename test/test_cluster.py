@@ -220,10 +220,12 @@ def write_bag(path):
 def test_a_bag_in_four_segments_is_that_of_the_sequential_command(nodes, folder):
     pytest.importorskip("rosbag", reason="ROS is not installed")
     from ros_style_transfer.ros import bags
+    from ros_style_transfer.ros_common import stylize_bag
 
     write_bag(str(folder / "in.bag"))
     arguments = [str(folder / "in.bag"), *OPTIONS, "--topic", "/front", "--topic", "/rear"]
-    bags.stylize_bags(bags.parser().parse_args([*arguments, "-o", str(folder / "whole.bag")]))
+    args = stylize_bag.parser().parse_args([*arguments, "-o", str(folder / "whole.bag")])
+    stylize_bag.stylize_bags(args, bags.open_bag)
     process = start(
         *arguments, "-o", folder / "divided.bag", "--ray", nodes.address, "--segment", "0.5", command=BAG_COMMAND
     )

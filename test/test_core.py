@@ -84,9 +84,8 @@ LAYERS = {
         "render.queue",
         "cli.common",
     ),
-    "ros.bags": (
+    "ros_common.stylize_bag": (
         *ROOT,
-        "ros_common",
         "models.weights",
         "stylizer",
         "cli.batch",

@@ -25,10 +25,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 from topics import Topic
 
+from ros_style_transfer.controls import controls_from
 from ros_style_transfer.media import images, video
 from ros_style_transfer.media.style_library import StyleLibrary
 from ros_style_transfer.ros import bags
 from ros_style_transfer.ros.conversions import to_rgb
+from ros_style_transfer.ros_common import stylize_bag
 from ros_style_transfer.stylizer import Stylizer
 
 CAMERA, PAINTED = "/camera/image_raw", "/style_transfer/camera/image_raw"
@@ -38,14 +40,15 @@ NO_ROSCORE = dict(os.environ, ROS_MASTER_URI="http://localhost:1")
 STALLED = """
 import time
 from ros_style_transfer.ros import bags
-paint, frames = bags.BagTopicStylizer.paint, []
+from ros_style_transfer.ros_common import stylize_bag
+paint, frames = stylize_bag.BagTopicStylizer.paint, []
 def stall(self, raw):
     frames.append(raw)
     if len(frames) == 9:
         print("stalled", flush=True)
         time.sleep(60)
     return paint(self, raw)
-bags.BagTopicStylizer.paint = stall
+stylize_bag.BagTopicStylizer.paint = stall
 bags.main()
 """
 RECORDED = ("--topic", CAMERA, "--style", "mosaic", "--max-side", "96", "--passes", "3", "--precision", "float32")
@@ -200,7 +203,7 @@ class BagTest(unittest.TestCase):
         self.assertEqual(after.header, before.header)
         self.assertEqual(after.encoding, "rgb8")
         expected = stylizer.stylize(
-            images.limit_longest_side(to_rgb(before), side), bags.controls_from({"passes": 3 if side else None})
+            images.limit_longest_side(to_rgb(before), side), controls_from({"passes": 3 if side else None})
         )
         self.assertEqual(to_rgb(after).shape, expected.shape)
         self.assertLessEqual(np.abs(to_rgb(after).astype(int) - expected).max(), 1)
@@ -311,12 +314,12 @@ class BagTest(unittest.TestCase):
             if "stalled" in line:
                 break
         self.assertIsNone(process.poll(), "".join(said))
-        self.assertGreater(os.path.getsize(output + bags.PARTIAL), os.path.getsize(self.painted) // 4)
+        self.assertGreater(os.path.getsize(output + stylize_bag.PARTIAL), os.path.getsize(self.painted) // 4)
         process.send_signal(number)
         asked = time.monotonic()
         said.append(process.communicate(timeout=50)[0])
         seconds = time.monotonic() - asked
-        self.assertTrue(os.path.exists(output + bags.PARTIAL))
+        self.assertTrue(os.path.exists(output + stylize_bag.PARTIAL))
         self.assertFalse(os.path.exists(output))
         return process.returncode, "".join(said), seconds
 
@@ -382,8 +385,9 @@ class BagTest(unittest.TestCase):
             self.assertGreater(counts[-1], len(originals) // 2)
 
     def add(self, output, entry):
-        kind = {CameraInfo._type: CameraInfo, **bags.IMAGE_TYPES}[entry.type]
-        output.add(entry.topic, (entry.type, entry.data, entry.md5sum, kind), entry.stamp, dict(entry.header))
+        kind = {CameraInfo._type: CameraInfo, **bags._IMAGES}[entry.type]
+        raw = entry.type, entry.data, entry.md5sum, kind
+        output.add(stylize_bag.Message(entry.topic, raw, entry.stamp.to_nsec(), dict(entry.header)))
         output.end_message()
 
     def test_smoothing_goes_on_as_if_nothing_had_happened(self):
@@ -457,14 +461,14 @@ class BagTest(unittest.TestCase):
     def test_what_auto_has_chosen_holds_for_the_runs_that_continue(self):
         partial = self.path("chosen.bag.partial")
         try:
-            with bags.RunRecord(partial, {"precision": "auto"}) as record:
+            with stylize_bag.RunRecord(partial, {"precision": "auto"}) as record:
                 self.assertEqual(record.chosen, {})
                 record.choose(precision="bfloat16")
                 open(partial, "wb").close()
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             pass
-        with bags.RunRecord(partial, {"precision": "auto"}) as record:
+        with stylize_bag.RunRecord(partial, {"precision": "auto"}) as record:
             self.assertEqual(record.chosen, {"precision": "bfloat16"})
             os.remove(partial)
         self.assertFalse(os.path.exists(partial + ".json"))
