@@ -155,13 +155,13 @@ class RenderRunner:
         notify: Callable[[str], Any],
         in_worker: bool,
     ) -> None:
-        from ..models.device import fastest_dtype
+        from ..models.device import fastest_float
 
         self._args, self._paths, self._notify, self._in_worker = args, paths, notify, in_worker
         self._max_memory = args.max_memory if max_memory is None else "%.0f" % max_memory
         self.choice = choice or _options(args).precision
         if self.choice == "auto":
-            self.choice = fastest_dtype()
+            self.choice = fastest_float()
 
     def __call__(self, job: Job) -> int:
         """Render a picture, from where it was if it was interrupted; returns 1."""
