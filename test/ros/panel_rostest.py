@@ -205,7 +205,7 @@ class PanelTest(unittest.TestCase):
         cls.panel.show()
         cls.status, cls.painted = Listener(NODE + "/status", StyleStatus), Listener(NODE + "/image", Image)
         cls.camera = Listener(rospy.resolve_name("image"), Image)
-        ready = pump(lambda: cls.status.newest() and cls.status.newest().state == "ready", 60)
+        ready = pump(lambda: cls.status.newest() and cls.status.newest().state == "ready", 120)
         assert ready, cls.panel.state.text()
 
     @classmethod
