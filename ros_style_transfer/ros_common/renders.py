@@ -262,7 +262,7 @@ class Renders:
         check_styles(len(names), weights, masked=bool(mask_name))
         if request.size:
             check_range("size (0: the size of the content)", request.size, MIN_SIDE, MAX_SIDE)
-        values = self._option_values(request)
+        values = self._option_values(request, bool(mask_name))
         if values.get("init") and values["init"] not in render_options.INITS:
             values["init"] = library.find(values["init"])
         preset = request.preset or "default"
@@ -286,10 +286,14 @@ class Renders:
             request.preview_every,
         )
 
-    def _option_values(self, request: Any) -> Dict[str, Any]:
+    def _option_values(self, request: Any, masked: bool) -> Dict[str, Any]:
         """The render options of ``request`` by name."""
         controls = self._session.appearance.controls
-        values: Dict[str, Any] = {name: getattr(controls, name) for name in _SHARED_CONTROLS}
+        values: Dict[str, Any] = {
+            name: value
+            for name, value in controls._asdict().items()
+            if name in _SHARED_CONTROLS and value != CONTROLS[name].default and (masked or name != "feather")
+        }
         values.update({current_name(item.key): item.value for item in request.options})
         for name in _NUMBER_FIELDS:
             number = getattr(request, name)
