@@ -425,9 +425,9 @@ def test_patch_distance_is_to_the_most_similar_patch_both_ways(stride):
         ours, theirs = patch_list(one, stride), patch_list(other, stride)
         forth.append(np.mean([1 - max(patch @ each for each in theirs) for patch in ours]))
         back.append(np.mean([1 - max(patch @ each for each in ours) for patch in theirs]))
-    found = losses.patch_distance(np.float32(painted), np.float32(style), stride)
+    found = losses.patch_distances(np.float32(painted), np.float32(style), stride)
     assert [float(part) for part in found] == pytest.approx([np.mean(forth), np.mean(back)], abs=1e-4)
-    assert max(abs(float(part)) for part in losses.patch_distance(*[np.float32(style)] * 2, stride)) < 1e-4
+    assert max(abs(float(part)) for part in losses.patch_distances(*[np.float32(style)] * 2, stride)) < 1e-4
 
 
 def similarities(features):
@@ -490,7 +490,7 @@ def test_losses_are_what_their_papers_say(loss_network):
     }
     assert float(found["content"]) == pytest.approx(np.mean((normal["content"] - normal["painted"]) ** 2) / 2, rel=1e-3)
     both = [
-        losses.patch_distance(np.float32(taps["painted", level]), np.float32(taps["style", level]), stride)
+        losses.patch_distances(np.float32(taps["painted", level]), np.float32(taps["style", level]), stride)
         for level, stride in ((3, 3), (4, 2))
     ]
     assert float(found["patch"]) == pytest.approx(np.mean([float(forth) for forth, _ in both]), rel=1e-3)
@@ -547,7 +547,7 @@ def test_weights_go_only_to_a_folder_that_a_training_made(tmp_path):
         weights.save("live", {"a": np.zeros(1)}, own)
     other.mkdir()
     (other / "manifest.json").write_text("{}")
-    with pytest.raises(OptionError, match="other holds files that this training did not write"):
+    with pytest.raises(OptionError, match="other holds files that no training has written"):
         training.claim(str(other))
     assert os.listdir(other) == ["manifest.json"]
 
@@ -769,7 +769,7 @@ def test_fine_tuning_starts_from_the_weights_that_are_named(material, trained, t
 
 def test_no_time_is_no_step(material, tmp_path, capsys):
     __main__.main(command(material, "lite", tmp_path, "--steps", 3, "--minutes", 1e-6))
-    assert "stopped at step 0 of imitate; the same command goes on from there" in capsys.readouterr().out
+    assert "stopped at step 0 of imitate; run the same command to continue" in capsys.readouterr().out
     assert not (tmp_path / "weights" / "lite.npz").exists()
 
 
@@ -852,7 +852,7 @@ def test_ranges_are_added_to_weights_and_int8_paints_by_them(material, tmp_path,
     weights.save("lite", bare, str(tmp_path), **facts)
     pictures = str(material / "pictures")
     calibrate.main(["lite", "--photos", pictures, "--styles", pictures, "--count", "2", "--weights", str(tmp_path)])
-    assert "added the ranges of" in capsys.readouterr().out
+    assert "added the activation ranges of" in capsys.readouterr().out
     found, now = weights.load("lite", str(tmp_path))
     assert {key: now[key] for key in facts} == facts
     assert all(np.array_equal(found[name], array) for name, array in bare.items())

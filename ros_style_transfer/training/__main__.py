@@ -1,8 +1,8 @@
-"""Train a model from photographs, pictures of styles, and the official VGG16.
+"""Train a model from photographs, style pictures, and the official VGG16.
 
-The defaults are the recipe of the shipped weights (`recipe`).  Training may be stopped or killed at
-any moment; the same command goes on from the last checkpoint.  Checkpoints, logs (CSV), curves and
-sample sheets go to the work folder, the finished weights to its subfolder `weights`.
+The defaults are the recipe of each model (`recipe`).  You can stop or kill a training at any time; the
+same command continues from the last checkpoint.  Checkpoints, logs (CSV), curves and sample sheets are
+written to the work folder, the finished weights to its subfolder `weights`.
 """
 
 import argparse
@@ -16,8 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from ..errors import StyleTransferError
 from .recipe import CONTENTS_PER_STYLE, RECIPES
 
-STOPPED = "\nstopped; the same command goes on from the last checkpoint"
-LEAST_SIZE = 64  # pixels; smaller crops leave nothing to compare at relu5_1
+STOPPED = "\nstopped; run the same command to continue from the last checkpoint"
+MIN_CROP_SIDE = 64  # pixels; smaller crops have nothing to compare at relu5_1
 
 
 def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -41,7 +41,7 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs="+",
         default=(),
         metavar="CSV",
-        help="tables of content,style pairs kept for evaluation; their pictures are never trained on",
+        help="tables of content,style pairs for evaluation, whose pictures are not trained on",
     )
     parser.add_argument(
         "--work", default=".training", metavar="DIR", help="checkpoints, logs and sheets (default: %(default)s)"
@@ -50,10 +50,10 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         "--live", metavar="DIR", help="folder with the weights of live, which lite imitates (default: the shipped ones)"
     )
-    parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; the same command goes on")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of each stage instead of the recipe's")
-    parser.add_argument("--batch", type=int, metavar="N", help="pictures a step instead of the recipe's")
-    parser.add_argument("--size", type=int, metavar="N", help="side of the crops, pixels, instead of the recipe's")
+    parser.add_argument("--minutes", type=float, metavar="N", help="stop after N minutes; the same command continues")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps per stage (default: the recipe's)")
+    parser.add_argument("--batch", type=int, metavar="N", help="pictures per step (default: the recipe's)")
+    parser.add_argument("--size", type=int, metavar="N", help="side of the crops in pixels (default: the recipe's)")
     parser.add_argument(
         "--every", type=int, default=100, metavar="N", help="steps between checkpoints (default: %(default)s)"
     )
@@ -63,11 +63,11 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     for name in ("steps", "batch", "every"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error("--%s must be at least 1, not %d" % (name, getattr(args, name)))
-    if args.size is not None and (args.size < LEAST_SIZE or args.size % 16):
-        parser.error("--size must be a multiple of 16 and at least %d, not %d" % (LEAST_SIZE, args.size))
+    if args.size is not None and (args.size < MIN_CROP_SIDE or args.size % 16):
+        parser.error("--size must be a multiple of 16 and at least %d, not %d" % (MIN_CROP_SIDE, args.size))
     if args.batch is not None and args.model in ("live", "lite") and args.batch % CONTENTS_PER_STYLE:
         parser.error(
-            "--batch must be a multiple of %d for %s, where so many contents share a style, not %d"
+            "--batch must be a multiple of %d for %s, because that many contents share a style, not %d"
             % (CONTENTS_PER_STYLE, args.model, args.batch)
         )
     for name in ("teacher", "start"):
@@ -78,7 +78,7 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Train what the command line asks for and export it."""
+    """Run the training."""
     started = time.monotonic()
     args = parse(argv)
     stages = [
@@ -101,7 +101,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         ),
         flush=True,
     )
-    from .run import train  # after the first words: Keras and its backend take seconds
+    from .run import train  # not at the top: the import of Keras takes seconds
 
     train(args, stages, photos, styles, started + 60 * args.minutes if args.minutes else float("inf"))
 
@@ -114,5 +114,5 @@ if __name__ == "__main__":
     except OSError as error:
         raise SystemExit("error: %s" % error) from None
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only cut the sentence off
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the message
         raise SystemExit(STOPPED) from None

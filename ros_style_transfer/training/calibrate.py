@@ -1,6 +1,6 @@
 """Measure the activation ranges of a live model, which the precision int8 needs, and add them to its weights.
 
-The model paints pictures from all over the folders, each in the style of each style picture.
+Pictures from all parts of the folders are stylized in the style of each style picture.
 """
 
 import argparse
@@ -22,7 +22,7 @@ LONGEST = 256  # the pictures' longer side
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Add the ranges to the weights that the command line names."""
+    """Add the activation ranges to the weights."""
     parser = argparse.ArgumentParser(
         prog="python -m ros_style_transfer.training.calibrate",
         description=__doc__.split("\n\n")[0],
@@ -36,14 +36,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         required=True,
         nargs="+",
         metavar="DIR",
-        help="folders of style pictures; they are contents, too",
+        help="folders of style pictures, which also serve as contents",
     )
     parser.add_argument(
         "--exclude",
         nargs="+",
         default=(),
         metavar="CSV",
-        help="tables of content,style pairs kept for evaluation: not looked at",
+        help="tables of content,style pairs for evaluation, whose pictures are left out",
     )
     parser.add_argument("--count", type=int, default=16, help="pictures of each kind (default: %(default)s)")
     parser.add_argument("--weights", default="weights", help="folder of the weights (default: %(default)s)")
@@ -52,14 +52,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     photos, styles = (
         spread(folders, args.count, data.excluded(args.exclude)) for folders in (args.photos, args.styles)
     )
-    found = calibration.activation_ranges(arrays, entry, photos + styles, styles, Controls().resolved(args.model))
+    ranges = calibration.activation_ranges(arrays, entry, photos + styles, styles, Controls().resolved(args.model))
     facts = {key: value for key, value in entry.items() if key not in ("file", "sha256", "bytes")}
-    weights.save(args.model, dict(arrays, **found), args.weights, **facts)
-    print("added the ranges of %d layers to %s in %s" % (len(found), args.model, args.weights))
+    weights.save(args.model, dict(arrays, **ranges), args.weights, **facts)
+    print("added the activation ranges of %d layers to %s in %s" % (len(ranges), args.model, args.weights))
 
 
 def spread(folders: Sequence[str], count: int, excluded: Set[str]) -> List[np.ndarray]:
-    """``count`` pictures from all over the folders, small, of sides that the networks take."""
+    """``count`` small pictures from all parts of the folders, padded for the networks."""
     paths = data.list_pictures(folders, excluded)
     paths = [paths[index] for index in np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)]
     return [images.pad(picture) for picture in data.load_pictures(paths, LONGEST)]

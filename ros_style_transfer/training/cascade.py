@@ -1,13 +1,13 @@
-"""The cascade's training: five encoders and decoders together, first to see and rebuild, then to stylize.
+"""Training of the cascade: five encoders and decoders, first by reconstruction, then by stylization.
 
-Stage ``reconstruct``: each level's encoder imitates the teacher's features at relu1_1..relu5_1
-through a linear head (distillation), while the decoder's blocks turn them into the encoder's own of
-the levels before and into the picture.  Stage ``stylize``: contents go through the five levels with
-random styles, and the results are compared with both by the loss network (`losses`).  They stand on
-the canvas, as at run time; the reconstruction goes on.
+Stage ``reconstruct``: linear heads of each encoder imitate the teacher's features at relu1_1..relu5_1
+(distillation), and each block of a decoder reconstructs the encoder's features of the level before, the
+last one the picture.  Stage ``stylize``: contents pass through all five levels with random styles, on the
+canvas as at run time, and the loss network compares the results with both (`losses`); the losses of the
+reconstruction remain.
 """
 
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 from keras import ops
@@ -25,8 +25,8 @@ from .trainer import Trainer, artifacts, pairs, stylization_losses
 Arrays = Dict[str, np.ndarray]
 
 
-def up_to(level, arrays, backbone):
-    """The part of an encoder's arrays that the encoder of ``level`` has."""
+def arrays_up_to(level: int, arrays: Arrays, backbone: str) -> Arrays:
+    """The arrays of an encoder that the encoder of ``level`` needs."""
     return {
         name + part: arrays[name + part]
         for name, _, _ in encoder_layers(backbone, last=level)
@@ -34,8 +34,8 @@ def up_to(level, arrays, backbone):
     }
 
 
-def whiten_color(features, style_mean, style_covariance, ridge):
-    """WCT of a batch; the runtime's `wct`, for training."""
+def whiten_color(features: Any, style_mean: Any, style_covariance: Any, ridge: float) -> Any:
+    """The method ``wct`` of `transfer.wct` for a batch ``[b, h, w, c]``."""
     b, h, w, c = ops.shape(features)
     mean, covariance = statistics(features)
     transform = ops.matmul(roots(covariance, ridge)[1], roots(style_covariance, 1e-4)[0])
@@ -44,14 +44,14 @@ def whiten_color(features, style_mean, style_covariance, ridge):
 
 
 class CascadeTrainer(Trainer):
-    """Encoders, decoders and heads with the frozen loss network; ``call`` gives a dict of losses.
+    """Encoders, decoders and heads with the frozen loss network; ``call`` returns a dict of losses.
 
     Args:
         loss_network: `losses.LossNetwork`; the encoders' teacher, too.
-        encoder: arrays that the encoder of each level starts from, as far as it reaches.
-        decoder: arrays to start from.
+        encoder: the initial arrays of the encoders; each uses those up to its level.
+        decoder: the initial arrays of the decoders.
         heads: ``{level: (kernel [c, C], bias [C])}``.
-        losses: ``{loss: weight}``; those of the stage `reconstruct` or of `stylize`.
+        losses: ``{loss: weight}``; those of the stage `reconstruct` or `stylize`.
         ridge: the whitening's ridge, a fraction of the mean eigenvalue.
     """
 
@@ -69,7 +69,9 @@ class CascadeTrainer(Trainer):
         super().__init__(losses, ["psnr%d" % level for level in LEVELS])
         self.loss_network, self.ridge = loss_network, ridge
         self.stylizing = "style" in losses
-        self.encoders = {level: Encoder(up_to(level, encoder, backbone), backbone, dtype=dtype) for level in LEVELS}
+        self.encoders = {
+            level: Encoder(arrays_up_to(level, encoder, backbone), backbone, dtype=dtype) for level in LEVELS
+        }
         self.decoder = Decoder(decoder, backbone, dtype=dtype)
         self.add_heads(heads, trainable=not self.stylizing)
         self.built = True
@@ -77,7 +79,7 @@ class CascadeTrainer(Trainer):
     def batches(
         self, stage: Stage, seed: int, photos: Sequence[np.ndarray], styles: Sequence[np.ndarray]
     ) -> Callable[[np.random.Generator, int], Arrays]:
-        """What draws a batch for ``stage``: a function (rng, step) to a dict of arrays."""
+        """A function (rng, step) that returns a batch for ``stage``."""
         if not self.stylizing:
             return lambda rng, step: {"content": data.random_crops(rng, photos, styles, stage.batch, stage.size)}
         pictures = pairs(self.loss_network, stage, seed, photos, styles)
@@ -89,13 +91,13 @@ class CascadeTrainer(Trainer):
 
         return draw
 
-    def encode(self, rgb, level):
-        """The taps of the encoder of ``level``, up to there."""
+    def encode(self, rgb: Any, level: int) -> Mapping[int, Any]:
+        """``{level: features}`` of the encoder of ``level`` at all levels up to it."""
         return self.encoders[level](rgb, last=level)
 
-    def stylize(self, content, style, grain):
-        """The five levels, strength 1, on the canvas ``grain [b,h,w,1]``: ``[b,h,w,3]``, unclipped."""
-        image = content + CANVAS_AMPLITUDE * grain * flatness(content)
+    def stylize(self, content: Any, style: Any, noise: Any) -> Any:
+        """All five levels at strength 1, on the canvas of ``noise [b,h,w,1]``: ``[b,h,w,3]``, not clipped."""
+        image = content + CANVAS_AMPLITUDE * noise * flatness(content)
         for level in LEVELS:
             target = statistics(self.encode(style, level)[level])
             features = whiten_color(self.encode(image, level)[level], *target, ridge=self.ridge)
@@ -104,54 +106,59 @@ class CascadeTrainer(Trainer):
 
     def call(self, inputs):
         content = inputs["content"]
-        taps = {level: self.encode(content, level) for level in LEVELS}
-        losses = self.reconstruction(content, taps)
+        features = {level: self.encode(content, level) for level in LEVELS}
+        losses = self.reconstruction(content, features)
         if self.stylizing:
-            painted = self.stylize(content, inputs["style"], inputs["canvas"])
-            losses.update(stylization_losses(self.loss_network, inputs, painted)[0], **artifacts(painted))
+            stylized = self.stylize(content, inputs["style"], inputs["canvas"])
+            losses.update(stylization_losses(self.loss_network, inputs, stylized)[0], **artifacts(stylized))
         else:
             target = self.loss_network.features(content)
             losses.update(
                 self.distillation(
-                    {level: taps[level][level] for level in LEVELS},
+                    {level: features[level][level] for level in LEVELS},
                     {level: ops.cast(ops.stop_gradient(f), "float32") for level, f in target.items()},
                 )
             )
         return self.tracked(losses)
 
-    def reconstruction(self, content, taps):
-        """How far every level's decoder misses its encoder's features on its way, and the picture: the logarithm of
-        the error, so that the shallow levels, whose errors are small, go on improving."""
+    def reconstruction(self, content: Any, encoded: Mapping[int, Mapping[int, Any]]) -> Dict[str, Any]:
+        """The errors of every decoder's blocks, relative to its encoder's features, and of its picture.
+
+        The picture's error is a logarithm, so that the shallow levels, whose errors are small, keep improving.
+
+        Args:
+            encoded: ``{level: {level: features}}`` of each encoder.
+        """
         losses = {"features": 0.0}
         for level in LEVELS:
-            *steps, picture = self.decoder.steps(taps[level][level], level)
+            *steps, picture = self.decoder.steps(encoded[level][level], level)
             for n, step in enumerate(steps):
-                error = mean_square(step - ops.stop_gradient(taps[level][level - 1 - n]))
+                error = mean_square(step - ops.stop_gradient(encoded[level][level - 1 - n]))
                 losses["features"] = losses["features"] + (1.0 if n == 0 else 0.3) * error
             error = mean_square(ops.cast(picture, "float32") - content)
             losses["image%d" % level] = ops.log(error + 1e-5)
             self.trackers["psnr%d" % level].update_state(-10 * ops.log(error) / np.log(10.0))
         return losses
 
-    def sheet(self, content, style) -> List:
-        """The columns to look at: content, rebuilt from relu1_1..relu5_1, style, stylized."""
-        rebuilt = [self.decoder.decode(self.encode(content, level)[level], level) for level in sorted(LEVELS)]
+    def sheet(self, content: Any, style: Any) -> List[Any]:
+        """The columns of the sample sheet: content, reconstructions from relu1_1..relu5_1, style, stylized."""
+        reconstructed = [self.decoder.decode(self.encode(content, level)[level], level) for level in sorted(LEVELS)]
         side = content.shape[1]
-        return [content, *rebuilt, style, self.stylize(content, style, canvas()[None, :side, :side, None])]
+        return [content, *reconstructed, style, self.stylize(content, style, canvas()[None, :side, :side, None])]
 
     def exported(self) -> Arrays:
-        """The encoders' and the decoders' arrays, as the weights file has them."""
+        """The arrays of encoders and decoders for the weights file."""
         arrays = {"decoder_" + key: value for key, value in self.decoder.numpy().items()}
         for level, encoder in self.encoders.items():
             arrays.update({"encoder_level%d_%s" % (level, key): value for key, value in encoder.numpy().items()})
         return arrays
 
     def arrays(self) -> Arrays:
-        """What a checkpoint holds: `exported` and the heads."""
+        """The arrays of a checkpoint: `exported` and the heads."""
         return {**self.exported(), **self.head_arrays()}
 
     def assign(self, arrays: Arrays) -> None:
-        """Go on from `arrays`, or from `exported` ones."""
+        """Continue from the result of `arrays` or `exported`."""
         named = {"encoder_level%d_" % level: encoder for level, encoder in self.encoders.items()}
         for prefix, network in {**named, "decoder_": self.decoder}.items():
             network.assign({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)})

@@ -1,8 +1,8 @@
-"""The compact loss network's training: VGG16 at a quarter of its widths, by distillation.
+"""Training of the loss network `compact`: VGG16 at a quarter of its widths, by distillation.
 
-The network is pruned out of the teacher (`networks.prune`); then each of its convolutions imitates
-the teacher's at the same place through a linear head (FitNets, Romero et al. 2015), on photographs,
-on styles, and on mixtures of both, which stylized pictures resemble more than either.
+The network is pruned from the teacher (`networks.prune`); then linear heads of its levels imitate the
+teacher's features (FitNets, Romero et al. 2015) on photographs, on styles, and on mixtures of both,
+which are closer to stylized pictures than either.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ class CompactTrainer(Trainer):
     Args:
         teacher: `networks.Encoder`, frozen, in any dtype.
         rms: ``{level: root mean square of the teacher's features}``.
-        arrays, heads: to start from, as `networks.prune` gives them.
+        arrays, heads: the initial ones, as `networks.prune` returns them.
         losses: ``{loss: weight}``.
     """
 
@@ -32,7 +32,7 @@ class CompactTrainer(Trainer):
         self.built = True
 
     def batches(self, stage, photos, styles):
-        """What draws a batch for ``stage``: a function (rng, step) to ``{"content": [b,h,w,3]}``."""
+        """A function (rng, step) that returns a batch for ``stage``: ``{"content": [b, h, w, 3]}``."""
 
         def draw(rng, step):
             crops = random_crops(rng, photos, styles, stage.batch, stage.size, 0.5)
@@ -49,18 +49,18 @@ class CompactTrainer(Trainer):
         return self.tracked(self.distillation(self.network(rgb), target))
 
     def sheet(self, content, style):
-        """Nothing to look at but the pictures themselves."""
+        """The columns of the sample sheet: only the pictures themselves."""
         return [content, style]
 
     def exported(self):
-        """The network's arrays, as the weights file has them."""
+        """The network's arrays for the weights file."""
         return self.network.numpy()
 
     def arrays(self):
-        """What a checkpoint holds: `exported` and the heads."""
+        """The arrays of a checkpoint: `exported` and the heads."""
         return {**self.exported(), **self.head_arrays()}
 
     def assign(self, arrays):
-        """Go on from `arrays`, or from `exported` ones."""
+        """Continue from the result of `arrays` or `exported`."""
         self.network.assign(arrays)
         self.assign_heads(arrays)

@@ -1,8 +1,9 @@
-"""Pictures for training: files, random crops, and what the losses need to know of each crop."""
+"""Pictures for training: files, random crops, and precomputed targets of the losses."""
 
 import csv
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, Container, Dict, Iterable, Iterator, List, Mapping, Sequence, Set, Tuple
 
 import cv2
 import numpy as np
@@ -12,21 +13,21 @@ from ..transfer import colours
 from .recipe import CONTENT_SCALES, DENOISED, RECOLORED, RENEWED, STYLE_SCALES
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-# A crop's pixels and descriptions are kept in memory up to this; what does not fit is described again.
+# Limit of the memory for crops and their descriptions; the descriptions of other crops are computed again.
 CACHE_BYTES = 4e9
 
 
-def excluded(tables):
-    """The file names in CSV files of content,style pairs that are kept for evaluation."""
-    names = set()
+def excluded(tables: Iterable[str]) -> Set[str]:
+    """The file names in CSV files of content,style pairs, which are reserved for evaluation."""
+    names: Set[str] = set()
     for table in tables:
         with open(table, newline="") as file:
             names |= {os.path.basename(value) for row in csv.DictReader(file) for value in row.values()}
     return names
 
 
-def list_pictures(folders, exclude=()):
-    """The paths of the pictures in ``folders``, sorted, without those whose file name is in ``exclude``.
+def list_pictures(folders: Iterable[str], exclude: Container[str] = ()) -> List[str]:
+    """The sorted paths of the pictures in ``folders`` without the file names in ``exclude``.
 
     Raises:
         SystemExit: a folder is missing or holds no picture.
@@ -44,8 +45,8 @@ def list_pictures(folders, exclude=()):
     return paths
 
 
-def load_pictures(paths, longest):
-    """uint8 RGB arrays, the longer side at most ``longest`` pixels.
+def load_pictures(paths: Iterable[str], longest: int) -> List[np.ndarray]:
+    """uint8 RGB arrays whose longer side is at most ``longest`` pixels.
 
     Raises:
         SystemExit: a file is not a readable picture.
@@ -62,8 +63,10 @@ def load_pictures(paths, longest):
     return pictures
 
 
-def random_crop(rng, picture, size, scales=(0.6, 1.0)):
-    """A square crop of side ``size``, uint8, from a picture scaled at random, or enlarged if it is smaller."""
+def random_crop(
+    rng: np.random.Generator, picture: np.ndarray, size: int, scales: Tuple[float, float] = (0.6, 1.0)
+) -> np.ndarray:
+    """A square crop with the side ``size``, uint8, of a randomly scaled picture, which is enlarged if too small."""
     height, width = picture.shape[:2]
     scale = max(size / min(height, width), rng.uniform(*scales))
     h, w = max(size, round(height * scale)), max(size, round(width * scale))
@@ -74,8 +77,8 @@ def random_crop(rng, picture, size, scales=(0.6, 1.0)):
     return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
 
 
-def content_crop(rng, photos, size):
-    """A random crop of a random photograph, denoised half of the time."""
+def content_crop(rng: np.random.Generator, photos: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """A random crop of a random photograph; a fraction `DENOISED` of them are denoised."""
     crop = random_crop(rng, photos[rng.integers(len(photos))], size, CONTENT_SCALES)
     if rng.random() < DENOISED:
         for _ in range(2):
@@ -83,16 +86,26 @@ def content_crop(rng, photos, size):
     return crop
 
 
-def style_crop(rng, styles, palettes, size):
-    """A random crop of a random style, often in the palette (mean and covariance of the colours) of another picture."""
+def style_crop(
+    rng: np.random.Generator, styles: Sequence[np.ndarray], palettes: Sequence[np.ndarray], size: int
+) -> np.ndarray:
+    """A random crop of a random style; a fraction `RECOLORED` of them get the mean and covariance of another picture's
+    colors."""
     crop = random_crop(rng, styles[rng.integers(len(styles))], size, STYLE_SCALES)
     if rng.random() >= RECOLORED:
         return crop
     return colours.coral(crop, *colours.colour_statistics(palettes[rng.integers(len(palettes))]))
 
 
-def random_crops(rng, photos, styles, count, size, style_fraction=0.2):
-    """``count`` crops of photographs and, less often, of styles: float32 RGB 0..1 ``[count,size,size,3]``."""
+def random_crops(
+    rng: np.random.Generator,
+    photos: Sequence[np.ndarray],
+    styles: Sequence[np.ndarray],
+    count: int,
+    size: int,
+    style_fraction: float = 0.2,
+) -> np.ndarray:
+    """``count`` crops of photographs and styles: float32 RGB 0..1 ``[count, size, size, 3]``."""
     crops = []
     for _ in range(count):
         source = styles if rng.random() < style_fraction else photos
@@ -101,44 +114,53 @@ def random_crops(rng, photos, styles, count, size, style_fraction=0.2):
 
 
 class DescribedCrops:
-    """Numbered random crops with what the losses need to know of them; crop n is always the same.
+    """Numbered random crops and their descriptions, the targets of the losses; crop n is always the same.
 
-    A crop is described when it is first used, so training starts at once.
+    A crop is described when it is first used, so the training starts immediately.
 
     Args:
-        make: (rng) to a uint8 RGB crop ``[side,side,3]``.
-        count: how many different crops there are at a time.
-        describe: float32 RGB 0..1 ``[b,h,w,3]`` to ``{name: [b,...]}``; kept as float16.
-        seed: a tuple of integers.
+        make: (rng) to a uint8 RGB crop ``[side, side, 3]``.
+        count: the number of different crops at a time.
+        describe: float32 RGB 0..1 ``[b, h, w, 3]`` to ``{name: [b, ...]}``, which is kept as float16.
         margin: pixels at each side of a crop that are not described.
-        cache_bytes: most memory for what is kept.
+        cache_bytes: limit of the memory for crops and descriptions.
     """
 
-    def __init__(self, make, count, describe, seed, margin=0, cache_bytes=CACHE_BYTES):
+    def __init__(
+        self,
+        make: Callable[[np.random.Generator], np.ndarray],
+        count: int,
+        describe: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+        seed: Tuple[int, ...],
+        margin: int = 0,
+        cache_bytes: float = CACHE_BYTES,
+    ) -> None:
         self.make, self.count, self.describe = make, count, describe
         self.seed, self.margin, self.cache_bytes = tuple(seed), margin, cache_bytes
         self._cache, self._cached_bytes = {}, 0
 
-    def draw(self, rng, step, size, prefix):
-        """A random batch of ``size`` for a step, as `take` gives it: from ``count`` crops, of which `RENEWED` times
-        ``size`` are new in every step."""
+    def draw(self, rng: np.random.Generator, step: int, size: int, prefix: str) -> Dict[str, np.ndarray]:
+        """A random batch of ``size`` crops for a step, in the form of `take`.
+
+        It is drawn from ``count`` crops, of which `RENEWED` times ``size`` are new in every step.
+        """
         first = int(step * size * RENEWED)
         for n in [n for n in self._cache if n < first]:
             _, facts = entry = self._cache.pop(n)
             self._cached_bytes -= entry[0].nbytes + sum(value.nbytes for value in facts.values())
         return self.take(rng.integers(first, first + self.count, size), prefix)
 
-    def take(self, numbers, prefix):
-        """The crops ``prefix`` ``[b,side,side,3]``, float32 0..1, and their descriptions ``prefix_name``."""
+    def take(self, numbers: Iterable[int], prefix: str) -> Dict[str, np.ndarray]:
+        """The crops ``PREFIX`` ``[b, side, side, 3]``, float32 0..1, and their descriptions ``PREFIX_name``."""
         numbers = [int(n) for n in numbers]
         entries = {n: self._cache[n] for n in numbers if n in self._cache}
-        entries.update(self._described([n for n in dict.fromkeys(numbers) if n not in entries]))
+        entries.update(self._describe([n for n in dict.fromkeys(numbers) if n not in entries]))
         batch = {prefix: np.stack([entries[n][0] for n in numbers]).astype(np.float32) / 255.0}
         for name in entries[numbers[0]][1]:
             batch["%s_%s" % (prefix, name)] = np.stack([entries[n][1][name] for n in numbers])
         return batch
 
-    def _described(self, numbers):
+    def _describe(self, numbers):
         if not numbers:
             return {}
         crops = [self.make(np.random.default_rng((*self.seed, n))) for n in numbers]
@@ -155,13 +177,15 @@ class DescribedCrops:
         return entries
 
 
-def prefetched(draw, first, steps, seed):
-    """``steps`` random batches from number ``first`` on, each drawn while the one before is used.
+def prefetched(
+    draw: Callable[[np.random.Generator, int], Dict[str, np.ndarray]], first: int, steps: int, seed: int
+) -> Iterator[Dict[str, np.ndarray]]:
+    """``steps`` random batches from number ``first``, each drawn while the previous one is used.
 
-    Batch n depends on ``seed`` and n alone, so a resumed training sees the pictures that it would have seen.
+    Batch n depends only on ``seed`` and n, so a resumed training gets the same pictures as an uninterrupted one.
 
     Args:
-        draw: (rng, number) to a batch, a dict of arrays.
+        draw: (rng, number) to a batch, ``{name: array}``.
     """
     with ThreadPoolExecutor(1) as thread:
         following = lambda n: thread.submit(draw, np.random.default_rng((seed, first + n)), first + n)

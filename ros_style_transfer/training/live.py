@@ -1,12 +1,12 @@
-"""The live model's training: the network in Keras, and what one step compares.
+"""Training of the live models: the network in Keras, and the losses of a step.
 
-Contents are stylized end to end.  The results are compared with content and style by a frozen loss
-network (`losses`); a content seen again a few pixels on and with noise must be stylized to the same
-(temporal consistency without video, as ReReVST, Wang et al. 2020), and one that is given its own
-statistics must come back as it was.
+Contents are stylized end to end, and a frozen loss network compares the results with content and style
+(`losses`).  A content that is shifted by a few pixels and has noise must lead to the same result (temporal
+consistency without video, as in ReReVST, Wang et al. 2020), and a content that is transformed to its own
+statistics must be reconstructed.  `lite` first imitates the results of `live`.
 """
 
-from typing import Any, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from keras import ops
@@ -31,21 +31,21 @@ from .statistics import statistics, transport
 from .trainer import Trainer, artifacts, pairs, stylization_losses
 
 
-def initial_arrays(rng, widths, blocks):
-    """He initialisation; residual branches, the modulation and the image start small."""
-    arrays = {}
+def initial_arrays(rng: np.random.Generator, widths: Sequence[int], blocks: Sequence[int]) -> Dict[str, np.ndarray]:
+    """He initialization; residual branches, the modulation and the image start small."""
+    arrays: Dict[str, np.ndarray] = {}
     for name, (side, _, channels, width) in live_layers(widths, blocks).items():
         scale = 0.3 if name == "image" or (name.startswith("decoder") and name.endswith("b")) else 1.0
         scale = 0.1 if name == "modulation" else scale
         arrays[name + "_kernel"] = scale * he_normal(rng, (side, side, channels, width))
         arrays[name + "_bias"] = np.zeros(width, np.float32)
-    # All pixels that a position unfolds to start alike: no grid to begin with (ICNR, Aitken et al. 2017).
+    # All pixels that a position unfolds to are the same at first, so there is no grid (ICNR, Aitken et al. 2017).
     arrays["image_kernel"] = np.tile(arrays["image_kernel"][..., :3], FOLD**2)
     return arrays
 
 
 class Modulation(NamedTuple):
-    """What a style makes of the decoder.
+    """The modulation of the decoder by a style.
 
     Attributes:
         layers: ``{layer: (gain, shift)}``, ``[b,1,1,c]`` each.
@@ -55,28 +55,28 @@ class Modulation(NamedTuple):
     layers: Mapping[str, Tuple[Any, Any]]
     noise: Mapping[int, Any]
 
-    def __call__(self, x, layer):
-        """The values ``x`` of ``layer``, scaled and shifted."""
+    def __call__(self, x: Any, layer: str) -> Any:
+        """The output ``x`` of ``layer``, scaled and shifted."""
         gain, shift = self.layers[layer]
         return x * (1.0 + gain) + shift
 
-    def noisy(self, x, level, noise):
-        """The decoder's features ``x`` at ``level``, with as much of ``noise [b,h,w,1]`` as the style asks for."""
+    def add_noise(self, x: Any, level: int, noise: Mapping[int, Any]) -> Any:
+        """The decoder's features ``x`` at ``level`` plus ``noise[level] [b,h,w,1]`` times the style's gains."""
         return x + self.noise[level] * ops.cast(noise[level], x.dtype)
 
 
 class LiveNetwork(Convolutions):
-    """Encoder and decoder of the live model (`shapes.live_layers`)."""
+    """Encoder and decoder of a live model (`shapes.live_layers`)."""
 
-    def __init__(self, arrays, blocks, **options):
+    def __init__(self, arrays: Mapping[str, np.ndarray], blocks: Sequence[int], **options: Any) -> None:
         super().__init__(arrays, **options)
         self.blocks = tuple(blocks)
 
     def convolve(self, x, name, stride=1):
         return super().convolve(x, name, "reflect" if name in REFLECTED else "zero", stride)
 
-    def encode(self, rgb):
-        """``rgb [b,h,w,3]``, sides multiples of 16, to the features of levels 1 and 2."""
+    def encode(self, rgb: Any) -> List[Any]:
+        """The features of levels 1 and 2 of ``rgb [b,h,w,3]``, whose sides are multiples of 16."""
         x = ops.cast(rgb - ops.convert_to_tensor(MEAN_RGB, rgb.dtype), self.compute_dtype)
         x = ops.relu(self.convolve(fold(x, FOLD), "stem"))
         x = ops.relu(self.convolve(x, "encoder1a", stride=2))
@@ -84,37 +84,37 @@ class LiveNetwork(Convolutions):
         x = ops.relu(self.convolve(ops.relu(first), "encoder2a", stride=2))
         return [first, self.convolve(x, "encoder2b")]
 
-    def decode_features(self, taps, modulate, noise):
-        """The features of levels 1 and 2 to the decoder's own at level 0.
+    def decode_features(self, features: Sequence[Any], modulation: Modulation, noise: Mapping[int, Any]) -> Any:
+        """The features of levels 1 and 2 to the decoder's features at level 0.
 
         Args:
-            modulate: `Modulation`.
             noise: ``{level: [b,h,w,1]}``.
         """
-        x = taps[1]
+        x = features[1]
         for level in (2, 1):
             name = "up%d" % level
-            x = self.residual_blocks(modulate.noisy(x, level, noise), level, modulate)
-            x = upsample(modulate(self.convolve(ops.relu(x), name), name))
+            x = self.residual_blocks(modulation.add_noise(x, level, noise), level, modulation)
+            x = upsample(modulation(self.convolve(ops.relu(x), name), name))
             if level == 2:
-                x = x + taps[0]
+                x = x + features[0]
         return x
 
-    def residual_blocks(self, x, level, modulate):
+    def residual_blocks(self, x: Any, level: int, modulation: Modulation) -> Any:
+        """The decoder's residual blocks at ``level``."""
         for first, second in live_blocks(self.blocks, level):
-            y = ops.relu(modulate(self.convolve(ops.relu(x), first), first))
-            x = x + modulate(self.convolve(y, second), second)
+            y = ops.relu(modulation(self.convolve(ops.relu(x), first), first))
+            x = x + modulation(self.convolve(y, second), second)
         return x
 
-    def decode_image(self, x, modulate, noise):
-        """Level 0's features to RGB ``[b,h,w,3]``, float32, unclipped."""
-        x = self.residual_blocks(modulate.noisy(x, 0, noise), 0, modulate)
+    def decode_image(self, x: Any, modulation: Modulation, noise: Mapping[int, Any]) -> Any:
+        """The features of level 0 to RGB ``[b,h,w,3]``, float32, not clipped."""
+        x = self.residual_blocks(modulation.add_noise(x, 0, noise), 0, modulation)
         x = self.convolve(ops.relu(x), "image")
         return unfold(ops.cast(x, "float32"), FOLD) + ops.convert_to_tensor(MEAN_RGB, "float32")
 
-    def modulation(self, taps):
-        """The `Modulation` by the mean and deviation of the transformed features ``taps``."""
-        moments = [ops.moments(ops.cast(f, "float32"), (1, 2)) for f in taps]
+    def modulation(self, features: Sequence[Any]) -> Modulation:
+        """The `Modulation` from the mean and deviation of the transformed features of levels 1 and 2."""
+        moments = [ops.moments(ops.cast(f, "float32"), (1, 2)) for f in features]
         code = ops.concatenate([mean for mean, _ in moments] + [ops.sqrt(v + 1e-5) for _, v in moments], -1)
         code = ops.relu(self.convolve(ops.cast(code, self.compute_dtype)[:, None, None], "style_code"))
         values = self.convolve(code, "modulation")
@@ -129,7 +129,7 @@ class LiveNetwork(Convolutions):
 
 
 class LiveTrainer(Trainer):
-    """The live network with the frozen loss network; ``call`` gives a dict of losses.
+    """The network of a live model with the frozen loss network; ``call`` returns a dict of losses.
 
     Args:
         loss_network: `losses.LossNetwork`.
@@ -149,13 +149,13 @@ class LiveTrainer(Trainer):
         self.built = True
 
     def batches(self, stage, seed, photos, styles):
-        """What draws a batch for ``stage``: a function (rng, step) to a dict of arrays."""
+        """A function (rng, step) that returns a batch for ``stage``."""
         loss_network = self.loss_network if "style" in stage.losses else None
         pictures = pairs(loss_network, stage, seed, photos, styles, SHIFT, CONTENTS_PER_STYLE)
 
         def draw(rng, step):
             batch = pictures(rng, step)
-            # Drawn here rather than in the step, so that a resumed training sees the same.
+            # Drawn here, not in the step, so that a resumed training gets the same noise.
             batch["noise"] = np.float32(rng.uniform(0, NOISE) * rng.standard_normal((1, stage.size, stage.size, 3)))
             batch["shift"] = rng.integers(-SHIFT, SHIFT + 1, (1, 2)).astype(np.int32)
             batch.update(noise_views(rng, stage.size, batch["shift"][0]))
@@ -163,19 +163,22 @@ class LiveTrainer(Trainer):
 
         return draw
 
-    def stylize(self, content, style):
-        """``content [b,h,w,3]`` in the style of ``style [b,h',w',3]``, strength 1, unclipped."""
+    def stylize(self, content: Any, style: Any) -> Any:
+        """``content [b,h,w,3]`` in the style of ``style [b,h',w',3]`` at strength 1, not clipped."""
         net = self.network
         noise = {
             level: texture_noise(level, *(side // live_stride(level) for side in content.shape[1:3]))[None]
             for level in DECODER_LEVELS
         }
-        styles, none = net.encode(style), dict.fromkeys(DECODER_LEVELS, 0.0)
-        wanted = statistics(net.decode_features(styles, net.modulation(styles), none))
-        taps = [transport(own, *statistics(f), self.ridge) for own, f in zip(net.encode(content), styles)]
-        modulate = net.modulation(taps)
-        features = transport(net.decode_features(taps, modulate, noise), *wanted, self.ridge)
-        image = net.decode_image(features, modulate, noise)
+        encoded_style, no_noise = net.encode(style), dict.fromkeys(DECODER_LEVELS, 0.0)
+        decoder_target = statistics(net.decode_features(encoded_style, net.modulation(encoded_style), no_noise))
+        encoded = [
+            transport(features, *statistics(target), self.ridge)
+            for features, target in zip(net.encode(content), encoded_style)
+        ]
+        modulation = net.modulation(encoded)
+        decoded = transport(net.decode_features(encoded, modulation, noise), *decoder_target, self.ridge)
+        image = net.decode_image(decoded, modulation, noise)
         return transport(image, *statistics(style), self.ridge, COLOR_FLOOR)
 
     def call(self, inputs):
@@ -183,87 +186,89 @@ class LiveTrainer(Trainer):
         count, side = ops.shape(content)[0], content.shape[1]
         noise = {level: inputs["noise%d" % level] for level in DECODER_LEVELS}
         pictures = content, self.shifted(inputs), style, noise
-        decoded, colored, same = self.painted(self.network, *pictures)
-        painted, other = colored[:count], colored[count:]
-        losses = artifacts(painted)
+        decoded, colored, same = self.stylize_batch(self.network, *pictures)
+        stylized, twin = colored[:count], colored[count:]
+        losses = artifacts(stylized)
         if "style" in self.weighting:
-            errors, by_level = stylization_losses(self.loss_network, inputs, painted, CONTENTS_PER_STYLE)
+            errors, by_level = stylization_losses(self.loss_network, inputs, stylized, CONTENTS_PER_STYLE)
             self.tracked(by_level)
             losses.update(errors)
         if self.teacher is not None:
-            losses.update(self.imitation(painted, self.painted(self.teacher, *pictures)[1][:count]))
-        losses["color"] = mean_square(decoded - ops.stop_gradient(painted))
+            losses.update(self.imitation(stylized, self.stylize_batch(self.teacher, *pictures)[1][:count]))
+        losses["color"] = mean_square(decoded - ops.stop_gradient(stylized))
         losses["same"] = mean_square(same - content[-1:])
         dy, dx = inputs["shift"][0, 0], inputs["shift"][0, 1]
         shape = (1, side - 2 * SHIFT, side - 2 * SHIFT, 3)
         losses["twin"] = mean_square(
-            ops.slice(painted[:1], (0, SHIFT, SHIFT, 0), shape)
-            - ops.slice(other, (0, SHIFT - dy, SHIFT - dx, 0), shape)
+            ops.slice(stylized[:1], (0, SHIFT, SHIFT, 0), shape)
+            - ops.slice(twin, (0, SHIFT - dy, SHIFT - dx, 0), shape)
         )
         return self.tracked(losses)
 
     def shifted(self, inputs):
-        """The first content seen again, ``shift`` pixels on and with noise."""
+        """The first content, shifted by ``shift`` pixels and with noise."""
         wide, shift = inputs["content"], inputs["shift"]
         side = wide.shape[1] - 2 * SHIFT
         view = ops.slice(wide[:1], (0, SHIFT + shift[0, 0], SHIFT + shift[0, 1], 0), (1, side, side, 3))
         return view + inputs["noise"]
 
-    def imitation(self, painted, target):
-        """Mean squares between ``painted [b,h,w,3]`` and the teacher's ``target``: ``pixels``, and the loss network's
-        ``features`` of levels 1 to 3."""
-        ours, theirs = (self.loss_network.features(ops.clip(rgb, 0.0, 1.0), last=3) for rgb in (painted, target))
-        distances = [mean_square(ours[level] - ops.stop_gradient(theirs[level])) for level in (1, 2, 3)]
-        return {"pixels": mean_square(painted - ops.stop_gradient(target)), "features": sum(distances) / 3}
+    def imitation(self, stylized: Any, target: Any) -> Dict[str, Any]:
+        """Mean squared differences between ``stylized [b,h,w,3]`` and the teacher's ``target``: ``pixels``, and
+        ``features`` of the loss network at levels 1 to 3."""
+        features, targets = (self.loss_network.features(ops.clip(rgb, 0.0, 1.0), last=3) for rgb in (stylized, target))
+        distances = [mean_square(features[level] - ops.stop_gradient(targets[level])) for level in (1, 2, 3)]
+        return {"pixels": mean_square(stylized - ops.stop_gradient(target)), "features": sum(distances) / 3}
 
-    def painted(self, net, content, twin, style, noise):
-        """Three results of ``net``: ``content`` stylized, before its colors are the style's; the same and ``twin`` (of
-        the first) after that; and the last content rebuilt as it is.
+    def stylize_batch(
+        self, net: LiveNetwork, content: Any, twin: Any, style: Any, noise: Mapping[int, Any]
+    ) -> Tuple[Any, Any, Any]:
+        """``content`` stylized by ``net``, before the transform of the colors; the same and ``twin``, the shifted first
+        content, after it; and the reconstruction of the last content.
 
         Args:
-            noise: ``{level: [2,h,w,1]}``, for the contents and for ``twin``; styles, and what is rebuilt, have none.
+            noise: ``{level: [2,h,w,1]}`` for the contents and for ``twin``; styles and the reconstruction have none.
         """
-        seen = ops.shape(content)[0] + 1
+        count = ops.shape(content)[0] + 1  # with the twin
         targets = lambda values: [
             ops.concatenate([ops.repeat(part, CONTENTS_PER_STYLE, 0), part[:1]]) for part in statistics(values)
         ]
-        moved = []
+        encoded = []
         for f in net.encode(ops.concatenate([content, twin, style])):
-            transformed = transport(f[:seen], *targets(f[seen:]), self.ridge)
-            moved.append(ops.concatenate([transformed, f[seen - 2 : seen - 1], f[seen:]]))
-        rest = ops.shape(moved[0])[0] - seen
+            transformed = transport(f[:count], *targets(f[count:]), self.ridge)
+            encoded.append(ops.concatenate([transformed, f[count - 2 : count - 1], f[count:]]))
+        rest = ops.shape(encoded[0])[0] - count
         views = {
-            level: ops.concatenate([ops.repeat(n[:1], seen - 1, 0), n[1:], ops.repeat(0.0 * n[:1], rest, 0)])
+            level: ops.concatenate([ops.repeat(n[:1], count - 1, 0), n[1:], ops.repeat(0.0 * n[:1], rest, 0)])
             for level, n in noise.items()
         }
-        features = net.decode_features(moved, net.modulation(moved), views)
-        transformed = transport(features[:seen], *targets(features[seen + 1 :]), self.ridge)
+        features = net.decode_features(encoded, net.modulation(encoded), views)
+        transformed = transport(features[:count], *targets(features[count + 1 :]), self.ridge)
         image = net.decode_image(
-            ops.concatenate([transformed, features[seen : seen + 1]]),
-            net.modulation([f[: seen + 1] for f in moved]),
-            {level: n[: seen + 1] for level, n in views.items()},
+            ops.concatenate([transformed, features[count : count + 1]]),
+            net.modulation([f[: count + 1] for f in encoded]),
+            {level: n[: count + 1] for level, n in views.items()},
         )
-        colored = transport(image[:seen], *targets(style), self.ridge, COLOR_FLOOR)
-        return image[: seen - 1], colored, image[seen:]
+        colored = transport(image[:count], *targets(style), self.ridge, COLOR_FLOOR)
+        return image[: count - 1], colored, image[count:]
 
     def sheet(self, content, style):
-        """The columns to look at."""
+        """The columns of the sample sheet: content, style, stylized."""
         return [content, style, self.stylize(content, style)]
 
-    def exported(self):
-        """The network's arrays, as the weights file has them."""
+    def exported(self) -> Dict[str, np.ndarray]:
+        """The network's arrays for the weights file."""
         return self.network.numpy()
 
-    arrays = exported  # what a checkpoint holds
+    arrays = exported  # of a checkpoint
 
-    def assign(self, arrays):
-        """Go on from `arrays`."""
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Continue from the result of `arrays`."""
         self.network.assign(arrays)
 
 
-def noise_views(rng, size, shift):
-    """``{noiseL: [2,h,w,1]}`` for each level of the decoder: noise, and the same ``shift`` pixels on, to the nearest
-    position."""
+def noise_views(rng: np.random.Generator, size: int, shift: np.ndarray) -> Dict[str, np.ndarray]:
+    """``{noiseL: [2,h,w,1]}`` for each level of the decoder: noise, and the same noise shifted by ``shift`` pixels,
+    rounded to positions."""
     views = {}
     for level in DECODER_LEVELS:
         stride = live_stride(level)
@@ -274,6 +279,6 @@ def noise_views(rng, size, shift):
     return views
 
 
-def inner(wide):
-    """Contents without the margin for their shifted view."""
+def inner(wide: Any) -> Any:
+    """Contents without the margin that shifted views need."""
     return wide[:, SHIFT:-SHIFT, SHIFT:-SHIFT]

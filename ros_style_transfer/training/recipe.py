@@ -1,34 +1,33 @@
 """How each model is trained: the stages of its training with every hyperparameter and loss weight.
 
-This table is the recipe of the shipped weights: ``python -m ros_style_transfer.training MODEL`` with
-its defaults runs it from scratch to the end.
+``python -m ros_style_transfer.training MODEL`` runs the recipe from scratch to the end.
 """
 
 from typing import Mapping, NamedTuple
 
 from ..models.shapes import LITE_BLOCKS, LITE_WIDTHS, LIVE_BLOCKS, LIVE_WIDTHS
 
-# Any picture may be a style, and paintings are few: many are shown in another picture's palette.
+# Any picture may be a style, but there are few paintings, so many crops get another picture's colors.
 RECOLORED = 0.4  # fraction of the style crops
 STYLE_SCALES = (0.4, 1.0)  # of the style pictures' size (longer side at most 640)
 CONTENT_SCALES = (0.5, 1.0)  # of the photographs' size (longer side at most 512)
 DENOISED = 0.5  # fraction of the contents that are denoised: a network must not rely on sensor grain
-NOISE = 0.05  # most noise of a content's shifted view, of 0..1
-SHIFT = 8  # most shift of it, pixels
+NOISE = 0.05  # maximum deviation of the noise in a content's shifted view, of 0..1
+SHIFT = 8  # maximum shift of that view, pixels
 RIDGE = 1e-3  # the whitening's ridge, a fraction of the mean eigenvalue
 WARM_UP = 200  # steps
-DECAY = 0.25  # last fraction of a stage's steps, in which the learning rate falls to a hundredth
-AVERAGING = 0.02  # fraction of a stage's steps that the exported running average goes back over
-CLIP = 5.0  # largest norm of a step's whole gradient
+DECAY = 0.25  # last fraction of a stage's steps, in which the learning rate decreases to a hundredth
+AVERAGING = 0.02  # fraction of a stage's steps that the exported running average covers
+CLIP = 5.0  # maximum norm of the gradient
 
 
 class Stage(NamedTuple):
     """One part of a training.
 
     Attributes:
-        name: of the stage.
-        steps: how many.
-        batch: pictures a step.
+        name: name of the stage.
+        steps: number of steps.
+        batch: contents per step.
         size: side of the crops, pixels.
         learning_rate: after the warm-up and before the decay.
         losses: ``{loss: weight}``.
@@ -54,7 +53,7 @@ STYLIZING = {  # loss weights of the live models, see `live.LiveTrainer` and `lo
     "range": 10.0,
     "grid": 2500.0,
 }
-IMITATING = {  # of the first stage of lite, which imitates live's results
+IMITATING = {  # loss weights of the first stage of `lite`, which imitates the results of `live`
     "pixels": 20.0,
     "features": 1.0,
     "twin": 10.0,
@@ -64,9 +63,9 @@ IMITATING = {  # of the first stage of lite, which imitates live's results
     "grid": 2500.0,
 }
 DISTILLATION = {"distill1": 1.0, "distill2": 1.0, "distill3": 1.0, "distill4": 0.5, "distill5": 0.25}
-# The cascade's, see `cascade.CascadeTrainer`.  At relu5_1 a narrow network cannot both follow the teacher and
-# remember the picture, and what is forgotten there no later level brings back; relu1_1's error is soon too small
-# to be seen.
+# Loss weights of the cascade, see `cascade.CascadeTrainer`.  At relu5_1 a narrow network cannot both imitate the
+# teacher and keep the picture, and later levels cannot restore what is lost there; the error at relu1_1 is soon
+# invisible.
 REBUILDING = {
     "distill1": 1.0,
     "distill2": 1.0,
@@ -105,14 +104,14 @@ RECIPES = {
     "live": (Stage("stylize", 24000, 6, 160, 1e-3, STYLIZING), Stage("refine", 4000, 4, 256, 3e-4, STYLIZING)),
     "lite": (Stage("imitate", 5000, 6, 160, 1e-3, IMITATING), Stage("refine", 4000, 4, 192, 3e-4, STYLIZING)),
 }
-# Channels of each block, of the live models at a quarter, an eighth and a sixteenth of the sides.
+# Channels of each block; of the live models at a quarter, an eighth and a sixteenth of the sides.
 WIDTHS = {
     "cascade": (16, 32, 64, 128, 128),
     "compact": (16, 32, 64, 128, 128),
     "live": LIVE_WIDTHS,
     "lite": LITE_WIDTHS,
 }
-BLOCKS = {"live": LIVE_BLOCKS, "lite": LITE_BLOCKS}  # the decoder's residual blocks there
-CONTENT_CROPS, STYLE_CROPS = 1500, 1600  # different crops at a time, described once each
-RENEWED = 0.1  # fraction of a batch's crops that were not there at the step before
+BLOCKS = {"live": LIVE_BLOCKS, "lite": LITE_BLOCKS}  # residual blocks of the decoder
+CONTENT_CROPS, STYLE_CROPS = 1500, 1600  # numbers of different crops at a time
+RENEWED = 0.1  # new crops per step, as a fraction of the batch
 CONTENTS_PER_STYLE = 2  # in a batch

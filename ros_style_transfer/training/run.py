@@ -1,4 +1,4 @@
-"""A training from its command line's arguments to exported weights: stages, checkpoints, what is printed."""
+"""A training, from the arguments of the command line to exported weights: stages, checkpoints, messages."""
 
 import argparse
 import json
@@ -39,11 +39,11 @@ SCALE_CROPS = 16  # in which the teacher's features are scaled
 PRUNE_CROPS, PRUNE_SIDE, PRUNE_POSITIONS = 24, 224, 40000  # from which a narrow encoder is fitted to the teacher
 VALIDATION = 4  # batches
 IMAGE_LAYERS = ["image_kernel", "level._block1_conv1_kernel"]  # stepped by Adam, all other kernels by Muon
-PATIENCE = 5  # checkpoints in a row that are worse than the best before a warning
-WORSE = 1.03  # how much worse
-OVERHEAD = 1.6  # a step's time over that of its convolutions at their best, for the first estimate
+WARNING_CHECKPOINTS = 5  # worse checkpoints in a row before a warning
+WORSE = 1.03  # ratio to the best validation loss that counts as worse
+OVERHEAD = 1.6  # ratio of a step's time to that of its convolutions at the measured rate, for the first estimate
 MEASURED_STEPS, MEASURED_SECONDS = 10, 30.0  # after which a measured estimate is printed
-MARK = ".training"  # in folders of weights that a training made
+MARKER = ".training"  # file in folders of weights that a training has created
 
 Draw = Callable[[np.random.Generator, int], Dict[str, np.ndarray]]
 
@@ -65,10 +65,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Run:
-    """One stage of a training, from where it stands to its end.
+    """One stage of a training, from its last checkpoint to its end.
 
-    Files in the work folder, each replaced whole: ``MODEL_STAGE.npz`` (the averaged weights),
-    ``.weights.h5`` (weights and the optimizer's state), ``.json`` (where the stage stands), ``.csv``
+    Files in the work folder, each replaced atomically: ``MODEL_STAGE.npz`` (the averaged weights),
+    ``.weights.h5`` (weights and the optimizer's state), ``.json`` (steps and validation), ``.csv``
     (losses), ``_curves.png`` and ``_samples.jpg``.
 
     Args:
@@ -99,9 +99,9 @@ class Run:
         if self.state["step"] and os.path.exists(self.stem + ".weights.h5"):
             trainer.optimizer.build(trainer.trainable_variables)
             trainer.load_weights(self.stem + ".weights.h5")
-            # A kill may have come between this file and the one that says where the stage stands.
+            # The process may have been killed between this file and the one with the step.
             self.state["step"] = int(ops.convert_to_numpy(trainer.optimizer.iterations))
-        elif self.state["step"]:  # the averaged weights alone are left: the optimizer's state is soon made up again
+        elif self.state["step"]:  # only the averaged weights are left; the optimizer's state recovers soon
             trainer.assign(read_arrays(self.stem + ".npz"))
             trainer.optimizer.iterations.assign(self.state["step"])
 
@@ -117,10 +117,9 @@ class Run:
         return self.finished
 
     def _steps(self, count: int, deadline: float) -> Dict[str, float]:
-        """So many steps, fewer if the deadline comes; their mean losses."""
-        started, done, told, sums = time.monotonic(), 0, self.measured is not None, {}
-        # Not by `fit`, which ends by replacing the weights with their running average: each call would undo most of
-        # its steps.
+        """Take ``count`` steps, or fewer until the deadline; returns their mean losses."""
+        started, done, reported, sums = time.monotonic(), 0, self.measured is not None, {}
+        # Not by `fit`, which finally replaces the weights by their running average and so would undo most steps.
         for batch in data.prefetched(self.draw, self.state["step"], count, self.args.seed):
             self.trainer.reset_metrics()
             for name, value in self.trainer.train_on_batch(batch, return_dict=True).items():
@@ -130,8 +129,8 @@ class Run:
                 first = time.monotonic()
             else:
                 self.measured = (time.monotonic() - first) / (done - 1)
-                if not told and (done > MEASURED_STEPS or time.monotonic() - first > MEASURED_SECONDS):
-                    told = True
+                if not reported and (done > MEASURED_STEPS or time.monotonic() - first > MEASURED_SECONDS):
+                    reported = True
                     print(
                         "%s: %.2g s a step, measured; %s left"
                         % (
@@ -182,13 +181,13 @@ class Run:
             self.validation = [
                 self.draw(np.random.default_rng((self.args.seed, 10**9 + n)), 0) for n in range(VALIDATION)
             ]
-        self.trainer.reset_metrics()  # which go on summing up
+        self.trainer.reset_metrics()  # which accumulate
         for batch in self.validation:
             losses = self.trainer.test_on_batch(batch, return_dict=True)
         return float(losses["loss"])
 
     def _compare(self, validation: float) -> Optional[str]:
-        """What to say when the validation loss has been worse than its best for a while."""
+        """A warning if the validation loss has been worse than its best for several checkpoints."""
         best = self.state["best"]
         if best is None or np.isnan(best["loss"]) or validation < best["loss"]:
             self.state.update(best={"step": self.state["step"], "loss": validation}, worse=0)
@@ -196,7 +195,7 @@ class Run:
             self.state["worse"] = 0
         else:
             self.state["worse"] += 1
-            if self.state["worse"] >= PATIENCE:
+            if self.state["worse"] >= WARNING_CHECKPOINTS:
                 return (
                     "the validation loss %.4g is worse than its best, %.4g at step %d, and has been for %d "
                     "checkpoints; a lower learning rate may help"
@@ -206,17 +205,17 @@ class Run:
 
 
 def stem_of(args: argparse.Namespace, stage: Stage) -> str:
-    """What the files of a stage begin with."""
+    """The common beginning of a stage's files."""
     return os.path.join(args.work, "%s_%s" % (args.model, stage.name))
 
 
 def state_of(args: argparse.Namespace, stage: Stage) -> dict:
-    """Where a stage stands."""
+    """Steps, seconds and validation of a stage so far."""
     return read_json(stem_of(args, stage) + ".json") or {"step": 0, "seconds": 0.0, "best": None, "worse": 0}
 
 
 def replace(path: str, write: Callable[[str], object]) -> None:
-    """``write`` a file under a temporary name and move it to ``path``: a kill never leaves half of one."""
+    """``write`` a file under a temporary name and move it to ``path``, so that it is always complete."""
     folder, name = os.path.split(path)
     stem, extension = name.split(".", 1)
     temporary = os.path.join(folder, "%s.partial.%s" % (stem, extension))
@@ -225,6 +224,7 @@ def replace(path: str, write: Callable[[str], object]) -> None:
 
 
 def read_json(path: str) -> Optional[dict]:
+    """The content of a JSON file; None if there is no file."""
     if not os.path.exists(path):
         return None
     with open(path) as file:
@@ -232,17 +232,19 @@ def read_json(path: str) -> Optional[dict]:
 
 
 def write_json(path: str, value: object) -> None:
+    """Write ``value`` as JSON."""
     with open(path, "w") as file:
         json.dump(value, file, indent=1)
 
 
 def read_arrays(path: str) -> Dict[str, np.ndarray]:
+    """The arrays of a ``.npz`` file, float32."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name].astype(np.float32) for name in file.files}
 
 
 def duration(seconds: float) -> str:
-    """``seconds`` for people: 45 s, 12 min, 3 h 20 min."""
+    """``seconds`` in a readable form: 45 s, 12 min, 3 h 20 min."""
     minutes = round(seconds / 60)
     if minutes < 90:
         return "%d min" % minutes if seconds >= 90 else "%d s" % round(seconds)
@@ -250,32 +252,32 @@ def duration(seconds: float) -> str:
 
 
 def choose_precision(args: argparse.Namespace) -> str:
-    """The precision asked for, the one this training began with, or the faster one on this machine."""
+    """The requested precision, the one with which this training started, or the faster one on this machine."""
     path = os.path.join(args.work, args.model + ".json")
-    known = read_json(path) or {}
-    precision = args.precision or known.get("precision") or networks.faster_dtype()
+    previous = read_json(path) or {}
+    precision = args.precision or previous.get("precision") or networks.faster_dtype()
     replace(path, lambda path: write_json(path, {"precision": precision}))
     return precision
 
 
 def claim(folder: str) -> None:
-    """Mark ``folder`` as this training's own.
+    """Mark ``folder`` as written by this training.
 
     Raises:
-        OptionError: it holds files that no training wrote.
+        OptionError: it holds files that no training has written.
     """
-    mark = os.path.join(folder, MARK)
-    if os.path.isdir(folder) and os.listdir(folder) and not os.path.exists(mark):
-        raise OptionError("%s holds files that this training did not write; name another folder with --work" % folder)
+    marker = os.path.join(folder, MARKER)
+    if os.path.isdir(folder) and os.listdir(folder) and not os.path.exists(marker):
+        raise OptionError("%s holds files that no training has written; choose another folder with --work" % folder)
     os.makedirs(folder, exist_ok=True)
-    with open(mark, "w") as file:
-        file.write("weights that python -m ros_style_transfer.training wrote and may replace\n")
+    with open(marker, "w") as file:
+        file.write("python -m ros_style_transfer.training has written these weights and may replace them\n")
 
 
 def step_multiply_adds(model: str, stage: Stage) -> float:
-    """Multiply-adds of a step's convolutions, forward and backward; about."""
+    """Approximate multiply-adds of a step's convolutions, forward and backward."""
     side, widths, batch = stage.size, WIDTHS[model], stage.batch
-    # Backward as much again for the values, and for the kernels if they are trained.
+    # The backward pass costs the same again for the features, and again for kernels that are trained.
     loss_network = 2 * encoder_multiply_adds(VGG_WIDTHS, side)
     if model == "compact":
         return batch * (loss_network / 2 + 3 * encoder_multiply_adds(widths, side))
@@ -287,11 +289,11 @@ def step_multiply_adds(model: str, stage: Stage) -> float:
 
 
 def estimate(model: str, stages: Sequence[Tuple[Stage, int]], precision: str) -> float:
-    """Seconds that the stages take, each with the steps that are left, by this machine's rate of convolutions."""
+    """Estimated seconds of the remaining steps of each stage, from this machine's rate of convolutions."""
     rate, total = networks.convolution_rate(precision), 0.0
     for stage, left in stages:
         total += left * step_multiply_adds(model, stage)
-        if "style" in stage.losses and left:  # crops are described when they are first used
+        if "style" in stage.losses and left:  # for the descriptions of the crops
             crops = min(CONTENT_CROPS + STYLE_CROPS, 2 * left * stage.batch)
             total += crops * encoder_multiply_adds(VGG_WIDTHS, stage.size)
     return OVERHEAD * total / rate
@@ -310,8 +312,8 @@ def feature_scale(
 ) -> Mapping[int, float]:
     """``{level: root mean square of the network's features over photographs}``."""
     sample = np.stack([data.random_crop(rng, photos[rng.integers(len(photos))], side) for _ in range(SCALE_CROPS)])
-    taps = network(ops.cast(sample.astype(np.float32) / 255.0, network.dtype))
-    return {level: float(ops.sqrt(ops.mean(ops.square(ops.cast(f, "float32"))))) for level, f in taps.items()}
+    features = network(ops.cast(sample.astype(np.float32) / 255.0, network.dtype))
+    return {level: float(ops.sqrt(ops.mean(ops.square(ops.cast(f, "float32"))))) for level, f in features.items()}
 
 
 def build(
@@ -322,15 +324,15 @@ def build(
     precision: str,
     fresh: bool,
 ) -> Tuple[keras.Model, Draw]:
-    """The trainer of ``stage`` and what draws its batches.
+    """The trainer of ``stage`` and the function that draws its batches.
 
     Args:
-        fresh: whether there are no weights to go on from.
+        fresh: whether there are no weights to continue from.
     """
     rng = np.random.default_rng(args.seed)
     widths = WIDTHS[args.model]
     teacher_arrays = networks.load_teacher(args.teacher, "vgg16")
-    own = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
     teacher = networks.Encoder(teacher_arrays, padding="zero", dtype=precision)
     rms = feature_scale(teacher, photos, rng, stage.size)
     if args.model in BLOCKS:
@@ -338,13 +340,13 @@ def build(
         imitated = None
         if "pixels" in stage.losses:
             arrays, entry = weights.load("live", args.live)
-            imitated = LiveNetwork(dict(arrays), entry["blocks"], dtype=own)
+            imitated = LiveNetwork(dict(arrays), entry["blocks"], dtype=policy)
         trainer = LiveTrainer(
-            LossNetwork(teacher, rms), initial, BLOCKS[args.model], stage.losses, own, teacher=imitated
+            LossNetwork(teacher, rms), initial, BLOCKS[args.model], stage.losses, policy, teacher=imitated
         )
         return trainer, trainer.batches(stage, args.seed, photos, styles)
     if fresh:
-        print("pruning a narrow encoder out of the teacher", flush=True)
+        print("pruning the teacher to a narrow encoder", flush=True)
         crops = np.stack(
             [data.random_crop(rng, photos[rng.integers(len(photos))], PRUNE_SIDE) for _ in range(PRUNE_CROPS)]
         )
@@ -354,7 +356,7 @@ def build(
     else:
         arrays, heads = networks.blank("vgg16", widths)
     if args.model == "compact":
-        trainer = CompactTrainer(teacher, rms, arrays, heads, "vgg16", stage.losses, own)
+        trainer = CompactTrainer(teacher, rms, arrays, heads, "vgg16", stage.losses, policy)
         return trainer, trainer.batches(stage, photos, styles)
     trainer = CascadeTrainer(
         LossNetwork(teacher, rms),
@@ -363,16 +365,16 @@ def build(
         heads,
         "vgg16",
         stage.losses,
-        own,
+        policy,
     )
     return trainer, trainer.batches(stage, args.seed, photos, styles)
 
 
 def start_from(trainer: keras.Model, path: str) -> None:
-    """Let the trainer go on from the weights ``path``.
+    """Continue from the weights in the file ``path``.
 
     Raises:
-        OptionError: they are not such.
+        OptionError: the file cannot be read, or does not fit the model.
     """
     try:
         trainer.assign(read_arrays(path))
@@ -387,7 +389,7 @@ def train(
     style_paths: Sequence[str],
     deadline: float,
 ) -> None:
-    """Train the stages from where they stand, until ``deadline`` (`time.monotonic`), and export the weights."""
+    """Continue all stages until ``deadline`` (`time.monotonic`) and export the weights."""
     keras.utils.set_random_seed(args.seed)
     output = os.path.join(args.work, "weights")
     claim(output)
@@ -415,14 +417,14 @@ def train(
         finished = run.train(deadline)
         before = trained = run.stem + ".npz" if run.state["step"] else None
         if not finished:
-            print("stopped at step %d of %s; the same command goes on from there" % (run.state["step"], stage.name))
+            print("stopped at step %d of %s; run the same command to continue" % (run.state["step"], stage.name))
             break
     if trained:
         export(args, trainer or build(args, stages[-1], photos, styles, precision, False)[0], trained, output)
 
 
 def draw_samples(photos: Sequence[np.ndarray], styles: Sequence[np.ndarray], side: int) -> List[np.ndarray]:
-    """Contents and styles for the sample sheet, the same every time."""
+    """Contents and styles for the sample sheet, always the same."""
     rng = np.random.default_rng(5)
     return [
         np.stack(

@@ -1,7 +1,8 @@
-"""What to look at while a model trains: a sheet of pictures and the curves of the losses."""
+"""The progress of a training in pictures: a sample sheet and the curves of the losses."""
 
 import csv
 import os
+from typing import Any, Mapping
 
 import matplotlib
 
@@ -13,19 +14,19 @@ from keras import ops
 from ..media import images
 
 
-def draw_sheet(trainer, content, style, path):
-    """One row a picture, the trainer's own columns.
+def draw_sheet(trainer: Any, content: np.ndarray, style: np.ndarray, path: str) -> None:
+    """Write a sheet with one row per picture and the columns of `trainer.sheet`.
 
     Args:
-        content, style: float32 RGB 0..1, ``[n,h,w,3]``, the same size.
+        content, style: float32 RGB 0..1, ``[n, h, w, 3]``, of the same size.
     """
     columns = [ops.convert_to_numpy(ops.cast(column, "float32")) for column in trainer.sheet(content, style)]
     sheet = np.concatenate([np.concatenate(list(row), 1) for row in zip(*columns)], 0)
     images.write(path, np.uint8(np.clip(sheet, 0, 1) * 255 + 0.5))
 
 
-def append_log(path, step, values):
-    """Add a row of ``values`` by name to the CSV ``path``, which it begins if necessary."""
+def append_log(path: str, step: int, values: Mapping[str, float]) -> None:
+    """Append a row of ``values`` to the CSV file ``path``, which is created if necessary."""
     new = not os.path.exists(path)
     with open(path, "a", newline="") as file:
         writer = csv.writer(file)
@@ -34,8 +35,8 @@ def append_log(path, step, values):
         writer.writerow([step, *("%.6g" % value for value in values.values())])
 
 
-def draw_curves(log, path):
-    """Every column of the CSV ``log`` against the step, small multiples."""
+def draw_curves(log: str, path: str) -> None:
+    """Plot every column of the CSV file ``log`` over the steps."""
     with open(log, newline="") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     names = [key for key in rows[0] if key != "step"]
