@@ -220,7 +220,7 @@ def test_crops_that_the_memory_has_no_room_for_are_described_again():
 
 
 def test_batches_depend_on_seed_and_number_alone():
-    draw = lambda rng: rng.integers(0, 1000, 4)
+    draw = lambda rng, number: rng.integers(0, 1000, 4)
     first = list(data.prefetched(draw, 0, 6, 1))
     assert len(first) == 6 and len({tuple(batch) for batch in first}) == 6
     assert all(np.array_equal(a, b) for a, b in zip(first[2:], data.prefetched(draw, 2, 4, 1)))
@@ -228,7 +228,7 @@ def test_batches_depend_on_seed_and_number_alone():
 
 
 def test_a_batch_that_cannot_be_drawn_is_no_end_without_a_word():
-    def draw(rng):
+    def draw(rng, number):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):

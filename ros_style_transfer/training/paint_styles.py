@@ -1,8 +1,7 @@
-"""Paints the styles that we ship from nothing but a seed: ``python -m ros_style_transfer.training.paint_styles``.
+"""Paint the included styles procedurally, from a seed: ``python -m ros_style_transfer.training.paint_styles``.
 
-Most painters work like a painter does: a `scene` (flat colours) and a field of directions first, then
-a medium laid over it.  Brushes draw on a canvas of four channels: red, green, blue and height, the
-last for the light that rakes over thick paint.
+Most painters first make a `scene` of flat colors and a field of directions, then apply a medium to it.
+Brushes draw on a canvas of four channels: red, green, blue and height, which the light on thick paint needs.
 """
 
 import argparse
@@ -15,28 +14,28 @@ from tqdm import tqdm
 
 from ..media.style_library import SHIPPED
 
-SIZE = 1024  # twice what we save: shrinking smooths every edge
-LIMIT = 100000  # bytes of a saved picture
+SIZE = 1024  # twice the size of the saved picture, whose downscaling smooths the edges
+MAX_BYTES = 100000  # of a saved picture
 Y, X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
 
 
 # ---- tools ---------------------------------------------------------------------------------------
 
 
-def colours(palette):
-    """``"0a1030 ffd766"`` as an array [n, 3]."""
+def palette_colors(palette):
+    """Hexadecimal colors, such as ``"0a1030 ffd766"``, as an array [n, 3]."""
     return np.array([[int(c[i : i + 2], 16) for i in (0, 2, 4)] for c in palette.split()], np.float32)
 
 
 def ramp(t, palette):
-    """Colours along a palette, at positions 0..1."""
-    table = colours(palette)
+    """Colors of a palette interpolated at ``t``, 0..1."""
+    table = palette_colors(palette)
     stops = np.linspace(0, 1, len(table))
     return np.stack([np.interp(t, stops, table[:, k]) for k in range(3)], -1).astype(np.float32)
 
 
-def step(low, high, x):
-    """A smooth step from 0 at `low` to 1 at `high` (which may be the lower one)."""
+def smoothstep(low, high, x):
+    """A smooth step from 0 at ``low`` to 1 at ``high``, which may be less than ``low``."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -47,12 +46,12 @@ def blur(field, sigma):
 
 
 def polar(turn, radius=1.0):
-    """Vectors (x, y) of these directions and lengths."""
+    """Vectors (x, y) with these directions and lengths."""
     return np.stack([radius * np.cos(turn), radius * np.sin(turn)], -1)
 
 
 def noise(rng, cells, octaves=4):
-    """Smooth noise 0..1 with so many cells across (one number, or rows and columns)."""
+    """Smooth noise, 0..1, with ``cells`` cells per side (one number, or rows and columns)."""
     rows, columns = (cells, cells) if np.isscalar(cells) else cells
     total = np.zeros((SIZE, SIZE), np.float32)
     for k in range(octaves):
@@ -62,61 +61,61 @@ def noise(rng, cells, octaves=4):
 
 
 def ridge(rng, base, height, cells, octaves=6):
-    """A line of hills: y for every x, [1, SIZE]."""
+    """The skyline of hills: y for every x, [1, SIZE]."""
     return base - height * (noise(rng, cells, octaves)[SIZE // 2][None] - 0.5)
 
 
-def slope(line_y, smooth):
-    """How steep such a line goes down."""
+def descent(line_y, smooth):
+    """The slope of a skyline, positive downwards."""
     return blur(np.gradient(line_y, axis=1) * SIZE, smooth)
 
 
-def lay(scene, colour, mask):
-    """Covers the scene with a colour (or a picture) where the mask is."""
-    colour = colours(colour)[0] if isinstance(colour, str) else colour
+def cover(scene, colour, mask):
+    """Cover the scene with a color or a picture inside the mask."""
+    colour = palette_colors(colour)[0] if isinstance(colour, str) else colour
     scene += (colour - scene) * mask[..., None]
 
 
-def at(field, points):
-    """A field's values at points (x, y) in pixels."""
+def sample(field, points):
+    """The values of a field at points (x, y) in pixels."""
     x, y = np.clip(points, 0, SIZE - 1).astype(int).T
     return field[y.T, x.T]
 
 
-def trace(angle, start, length, stride=6):
-    """Paths [n, points, 2] along a field of angles, `length` pixels long, with `start` in the middle."""
+def trace_paths(angle, start, length, stride=6):
+    """Paths [n, points, 2] along a field of angles, ``length`` pixels long, centered at ``start``."""
     halves = []
     for sign in (-stride, stride):
         path = [start]
         for _ in range(max(1, int(length / stride / 2))):
-            path.append(path[-1] + polar(at(angle, path[-1]), sign))
+            path.append(path[-1] + polar(sample(angle, path[-1]), sign))
         halves.append(path)
     return np.stack(halves[0][:0:-1] + halves[1], 1)
 
 
-def fixed(points):
-    """Pixels in sixteenths, as the three functions below hand them to OpenCV."""
+def to_fixed_point(points):
+    """Pixels in sixteenths, the fixed-point format of OpenCV's drawing functions."""
     return np.round(np.asarray(points) * 16).astype(np.int32)
 
 
 def line(canvas, points, colour, thickness):
     """A polyline."""
-    cv2.polylines(canvas, [fixed(points)], False, tuple(map(float, colour)), int(thickness), cv2.LINE_AA, 4)
+    cv2.polylines(canvas, [to_fixed_point(points)], False, tuple(map(float, colour)), int(thickness), cv2.LINE_AA, 4)
 
 
 def fill(canvas, points, colour):
     """A polygon."""
-    cv2.fillPoly(canvas, [fixed(points)], tuple(map(float, np.atleast_1d(colour))), cv2.LINE_AA, 4)
+    cv2.fillPoly(canvas, [to_fixed_point(points)], tuple(map(float, np.atleast_1d(colour))), cv2.LINE_AA, 4)
 
 
 def dot(canvas, point, radius, colour):
     """A disc."""
-    x, y, r = fixed([*point, radius]).tolist()
+    x, y, r = to_fixed_point([*point, radius]).tolist()
     cv2.circle(canvas, (x, y), r, tuple(map(float, np.atleast_1d(colour))), -1, cv2.LINE_AA, 4)
 
 
 def brush(canvas, rng, path, width, colour, streaks=0.10, rim=60, taper=0.6, load=110, rough=40):
-    """One stroke: bristles side by side, each with a shade, a reach and a load of paint of its own."""
+    """One stroke of parallel bristles, each with its own shade, length and amount of paint."""
     count = max(3, int(width / 2.6))
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], -1) / (np.linalg.norm(along, axis=1)[:, None] + 1e-6)
@@ -131,11 +130,11 @@ def brush(canvas, rng, path, width, colour, streaks=0.10, rim=60, taper=0.6, loa
 
 
 def overpaint(rng, canvas, scene, angle, width, length, count, jitter, keep, **style):
-    """Strokes all over: each takes the scene's colour and stops where the scene changes."""
+    """Cover the canvas with strokes that take the scene's color and stop where the scene changes."""
     start = rng.random((count, 2)).astype(np.float32) * SIZE
-    for path in trace(angle, start, length):
-        colour = at(scene, path[len(path) // 2])
-        same = np.abs(at(scene, path) - colour).sum(-1) < keep
+    for path in trace_paths(angle, start, length):
+        colour = sample(scene, path[len(path) // 2])
+        same = np.abs(sample(scene, path) - colour).sum(-1) < keep
         middle = len(path) // 2
         first = middle - np.argmin(np.r_[same[middle::-1], False]) + 1
         last = middle + np.argmin(np.r_[same[middle:], False])
@@ -146,24 +145,24 @@ def overpaint(rng, canvas, scene, angle, width, length, count, jitter, keep, **s
 
 
 def relief(canvas, strength=1.0, shine=0.0):
-    """The canvas in raking light from the upper left."""
+    """The canvas as RGB in raking light from the upper left."""
     height = blur(canvas[..., 3], 1.2)
     steep = strength / 160 * (cv2.Sobel(height, -1, 1, 0) + cv2.Sobel(height, -1, 0, 1))[..., None]
     return canvas[..., :3] * np.clip(1 + steep, 0.45, 1.5) + shine * 255 * np.clip(steep - 0.25, 0, 0.6)
 
 
-def primed(scene):
-    """A canvas with the scene as its ground, thin paint all over."""
+def underpainted(scene):
+    """A canvas with the scene as a thin underpainting."""
     return np.dstack([np.clip(scene, 0, 255), np.full((SIZE, SIZE), 60)]).astype(np.uint8)
 
 
 def blank(channels=4):
-    """A canvas without any paint."""
+    """A canvas without paint."""
     return np.squeeze(np.zeros((SIZE, SIZE, channels), np.uint8))
 
 
-def to_edge(labels):
-    """The distance in pixels to where labels change."""
+def edge_distance(labels):
+    """The distance in pixels to the nearest edge between labels."""
     edge = np.ones(labels.shape, np.uint8)
     edge[:, 1:] &= labels[:, 1:] == labels[:, :-1]
     edge[1:] &= labels[1:] == labels[:-1]
@@ -171,22 +170,22 @@ def to_edge(labels):
 
 
 def paper(rng, colour, tooth=0.06):
-    """Paper with a tooth and a few fibres: colour [h, w, 3] and grain 0..1."""
+    """Rough paper with a few fibres: color [h, w, 3] and grain, 0..1."""
     grain = 0.6 * noise(rng, 256, 2) + 0.4 * noise(rng, (90, 300), 2)
-    sheet = colours(colour)[0] * (1 + tooth * (grain + noise(rng, 3) - 1))[..., None]
+    sheet = palette_colors(colour)[0] * (1 + tooth * (grain + noise(rng, 3) - 1))[..., None]
     return sheet.astype(np.float32), grain
 
 
 def stain(sheet, pigment, density):
-    """Transparent colour: light goes through the pigment, as often as it is dense."""
-    sheet *= (colours(pigment)[0] / 255 + 0.004) ** density[..., None]
+    """Transparent paint: light passes through the pigment in proportion to its density."""
+    sheet *= (palette_colors(pigment)[0] / 255 + 0.004) ** density[..., None]
 
 
 # ---- painters ------------------------------------------------------------------------------------
 
 
 def flow_night(rng):
-    """Oil: lights whirl in a deep blue night over dark hills."""
+    """Oil: whirling lights in a deep blue night over dark hills."""
     u, v, glow = 1 + 0 * X, 0.6 * np.sin(7 * X + 4 * Y), 0 * X
     for x, y, r, spin in (
         (0.20, 0.20, 0.10, 1),
@@ -202,24 +201,24 @@ def flow_night(rng):
         u, v = u - pull * (Y - y) / d, v + pull * (X - x) / d
         glow = np.maximum(glow, np.exp(-((d / r) ** 1.3)) * (1 + 0.3 * np.cos(d / r * 8)))
     angle = np.arctan2(v, u)
-    # Noise smeared along the flow gives bands that the strokes then follow.
+    # Noise blurred along the flow makes bands, which the strokes follow.
     bands = noise(rng, 7, 3)
     for _ in range(8):
         ahead = np.dstack([SIZE * X, SIZE * Y]) + polar(angle, 14)
         bands = 0.5 * (bands + cv2.remap(bands, ahead.astype(np.float32), None, cv2.INTER_LINEAR))
     scene = ramp(0.1 + 0.75 * bands - 0.15 * Y, "060b2b 0d1f5c 1b3f94 2f6fc0 6fb3d9")
-    lay(scene, ramp(glow, "1f55a8 3f92c4 9cc29a f2cf4e ffdf5c fff8d2"), step(0.02, 0.3, glow))
+    cover(scene, ramp(glow, "1f55a8 3f92c4 9cc29a f2cf4e ffdf5c fff8d2"), smoothstep(0.02, 0.3, glow))
     for k, tone in enumerate(("12325e", "0c2347", "071430")):
         line_y = ridge(rng, 0.74 + 0.09 * k, 0.22, 3)
-        hill = step(0, 0.004, Y - line_y)
-        lay(scene, ramp(noise(rng, 9), tone + " 1c4a63"), hill)
-        angle = np.where(hill > 0.5, np.arctan(slope(line_y, 25)) + 0.5 * np.sin(9 * Y), angle)
-    canvas = primed(scene * 0.6)
+        hill = smoothstep(0, 0.004, Y - line_y)
+        cover(scene, ramp(noise(rng, 9), tone + " 1c4a63"), hill)
+        angle = np.where(hill > 0.5, np.arctan(descent(line_y, 25)) + 0.5 * np.sin(9 * Y), angle)
+    canvas = underpainted(scene * 0.6)
     for width, length, count in ((30, 200, 1300), (17, 130, 2600), (10, 80, 2600)):
         overpaint(rng, canvas, scene, angle, width, length, count, jitter=13, keep=150)
     for x, y in rng.uniform((0.02, 0.8), (0.98, 0.97), (34, 2)):  # lit windows
         path = SIZE * np.array([(x, y), (x, y + 0.009), (x, y + 0.018)])
-        brush(canvas, rng, path, 10, colours("ffc845")[0], rim=0)
+        brush(canvas, rng, path, 10, palette_colors("ffc845")[0], rim=0)
     return relief(canvas, 1.0, 0.15)
 
 
@@ -229,18 +228,22 @@ def sunset_impasto(rng):
     d = np.hypot(X - sun_x, Y - sun_y)
     clouds = noise(rng, (7, 3), 4)
     scene = ramp(1.05 - d * 1.25 - 0.45 * (clouds - 0.5), "3b1247 7a1c4b c22f3c ee5a24 fb9a2c ffd25e")
-    lay(scene, ramp(noise(rng, (10, 3)), "5b1a4f 8d2c57 d8574a"), step(0.58, 0.7, clouds) * step(0.1, 0.3, d))
-    lay(scene, "fff3b8", step(0.105, 0.1, d))
+    cover(
+        scene,
+        ramp(noise(rng, (10, 3)), "5b1a4f 8d2c57 d8574a"),
+        smoothstep(0.58, 0.7, clouds) * smoothstep(0.1, 0.3, d),
+    )
+    cover(scene, "fff3b8", smoothstep(0.105, 0.1, d))
     swell = noise(rng, (34, 5), 3)
     sea = ramp(0.15 + 0.5 * swell + 0.25 * (1 - Y), "1a0d33 2f1b58 5c2a6b a33b5c e2703f")
     glint = np.exp(-(((X - sun_x) / (0.05 + 0.35 * (Y - horizon))) ** 2))
-    lay(sea, ramp(swell, "f2622b ffb13b fff0a8"), step(0.5, 0.62, glint * 0.6 + swell * 0.45) * (glint > 0.05))
-    lay(scene, sea, step(0, 0.004, Y - horizon))
+    cover(sea, ramp(swell, "f2622b ffb13b fff0a8"), smoothstep(0.5, 0.62, glint * 0.6 + swell * 0.45) * (glint > 0.05))
+    cover(scene, sea, smoothstep(0, 0.004, Y - horizon))
     shore = np.maximum(ridge(rng, 0.56, 0.16, 4) + 0.35 * (X - 0.02), 0)
-    lay(scene, "2a1038", step(0, 0.004, Y - shore) * (Y < horizon))
+    cover(scene, "2a1038", smoothstep(0, 0.004, Y - shore) * (Y < horizon))
     angle = np.where(Y > horizon, 0.12 * np.sin(12 * X + 30 * Y), np.arctan2(X - sun_x, sun_y - Y) * 0.999)
     angle = np.where((Y < horizon) & (d > 0.33), 0.5 * (noise(rng, 4) - 0.5) - 0.2, angle)
-    canvas = primed(scene * 0.8)
+    canvas = underpainted(scene * 0.8)
     for width, length, count in ((64, 150, 700), (38, 110, 1300), (22, 80, 1300)):
         overpaint(rng, canvas, scene, angle, width, length, count, 17, 150, streaks=0.05, rim=110, taper=0.1, rough=14)
     return relief(canvas, 1.3, 0.2)
@@ -256,7 +259,7 @@ def stained_glass(rng):
     region[d < 0.11] = 999
     tints = [ramp(rng.random(1000), "0d3b9e 1564c8 2ba3d8 5a3fa8 7fd0e0")]
     tints[0][:200:2] = ramp(rng.random(100), "f7b518 f58a1c e8452c ffd84f")
-    tints[0][999] = colours("ffe98a")[0]
+    tints[0][999] = palette_colors("ffe98a")[0]
     for k, shades in enumerate(("1d7a4c 2fa35a 8cc63f", "0c4f63 15808a 3fb89a", "4f7a1c 93ab2a e0c545"), 1):
         below = Y > ridge(rng, 0.535 + 0.125 * k, 0.2, 2, 2)
         region[below] = 1000 * k + cells[below]
@@ -264,14 +267,14 @@ def stained_glass(rng):
     river = (np.abs(X - 0.5 - 0.16 * np.sin(9 * Y + 0.4) * (Y - 0.4)) < 0.16 * (Y - 0.52)) & (region >= 1000)
     region[river] = 4000 + np.floor((Y[river] + 0.03 * np.sin(20 * X[river])) * 22)
     tints.append(ramp(rng.random(100), "1565c0 35a7e0 9be3ee"))
-    edge = to_edge(region)
-    light = 0.66 + 0.35 * noise(rng, (5, 24), 5) + 0.35 * step(0, 40, edge) + 0.25 * step(0.7, 0, d)
+    edge = edge_distance(region)
+    light = 0.66 + 0.35 * noise(rng, (5, 24), 5) + 0.35 * smoothstep(0, 40, edge) + 0.25 * smoothstep(0.7, 0, d)
     glass = np.concatenate(tints)[region] * light[..., None]
     glass = relief(np.dstack([glass, 255 * noise(rng, 40, 3)]), 0.9, 0.3)
     glass += 0.35 * blur(np.clip(glass, 0, 255), 24) - 20
-    came = np.dstack([np.full((SIZE, SIZE, 3), (38, 36, 42)), 255 * step(9, 0, edge)])
+    came = np.dstack([np.full((SIZE, SIZE, 3), (38, 36, 42)), 255 * smoothstep(9, 0, edge)])
     lead = relief(came, 2.2, 0.25) + 14 * rng.standard_normal((SIZE, SIZE, 1))
-    lay(glass, lead, step(9, 7, edge + 2 * (noise(rng, 30, 2) - 0.5)))
+    cover(glass, lead, smoothstep(9, 7, edge + 2 * (noise(rng, 30, 2) - 0.5)))
     return glass
 
 
@@ -279,10 +282,10 @@ def woodcut(rng):
     """Black ink on cream, carved along the forms, and one red sun."""
     wobble = noise(rng, 6, 5)
     d = np.hypot(X - 0.66, Y - 0.27)
-    phase, tone = 46 * d + 1.6 * wobble, 0.1 + 1.0 * step(0.1, 0.75, d)
+    phase, tone = 46 * d + 1.6 * wobble, 0.1 + 1.0 * smoothstep(0.1, 0.75, d)
     for k in range(3):
         top = ridge(rng, 0.5 + 0.1 * k, 0.34 - 0.04 * k, 4)
-        depth, shadow = Y - top, step(-0.3, 0.5, slope(top, 9))
+        depth, shadow = Y - top, smoothstep(-0.3, 0.5, descent(top, 9))
         body = depth > 0
         phase = np.where(body, 40 * (X + np.where(shadow > 0.5, -0.55, 0.75) * depth) + 1.2 * wobble, phase)
         tone = np.where(body, 0.2 + 0.75 * shadow - depth * 0.9 + 0.1 * k, tone)
@@ -292,19 +295,19 @@ def woodcut(rng):
     phase = np.where(sea, 64 * Y + 1.1 * crest, phase)
     glitter = np.exp(-(((X - 0.66) / (0.5 * Y - 0.28)) ** 2))
     tone = np.where(sea, 0.55 + 0.3 * crest + 0.5 * (Y - 0.8) - 0.6 * glitter, tone)
-    # A line is as wide as the tone is dark, and the knife's width trembles.
+    # Darker tones have wider lines, whose width varies a little.
     wave = np.abs(((phase + 0.03 * noise(rng, 90, 2)) % 1) - 0.5) * 2
-    ink = step(-0.13, 0.13, tone + 0.35 * (wobble - 0.5) + 0.1 * (noise(rng, 120, 2) - 0.5) - wave) * (d > 0.155)
+    ink = smoothstep(-0.13, 0.13, tone + 0.35 * (wobble - 0.5) + 0.1 * (noise(rng, 120, 2) - 0.5) - wave) * (d > 0.155)
     sheet, grain = paper(rng, "f2e6c8", 0.08)
-    lay(sheet, "c8321f", step(0.146, 0.143, d + 0.006 * noise(rng, 40, 2)) * step(0.1, 0.3, grain))
-    lay(sheet, "17130f", ink * (0.82 + 0.18 * step(0.2, 0.4, grain)))
+    cover(sheet, "c8321f", smoothstep(0.146, 0.143, d + 0.006 * noise(rng, 40, 2)) * smoothstep(0.1, 0.3, grain))
+    cover(sheet, "17130f", ink * (0.82 + 0.18 * smoothstep(0.2, 0.4, grain)))
     return sheet
 
 
 def mosaic(rng):
     """Tesserae in rows along the contours of two koi, red and cream in turquoise water."""
     scene = ramp(noise(rng, 5, 3), "0f4a63 16708a 1f98a3 4fc0b4")
-    lay(scene, "c9ecd9", step(0.965, 1, np.sin(70 * np.hypot(X - 0.5, Y - 0.5) + 5 * noise(rng, 4))))
+    cover(scene, "c9ecd9", smoothstep(0.965, 1, np.sin(70 * np.hypot(X - 0.5, Y - 0.5) + 5 * noise(rng, 4))))
     fish = blank(1)
     s = np.linspace(0, 1, 120)
     girth = SIZE * (0.09 * np.sin(np.pi * np.clip(s, 0.04, 1) ** 0.62) ** 0.8 + 0.014)
@@ -323,10 +326,10 @@ def mosaic(rng):
         for p, r in zip(spine, girth):
             dot(body, p, r, 255)
         coat = noise(rng, 5, 3)
-        lay(scene, ramp(noise(rng, 9), "e8a33a f7d27a"), fins / 255.0)
-        lay(scene, "f6ead2", body / 255.0)
-        lay(scene, ramp(noise(rng, 12), "b3261e e2471f f0762b"), (coat > 0.5) * (body / 255.0))
-        lay(scene, "141a26", ((coat > 0.62) & (noise(rng, 9) > 0.5)) * (body / 255.0))
+        cover(scene, ramp(noise(rng, 9), "e8a33a f7d27a"), fins / 255.0)
+        cover(scene, "f6ead2", body / 255.0)
+        cover(scene, ramp(noise(rng, 12), "b3261e e2471f f0762b"), (coat > 0.5) * (body / 255.0))
+        cover(scene, "141a26", ((coat > 0.62) & (noise(rng, 9) > 0.5)) * (body / 255.0))
         fish |= body | fins
     fish = (fish > 127).astype(np.uint8)
     signed = blur(cv2.distanceTransform(1 - fish, 2, 5) - cv2.distanceTransform(fish, 2, 5), 3)
@@ -334,7 +337,7 @@ def mosaic(rng):
     taken = np.zeros((SIZE + 40, SIZE + 40), np.uint8)
 
     def stone(p, along, size):
-        """Sets a stone unless too much of its place is taken."""
+        """Set a stone unless other stones cover too much of its place."""
         square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) + rng.uniform(-0.1, 0.1, (4, 2))
         corners = square @ np.array([along, (-along[1], along[0])]) * size / 2
         mask, corner = np.zeros((40, 40), np.uint8), p.astype(int)
@@ -342,7 +345,7 @@ def mosaic(rng):
         there = taken[corner[1] : corner[1] + 40, corner[0] : corner[0] + 40]
         if 3 < p.min() and p.max() < SIZE - 4 and (mask & there).sum() < 0.06 * mask.sum():
             there |= mask
-            tone = at(scene, p) * (1 + 0.1 * rng.standard_normal()) + 6 * rng.standard_normal(3)
+            tone = sample(scene, p) * (1 + 0.1 * rng.standard_normal()) + 6 * rng.standard_normal(3)
             for inset, load in ((1, 130), (0.82, 180), (0.66, 190)):
                 fill(ground, p + corners * inset, (*np.clip(tone, 0, 255), load + rng.uniform(-9, 9)))
 
@@ -353,7 +356,7 @@ def mosaic(rng):
             for k in range(0, len(row), 3):
                 along = row[(k + 4) % len(row)] - row[k - 4]
                 stone(row[k], along / (np.linalg.norm(along) + 1e-6), 17)
-    for size in (15, 12, 9):  # what is left between the rows
+    for size in (15, 12, 9):  # fills the gaps between the rows
         for p, way in zip(rng.random((2500, 2)) * SIZE, polar(rng.uniform(0, np.pi, 2500))):
             stone(p, way, size)
     return relief(ground, 1.0, 0.2) * (0.94 + 0.12 * noise(rng, 200, 2))[..., None]
@@ -367,13 +370,15 @@ def ink_wash(rng):
         depth = Y - top
         fade = np.maximum(depth, 0)
         bleed = depth + 0.008 * (noise(rng, 30, 3) - 0.5) * (k + 1)
-        wash = np.exp(-fade / (0.08 + 0.03 * noise(rng, 4))) * step(-0.004, 0.005 - 0.0007 * k, bleed)
-        wrinkles = step(0.5, 0.75, noise(rng, (10, 44), 4)) * np.exp(-fade / 0.10)
+        wash = np.exp(-fade / (0.08 + 0.03 * noise(rng, 4))) * smoothstep(-0.004, 0.005 - 0.0007 * k, bleed)
+        wrinkles = smoothstep(0.5, 0.75, noise(rng, (10, 44), 4)) * np.exp(-fade / 0.10)
         rim = np.exp(-np.abs(bleed) / 0.006)
         density = (0.16 + 0.17 * k) * (wash * (0.75 + 0.6 * wrinkles) + 0.35 * rim * noise(rng, 7))
         stain(sheet, "39414d", density * (0.85 + 0.3 * grain))
-    stain(sheet, "2d3440", 0.25 * step(0.9, 1.02, Y + 0.1 * noise(rng, 4)))
-    stain(sheet, "c8442e", 0.75 * step(0.062, 0.058, np.hypot(X - 0.30, Y - 0.17) + 0.01 * (noise(rng, 20) - 0.5)))
+    stain(sheet, "2d3440", 0.25 * smoothstep(0.9, 1.02, Y + 0.1 * noise(rng, 4)))
+    stain(
+        sheet, "c8442e", 0.75 * smoothstep(0.062, 0.058, np.hypot(X - 0.30, Y - 0.17) + 0.01 * (noise(rng, 20) - 0.5))
+    )
     canvas = blank()  # ink in the last channel
     t = np.linspace(0, 1, 16)[:, None]
     for x, lean, width, load in ((0.74, 0.05, 17, 60), (0.95, 0.02, 26, 90), (0.86, -0.06, 36, 130)):
@@ -399,29 +404,31 @@ def ink_wash(rng):
 def pointillism(rng):
     """Dots of complementary colours: a park by the water on a summer afternoon."""
     scene = ramp(Y / 0.45 + 0.3 * (noise(rng, 4) - 0.5), "7fb2e5 a9cdec f4dfc0 fbe8b0")
-    lay(scene, ramp(noise(rng, (40, 6)), "4f86c6 7fb4d8 b9dbe0 f2e2b0"), step(0, 0.004, Y - 0.42))
-    lay(scene, ramp(noise(rng, 12), "3d7a6b 6aa36f"), step(0, 0.004, Y - ridge(rng, 0.40, 0.10, 5)) * (Y < 0.44))
+    cover(scene, ramp(noise(rng, (40, 6)), "4f86c6 7fb4d8 b9dbe0 f2e2b0"), smoothstep(0, 0.004, Y - 0.42))
+    cover(
+        scene, ramp(noise(rng, 12), "3d7a6b 6aa36f"), smoothstep(0, 0.004, Y - ridge(rng, 0.40, 0.10, 5)) * (Y < 0.44)
+    )
     grass, light = Y > 0.50 + 0.30 * X**2 + 0.02 * np.sin(9 * X), noise(rng, 3)
-    lay(scene, ramp(light, "3f7d2c 7fb53a c5d84a f0e36a"), grass)
-    shade = step(0.55, 0.62, noise(rng, (9, 3)) + 0.5 * (Y - 0.75)) * grass
-    lay(scene, ramp(light * 0.6, "2a4f7a 2f6a4f 5b9a3c"), shade)
-    lay(scene, "f3c9a0", np.abs(X - 0.62 + 0.5 * (Y - 0.7) - 0.12 * np.sin(7 * Y)) < 0.25 * (Y - 0.56))
+    cover(scene, ramp(light, "3f7d2c 7fb53a c5d84a f0e36a"), grass)
+    shade = smoothstep(0.55, 0.62, noise(rng, (9, 3)) + 0.5 * (Y - 0.75)) * grass
+    cover(scene, ramp(light * 0.6, "2a4f7a 2f6a4f 5b9a3c"), shade)
+    cover(scene, "f3c9a0", np.abs(X - 0.62 + 0.5 * (Y - 0.7) - 0.12 * np.sin(7 * Y)) < 0.25 * (Y - 0.56))
     for x, y, r in ((0.16, 0.24, 0.2), (0.9, 0.30, 0.17), (0.02, 0.4, 0.12), (0.62, 0.36, 0.07), (0.72, 0.37, 0.06)):
         trunk = (np.abs(X - x - 0.01 * np.sin(20 * Y)) < 0.1 * r) & (Y > y) & (Y < y + 1.9 * r)
-        lay(scene, ramp(step(-0.1 * r, 0.1 * r, X - x), "8a4a6b 3c2a5c"), trunk)
+        cover(scene, ramp(smoothstep(-0.1 * r, 0.1 * r, X - x), "8a4a6b 3c2a5c"), trunk)
         d = np.hypot(X - x, (Y - y) * 1.15) / r + 0.7 * (noise(rng, 12) - 0.5)
         sunny = 0.5 + 0.9 * (noise(rng, 10) - 0.5) + 0.45 * (X - x + y - Y) / r
-        lay(scene, ramp(sunny, "1f3d66 1f6b4a 3f9a45 9cc63f f2c84a"), d < 1)
+        cover(scene, ramp(sunny, "1f3d66 1f6b4a 3f9a45 9cc63f f2c84a"), d < 1)
     for x, y, h in ((0.40, 0.49, 0.13), (0.55, 0.46, 0.07)):  # sails
         side = np.where(X > x, 0.55, 0.3) * np.clip(Y - y + h, 0, None)
-        lay(scene, ramp(step(x - 0.01, x + 0.01, X), "fff4dc f0803a"), (np.abs(X - x) < side) & (Y < y))
-        lay(scene, "5a2a4a", (np.abs(X - x) < 0.5 * h) & (np.abs(Y - y - 0.006) < 0.008))
-    canvas = primed(0.5 * scene + 0.5 * colours("f1e4c8")[0])
+        cover(scene, ramp(smoothstep(x - 0.01, x + 0.01, X), "fff4dc f0803a"), (np.abs(X - x) < side) & (Y < y))
+        cover(scene, "5a2a4a", (np.abs(X - x) < 0.5 * h) & (np.abs(Y - y - 0.006) < 0.008))
+    canvas = underpainted(0.5 * scene + 0.5 * palette_colors("f1e4c8")[0])
     for radius, count in ((9, 17000), (6.5, 26000), (5, 16000)):
         points = rng.random((count, 2)) * SIZE
-        tone = at(scene, points)
+        tone = sample(scene, points)
         grey = tone.mean(-1, keepdims=True)
-        # One dot in six is the complement of its neighbours, as bright as they are.
+        # One dot in six has the complementary color of its neighbours and the same brightness.
         tone = np.where(rng.random((count, 1)) < 0.16, grey + 1.3 * (grey - tone), tone)
         tone = tone * (1 + 0.10 * rng.standard_normal((count, 1))) + 20 * rng.standard_normal((count, 3))
         for p, r, c in zip(points, radius * rng.uniform(0.7, 1.2, count), np.clip(tone, 0, 255)):
@@ -436,7 +443,7 @@ def watercolour(rng):
     ripples, drifts = noise(rng, 24, 4), [noise(rng, 5, 4) for _ in range(6)]
 
     def wash(outline, pigments, strength, ragged=8, edge=0.6):
-        """A pool of colour that dries darker at its edge and settles in the paper's hollows."""
+        """A pool of paint that dries darker at its edge and settles in the paper's hollows."""
         mask = blank(1)
         fill(mask, outline, 255)
         x, y, w, h = cv2.boundingRect(mask)
@@ -444,11 +451,11 @@ def watercolour(rng):
         box = np.s_[max(y - m, 0) : y + h + m, max(x - m, 0) : x + w + m]
         soft = blur(mask[box], ragged) / 255 + 0.9 * (ripples[box] - 0.5)
         rim = np.exp(-cv2.distanceTransform((soft > 0.5).astype(np.uint8), 2, 5) / 4.5)
-        density = step(0.47, 0.53, soft) * (0.35 + 0.9 * drifts[rng.integers(6)][box] + edge * rim)
+        density = smoothstep(0.47, 0.53, soft) * (0.35 + 0.9 * drifts[rng.integers(6)][box] + edge * rim)
         stain(sheet[box], rng.choice(pigments.split()), strength * density * (0.72 + 0.56 * grain[box]))
 
     def blob(centre, radius, flat=1.0, turn=0.0, lobes=0.1):
-        """An outline somewhat like an ellipse."""
+        """An irregular ellipse."""
         a = np.linspace(0, 2 * np.pi, 60)
         r = radius * (1 + lobes * np.sin(5 * a + rng.uniform(0, 6)) + 0.1 * np.sin(3 * a + rng.uniform(0, 6)))
         x, y = polar(a, r).T[..., None]
@@ -482,16 +489,16 @@ def watercolour(rng):
 
 
 def cubism(rng):
-    """A still life with a guitar and a bottle, seen from many sides at once."""
+    """A still life with a guitar and a bottle, seen from many sides."""
     still = ramp(noise(rng, 3) * 0.5 + 0.5 * Y, "4f6274 8b979c c9b78c 8a6234")
-    lay(still, "5c4028", step(0.80, 0.805, Y + 0.12 * X))
+    cover(still, "5c4028", smoothstep(0.80, 0.805, Y + 0.12 * X))
     still = still.astype(np.uint8)  # OpenCV smooths edges in bytes only
     for a, tone in ((0.205, "3d2414"), (0.185, "d08a30")):
         for x, y, b in ((0.54, 0.67, 1), (0.65, 0.46, 0.78)):
             box = ((x * SIZE, y * SIZE), (2 * a * b * SIZE, 1.75 * a * b * SIZE), -60)
-            cv2.ellipse(still, box, colours(tone)[0].tolist(), -1, cv2.LINE_AA)
+            cv2.ellipse(still, box, palette_colors(tone)[0].tolist(), -1, cv2.LINE_AA)
     dot(still, (0.61 * SIZE, 0.55 * SIZE), 64, (36, 22, 18))
-    fill(still, SIZE * np.array([(0.60, 0.53), (0.80, 0.05), (0.87, 0.07), (0.66, 0.56)]), colours("2b211c")[0])
+    fill(still, SIZE * np.array([(0.60, 0.53), (0.80, 0.05), (0.87, 0.07), (0.66, 0.56)]), palette_colors("2b211c")[0])
     for k in range(5):
         line(still, SIZE * np.array([(0.53 + 0.013 * k, 0.76), (0.81 + 0.011 * k, 0.05)]), (240, 228, 196), 4)
     bottle = [
@@ -504,8 +511,8 @@ def cubism(rng):
         (0.38, 0.42),
         (0.38, 0.85),
     ]
-    fill(still, SIZE * np.array(bottle), colours("1f4a56")[0])
-    fill(still, SIZE * np.array([(0.18, 0.52), (0.38, 0.52), (0.38, 0.68), (0.18, 0.68)]), colours("ead9ae")[0])
+    fill(still, SIZE * np.array(bottle), palette_colors("1f4a56")[0])
+    fill(still, SIZE * np.array([(0.18, 0.52), (0.38, 0.52), (0.38, 0.68), (0.18, 0.68)]), palette_colors("ead9ae")[0])
     picture, angle = still.astype(np.float32), 0.6 + 0 * X
     lights = "141f2c 5d7c90 eef0ea", "2a170c b8742a fae0a6", "242222 8d8b82 fbf6e8"
     for k in range(64):
@@ -515,18 +522,18 @@ def cubism(rng):
         corners = centre + polar(turn, radius * rng.uniform(0.6, 1.25, 4))
         mask = blank(1)
         fill(mask, corners, 255)
-        # Each facet sees the still life from elsewhere, lit from its first edge and fading from there.
+        # Each facet shows the still life from another side, brightest at its first edge.
         move = cv2.getRotationMatrix2D(tuple(map(float, centre)), rng.normal(0, 9), rng.uniform(0.95, 1.2))
         move[:, 2] += rng.normal(0, 20, 2)
         view = cv2.warpAffine(still, move, (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT)
         lit = turn[0] + np.pi / 4
         along = (np.dstack([SIZE * X, SIZE * Y]) - centre) @ polar(lit, 1 / radius)
         view = 0.6 * view + 0.4 * ramp(0.5 + 0.8 * along, rng.choice(lights))
-        lay(picture, view * (1.05 + 0.2 * along)[..., None], step(-1.1, -0.3, along) * (mask / 255.0))
+        cover(picture, view * (1.05 + 0.2 * along)[..., None], smoothstep(-1.1, -0.3, along) * (mask / 255.0))
         angle = np.where((mask > 127) & (along > -0.5), lit + np.pi / 2, angle)
         line(picture, corners[:2], (30, 22, 20), 5)
         line(picture, corners[1:3], (30, 22, 20), 3)
-    canvas = primed(picture)
+    canvas = underpainted(picture)
     overpaint(rng, canvas, picture, angle, 11, 34, 9000, 8, 30, rim=20, taper=0.2, rough=20, streaks=0.05)
     canvas[..., :3] = 0.55 * canvas[..., :3] + 0.45 * np.clip(picture, 0, 255)  # a thin coat
     return relief(canvas, 0.45) * (0.94 + 0.12 * noise(rng, 150, 2))[..., None]
@@ -608,9 +615,9 @@ def scales_gold(rng):
     robe = cv2.remap(robe, SIZE * u, SIZE * v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     edge = np.abs(X - 0.55 - 0.16 * np.sin(5.2 * Y + 0.6) + 0.32 * (Y - 0.5)) - (0.16 + 0.16 * Y)
     picture = canvas.astype(np.float32)
-    lay(picture, robe, step(0.003, -0.003, edge))
+    cover(picture, robe, smoothstep(0.003, -0.003, edge))
     for width, tone in ((0.015, (40, 22, 14, 60)), (0.008, (252, 226, 140, 230))):
-        lay(picture, np.array(tone, np.float32), step(width + 0.002, width - 0.002, np.abs(edge)))
+        cover(picture, np.array(tone, np.float32), smoothstep(width + 0.002, width - 0.002, np.abs(edge)))
     return relief(picture, 0.7, 0.25) * (0.92 + 0.16 * noise(rng, 180, 2))[..., None]
 
 
@@ -619,10 +626,10 @@ def chalk(rng):
     sheet, grain = paper(rng, "1c2233", 0.3)
     dawn = np.exp(-(((X - 0.56) / 0.3) ** 2) - ((Y - 0.6) / 0.3) ** 2)
     scene = ramp(0.7 * dawn + 0.4 * noise(rng, 6) - 0.05, "16303f 1f5560 3f7f88 8f7fb0 e08fa0 f9c9a8 fff0c8")
-    lay(
+    cover(
         scene,
         ramp(noise(rng, (16, 6)) + 0.3 * dawn - 0.1, "1a2438 3a3560 1f6a66 5fa58a e0a0a8"),
-        step(0.72, 0.76, Y + 0.03 * np.sin(8 * X)),
+        smoothstep(0.72, 0.76, Y + 0.03 * np.sin(8 * X)),
     )
     angle = np.where(Y > 0.74, 0.1, 1.1) + 1.2 * (noise(rng, 5) - 0.5)
     for k, x in enumerate(np.r_[rng.uniform(0, 1, 9), 0.14, 0.40, 0.82, 0.95]):
@@ -631,18 +638,18 @@ def chalk(rng):
         middle = x + 0.015 * np.sin(5 * Y + 9 * x) + 0.04 * (Y - 0.5) * np.sin(40 * x)
         side = (X - middle) / width * (1.2 - 0.4 * Y)
         bark = ramp(0.5 - 0.5 * side, "3f4a86 8a98c8 eee6e0 fffaf0" if near else "4a4a80 8f88b8 d8c0cc")
-        scars = step(0.64, 0.7, noise(rng, (50, 7), 3)) * near
-        lay(bark, "231f36", scars)
-        body = step(1.05, 0.95, np.abs(side)) * (Y < foot)
-        lay(scene, bark, body)
+        scars = smoothstep(0.64, 0.7, noise(rng, (50, 7), 3)) * near
+        cover(bark, "231f36", scars)
+        body = smoothstep(1.05, 0.95, np.abs(side)) * (Y < foot)
+        cover(scene, bark, body)
         angle = np.where(body > 0.5, np.where(scars > 0.5, 0, 1.5), angle)
 
     def rub(stick, press):
-        """Chalk stays on the paper's hills; the hollows keep the ground."""
+        """Chalk covers the hills of the paper, whose color shows in the hollows."""
         hold = np.clip(press + (stick[..., 3] - 110.0) / 140 - 1.3 * (grain - 0.5), 0, 1) * (stick[..., 3] > 0)
-        lay(sheet, stick[..., :3].astype(np.float32), hold)
+        cover(sheet, stick[..., :3].astype(np.float32), hold)
 
-    rub(primed(scene * 0.7), 0.9)
+    rub(underpainted(scene * 0.7), 0.9)
     for width, length, count in ((34, 150, 700), (20, 100, 1500), (11, 70, 2600)):
         stick = blank()
         overpaint(rng, stick, scene, angle, width, length, count, 17, 80, rim=-40, taper=0.2, rough=60, streaks=0.05)
@@ -650,7 +657,7 @@ def chalk(rng):
     stick, clumps = blank(), noise(rng, 6)
     leaves = rng.random((1900, 2)) ** (1, 1.8) * SIZE
     for p, tone in zip(leaves, ramp(rng.random(1900), "c8446a f0788a f9a88f fbe0b0 7fc8b0")):
-        if at(clumps, p) > 0.5:
+        if sample(clumps, p) > 0.5:
             path = p + np.linspace(-11, 11, 4)[:, None] * polar(rng.uniform(0, np.pi))
             brush(stick, rng, path, rng.uniform(6, 11), tone)
     rub(stick, 0.7)
@@ -676,24 +683,25 @@ PAINTERS = {
 }
 
 
-def paint(name):
-    """The picture of that name, uint8 RGB."""
+def paint(name: str) -> np.ndarray:
+    """The style ``name``, uint8 RGB."""
     picture = PAINTERS[name](np.random.default_rng(zlib.crc32(name.encode())))
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     return cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
-def save(path, picture):
-    """Writes a JPEG, as good as `LIMIT` allows."""
+def save(path: str, picture: np.ndarray) -> None:
+    """Write a JPEG of the best quality within `MAX_BYTES`."""
     for quality in range(95, 30, -2):
         data = cv2.imencode(".jpg", picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
-        if len(data) <= LIMIT:
+        if len(data) <= MAX_BYTES:
             break
     data.tofile(path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Paint the styles that we ship.")
+def main() -> None:
+    """Paint the styles that the command line names."""
+    parser = argparse.ArgumentParser(description="Paint the included styles.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of %s (default: all)" % ", ".join(PAINTERS))
     parser.add_argument("-o", "--output", metavar="DIR", default=SHIPPED)
     options = parser.parse_args()
