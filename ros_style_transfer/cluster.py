@@ -88,9 +88,9 @@ class Worker:
         if self._task is None:
             import cv2
 
-            from .models.device import share_threads  # TensorFlow is imported in the worker only
+            from .models.device import set_thread_count  # TensorFlow is imported in the worker only
 
-            share_threads(self._threads)
+            set_thread_count(self._threads)
             cv2.setNumThreads(self._threads)
             self._task = self._make(choice, self._memory, self._notes.append)
         return self._task.choice

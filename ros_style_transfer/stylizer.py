@@ -23,7 +23,7 @@ from .controls import (
 )
 from .errors import ImageError, OptionError
 from .media import images
-from .models.device import limit_threads, share_gpus
+from .models.device import limit_gpu_memory, limit_threads
 from .models.registry import MODELS
 from .transfer import colours, masks, quantized_pipeline
 from .transfer.loading import load_pipeline
@@ -80,7 +80,7 @@ class Stylizer:
         check_model(model, precision)
         check_value(SETTINGS["max_memory"], max_memory)
         check_value(SETTINGS["gpu_memory_mb"], gpu_memory_mb)
-        gpus = share_gpus(gpu_memory_mb)
+        gpus = limit_gpu_memory(gpu_memory_mb)
         threads = limit_threads()
         self.device = ", ".join(gpu.name for gpu in gpus) or "CPU, %d threads" % threads
         self.model = model
@@ -97,7 +97,7 @@ class Stylizer:
         self._style_cache: collections.OrderedDict[Any, Style] = collections.OrderedDict()
         self._streams: Dict[str, Any] = {}  # by name: how a video's last frame was stylized, and its `Steady`
         # What the last frames needed: controls as given and as resolved, each stream's frame size and tile side.
-        self._given: Optional[Controls] = None
+        self._last_controls: Optional[Controls] = None
         self._resolved = Controls()
         self._tiles: Dict[str, Tuple[Tuple[int, int], Optional[int]]] = {}
 
@@ -236,8 +236,8 @@ class Stylizer:
 
     def _resolve(self, controls: Controls) -> Controls:
         """`Controls.resolved`, remembered as long as a stream's frames come with the same object."""
-        if controls is not self._given:
-            self._resolved, self._given = controls.resolved(self.model), controls
+        if controls is not self._last_controls:
+            self._resolved, self._last_controls = controls.resolved(self.model), controls
             self._tiles.clear()
         return self._resolved
 

@@ -269,12 +269,12 @@ def _render(
 ) -> np.ndarray:
     """The rendered picture, uint8 RGB."""
     # Importing TensorFlow takes seconds: everything that can be wrong is reported before.
-    from ..models.device import share_threads
+    from ..models.device import set_thread_count
     from ..render.renderer import Renderer
     from ..stylizer import Stylizer
 
     if args.threads:
-        share_threads(args.threads)
+        set_thread_count(args.threads)
     checkpoint = _checkpoint(args, options, content, styles, mask)
     start = checkpoint.read() if args.resume else None
     renderer = Renderer(options, args.network_weights)

@@ -13,7 +13,7 @@ from .quantized import QuantizedConvolutions, TFLiteFunction
 from .timing import shortest_time
 
 
-def share_gpus(memory_mb: int = 0) -> List[Any]:
+def limit_gpu_memory(memory_mb: int = 0) -> List[Any]:
     """Limit TensorFlow's GPU memory to ``memory_mb`` megabytes, or to what it needs (0); returns the GPUs.
 
     By default TensorFlow reserves all memory, which on a Jetson belongs to the other programs as well.
@@ -31,8 +31,8 @@ def share_gpus(memory_mb: int = 0) -> List[Any]:
     return gpus
 
 
-def share_threads(count: int) -> None:
-    """Limit TensorFlow to ``count`` threads; call it before TensorFlow's first operation."""
+def set_thread_count(count: int) -> None:
+    """Let TensorFlow use ``count`` threads; call it before TensorFlow's first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 

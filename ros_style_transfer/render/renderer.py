@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..media import images
-from ..models.device import fastest_float, share_gpus
+from ..models.device import fastest_float, limit_gpu_memory
 from ..resources import available_memory
 from ..transfer import colours, masks
 from . import optimizers, preconditioner
@@ -79,7 +79,7 @@ class Renderer:
     """
 
     def __init__(self, options, weights_file=None, clock=time.monotonic):
-        share_gpus()
+        limit_gpu_memory()
         self._options, self._clock = options, clock
         self._dtype = fastest_float() if options.precision == "auto" else options.precision
         self._network = load_network(options.network, weights_file, options.pooling, self._dtype)
