@@ -19,7 +19,7 @@ from ..errors import StyleTransferError
 
 WARM_UP = 3.0  # seconds of each stream that do not count
 DRAIN_TIME = 1.0  # seconds to wait for late frames
-START_TIMEOUT = 60.0  # seconds until the node must be up
+START_TIMEOUT = 180.0  # seconds until the node must be up
 
 
 class Graph(ABC):
