@@ -223,7 +223,11 @@ def main(arguments: Optional[List[str]] = None) -> None:
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rclpy raises several kinds for --ros-args that it cannot parse
+        print("%s: wrong --ros-args: %s" % (NAME, " ".join(str(error).split())), file=sys.stderr)
+        raise SystemExit(1) from None
     node = Node(NAME, automatically_declare_parameters_from_overrides=True)
     try:
         ours = StyleTransferNode(node)

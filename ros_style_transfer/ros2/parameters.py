@@ -63,7 +63,7 @@ def _default(field: Field, read: params.Parameters) -> Any:
 
 
 def normalise(field: Field, value: Any) -> Any:
-    """A value as its parameter has it: a list as text, a number as the number or the text that is wanted, and ``no``,
+    """A value as its parameter has it: a list as text, a number or a text as what is wanted of the two, and ``no``,
     which YAML reads as false, as ``no``."""
     if field.type is str and isinstance(value, bool):
         return "no" if not value and "no" in field.choices else value
@@ -75,6 +75,11 @@ def normalise(field: Field, value: Any) -> Any:
         )
     if field.type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if field.type in (float, int) and isinstance(value, str):
+        try:
+            return field.type(value)
+        except ValueError:
+            return value  # of the wrong type, as rclpy will say
     return value
 
 

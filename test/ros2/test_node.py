@@ -241,6 +241,8 @@ def test_values_as_yaml_reads_them_are_understood(parameters):
     assert set_parameter(parameters, "keep_colours", False).successful  # YAML's `no`
     (now,) = result_of(parameters.get_parameters(["keep_colours"])).values
     assert now.string_value == "no"
+    assert set_parameter(parameters, "strength", "0.5").successful
+    assert set_parameter(parameters, "strength", 1).successful
     assert set_parameter(parameters, "style", ["mosaic", "woodcut"]).successful
     (now,) = result_of(parameters.get_parameters(["style"])).values
     assert now.string_value == "mosaic,woodcut"
@@ -370,3 +372,10 @@ def test_wrong_parameters_end_the_node_with_one_line_that_names_them_all(client)
     (line,) = [line for line in process.lines if "FATAL" in line]
     for name in ("style", "strength", "jpeg_quality"):
         assert "~%s" % name in line
+
+
+def test_arguments_that_ros_cannot_parse_end_the_node_with_a_sentence():
+    process = start("unparsable", style="[mosaic, 7]")
+    assert process.wait() == 1
+    text = "".join(process.lines)
+    assert "Traceback" not in text and "wrong --ros-args" in text
