@@ -482,7 +482,7 @@ class PanelTest(unittest.TestCase):
         panel.render_size.setValue(128)
         panel.iterations.setValue(100000)
         click(panel.render_button)
-        self.wait(lambda: "to go" in panel.progress_text.text())
+        self.wait(lambda: "to go" in panel.progress_text.text(), 150)
         click(panel.cancel)
         self.wait(lambda: panel._render is None)
         self.assertIn("cancelled", panel.message.text())
