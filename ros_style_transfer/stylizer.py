@@ -28,7 +28,7 @@ from .models.registry import MODELS
 from .transfer import colours, masks, quantized_pipeline
 from .transfer.loading import load_pipeline
 from .transfer.regions import Region, Style, blend_styles
-from .transfer.temporal import Steady
+from .transfer.temporal import TemporalSmoother
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Stylizer:
         self._mix_before: Dict[bytes, float] = {}
         self._fade_start, self._fade = 0.0, 0.0
         self._style_cache: collections.OrderedDict[Any, Style] = collections.OrderedDict()
-        self._streams: Dict[str, Any] = {}  # by name: how a video's last frame was stylized, and its `Steady`
+        self._streams: Dict[str, Any] = {}  # by name: how a video's last frame was stylized, and its smoother
         # What the last frames needed: controls as given and as resolved, each stream's frame size and tile side.
         self._last_controls: Optional[Controls] = None
         self._resolved = Controls()
@@ -181,7 +181,7 @@ class Stylizer:
         coverage = None if labels is None else masks.coverages(labels, len(self._order), controls.feather)
         smoother = self._smoother(stream, controls, mask is not None)
         if smoother is not None:
-            smoother.see(rgb)
+            smoother.warp(rgb)
         painted = self._paint(rgb, controls, coverage, stream, side, progress)
         for top in range(0, height, ROWS_PER_STRIP):  # in place: a large picture's floats take most of the memory
             strip = painted[top : top + ROWS_PER_STRIP]
@@ -189,7 +189,7 @@ class Stylizer:
             strip *= 255.0
             strip += 0.5
         painted = self._adjust_colours(rgb, painted[:height, :width].astype(np.uint8), controls)
-        painted = painted if smoother is None else smoother.keep(painted)
+        painted = painted if smoother is None else smoother.blend(painted)
         if coverage is not None and coverage[0].any():
             unpainted = coverage[0][..., None]
             painted = np.uint8(unpainted * rgb + (1 - unpainted) * painted + 0.5)
@@ -291,12 +291,12 @@ class Stylizer:
         ]
         return regions + [Region(None, coverage[0])] if coverage[0].any() else regions
 
-    def _smoother(self, stream: str, controls: Controls, masked: bool) -> Optional[Steady]:
+    def _smoother(self, stream: str, controls: Controls, masked: bool) -> Optional[TemporalSmoother]:
         """The stream's temporal smoother, reset if the last frame was stylized otherwise; None without smoothing."""
         if not controls.smoothing:
             self._streams.pop(stream, None)
             return None
-        before, smoother = self._streams.get(stream) or (None, Steady(controls.smoothing))
+        before, smoother = self._streams.get(stream) or (None, TemporalSmoother(controls.smoothing))
         if before != (controls, masked) or self._clock() < self._fade_start + self._fade:
             smoother.reset()
         smoother.smoothing = controls.smoothing

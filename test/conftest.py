@@ -30,7 +30,7 @@ SLOW = {
     "test_benchmark",
     "test_bootstrap",
     "test_export",
-    "test_gatys",
+    "test_objective",
     "test_install",
     "test_quantized",
     "test_packaging",

@@ -1,9 +1,11 @@
 """Renders in processes of their own: order, bounds, cancelling, ends."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -13,7 +15,7 @@ from conftest import REPOSITORY, draw_scene
 
 from ros_style_transfer.errors import OptionError, StyleTransferError
 from ros_style_transfer.media.style_library import StyleLibrary
-from ros_style_transfer.render.queue import Cancelled, RenderQueue, RenderRequest
+from ros_style_transfer.render.queue import FOLDER_PREFIX, Cancelled, RenderQueue, RenderRequest
 
 STYLES = StyleLibrary().paths()
 
@@ -96,7 +98,7 @@ def test_requests_are_rendered_in_order_and_a_full_queue_answers_at_once(queue):
     waiting = [queue.add(request()) for _ in range(2)]
     for n, future in enumerate(waiting):
         future.add_done_callback(lambda _, n=n: done.append(n))
-    with pytest.raises(OptionError, match="2 renders wait already"):
+    with pytest.raises(OptionError, match="2 renders are already waiting"):
         queue.add(request())
     assert not current.done() and not done, "it waited"
     assert queue.cancel()
@@ -146,6 +148,18 @@ def test_what_the_program_finds_wrong_is_said_and_the_next_is_rendered(real):
     with pytest.raises(StyleTransferError, match="no such picture: /nowhere.png"):
         real.add(request(styles=["/nowhere.png"])).result(60)
     assert real.add(request(1)).result(60)
+
+
+def test_folders_of_killed_processes_are_removed_at_the_next_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in (FOLDER_PREFIX + "abandoned", FOLDER_PREFIX + "in-use", "of-another-program"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "content.png").write_bytes(b"0")
+    in_use = os.open(str(tmp_path / (FOLDER_PREFIX + "in-use")), os.O_RDONLY)
+    fcntl.flock(in_use, fcntl.LOCK_EX)
+    RenderQueue().shutdown()
+    os.close(in_use)
+    assert sorted(os.listdir(str(tmp_path))) == ["of-another-program", FOLDER_PREFIX + "in-use"]
 
 
 STUB = """

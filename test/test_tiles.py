@@ -32,6 +32,22 @@ def test_tiles_side_by_side_are_the_picture(height, width, side, margin):
     assert np.array_equal(painted, picture) and (times == 1).all()
 
 
+@pytest.mark.parametrize(
+    "height, width, side", [(333, 250, 96), (1000, 64, 112), (17, 900, 128), (33, 40, 16), (1, 1, 16)]
+)
+def test_sizes_that_are_no_multiples_are_covered_once(height, width, side):
+    """As in renders: tiles begin where poolings do, and none is smaller than one of the deepest positions."""
+    count = np.zeros((height, width), int)
+    for tile in tiles(height, width, side, 20):
+        tile.inner(count, 1)[:] += 1
+        assert tile.top % 16 == tile.left % 16 == 0
+        assert tile.bottom - tile.top >= min(16, height) and tile.right - tile.left >= min(16, width)
+        assert max(tile.bottom - tile.top, tile.right - tile.left) < side + 16
+        features = tile.read(np.arange(height * width).reshape(height, width))[::2, ::2]  # of a network of stride 2
+        assert tile.core(features, 2).shape == ((tile.bottom - tile.top) // 2, (tile.right - tile.left) // 2)
+    assert (count == 1).all()
+
+
 def test_statistics_of_parts_together_are_those_of_the_whole():
     rng = np.random.default_rng(0)
     features = np.float32(rng.normal(3, 1, (40, 30, 5)) @ rng.normal(0, 1, (5, 5)))

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import threading
+import time
 from typing import Any, Callable, List, Optional, Sequence
 
 import numpy as np
@@ -192,11 +193,16 @@ def _run(args: argparse.Namespace) -> None:
     _check_files(args, options, paths)
     if args.json:
         _exit_when_stdin_closes()
-    _render_file(args, options, paths, print_message, args.json)
+    _render_file(args, options, paths, print_message, args.json, _process_start())
 
 
 def _render_file(
-    args: argparse.Namespace, options: RenderOptions, paths: List[str], notify: Callable[[str], Any], quiet: bool
+    args: argparse.Namespace,
+    options: RenderOptions,
+    paths: List[str],
+    notify: Callable[[str], Any],
+    quiet: bool,
+    started: Optional[float] = None,
 ) -> None:
     """Render one picture and write it.
 
@@ -204,7 +210,9 @@ def _render_file(
         paths: of the styles.
         notify: called with sentences for the user.
         quiet: show no progress.
+        started: when the time budget began; None: now.
     """
+    started = time.monotonic() if started is None else started
     content, alpha = images.read_with_alpha(args.content, args.size or 0)
     content = images.resize_longest_side(content, args.size)
     if alpha is not None:
@@ -215,10 +223,10 @@ def _render_file(
     for model, is_used in (("compact", options.network == "compact"), ("cascade", options.init == "wct")):
         if is_used:
             weights.load(model)
-    rendered = _render(args, options, content, styles, mask, initial, notify, quiet)
+    rendered = _render(args, options, content, styles, mask, initial, notify, quiet, started)
     images.write_or_rescue(args.output, rendered, alpha)
     if not args.no_checkpoint:
-        _checkpoint(args, options, content, styles, mask).forget()
+        _checkpoint(args, options, content, styles, mask).remove()
 
 
 def _options(args: argparse.Namespace) -> RenderOptions:
@@ -252,9 +260,9 @@ def _checkpoint(
     styles: List[np.ndarray],
     mask: Optional[np.ndarray],
 ) -> Any:
-    from ..render.checkpoint import State
+    from ..render.checkpoint import Checkpoint
 
-    return State(args.output + CHECKPOINT, options, content, styles, args.style_weights, mask)
+    return Checkpoint(args.output + CHECKPOINT, options, content, styles, args.style_weights, mask)
 
 
 def _render(
@@ -266,6 +274,7 @@ def _render(
     initial: Optional[np.ndarray],
     notify: Callable[[str], Any],
     quiet: bool,
+    started: float,
 ) -> np.ndarray:
     """The rendered picture, uint8 RGB."""
     # Importing TensorFlow takes seconds: everything that can be wrong is reported before.
@@ -277,7 +286,7 @@ def _render(
         set_thread_count(args.threads)
     checkpoint = _checkpoint(args, options, content, styles, mask)
     start = checkpoint.read() if args.resume else None
-    renderer = Renderer(options, args.network_weights)
+    renderer = Renderer(options, args.network_weights, started=started)
     if options.init == "wct" and start is None:
         stylizer = Stylizer("cascade", "float32")
         stylizer.set_styles(styles, args.style_weights)
@@ -293,16 +302,25 @@ def _render(
                 if args.json:
                     _print_progress(progress, has_preview)
                 if not args.no_checkpoint:
-                    checkpoint.keep(progress)
+                    checkpoint.write(progress)
         except KeyboardInterrupt:
             if progress is not start and not args.no_checkpoint:
-                checkpoint.keep(progress, now=True)
+                checkpoint.write(progress, now=True)
                 notify(
                     "stopped; `--resume` continues from iteration %d at %dx%d"
                     % (progress.iteration, progress.width, progress.height)
                 )
             raise
+    if not args.json:
+        notify(_summary(progress, content))
     return renderer.picture(progress.x, content, mask)
+
+
+def _summary(progress: Any, content: np.ndarray) -> str:
+    """What a render has done, in a sentence."""
+    height, width = content.shape[:2]
+    done = "rendered %dx%d in %.1f s: " % (width, height, progress.seconds)
+    return done + (progress.shortfall or "%d iterations, loss %.4g" % (progress.total_iterations, progress.loss))
 
 
 class ProgressBar:
@@ -323,7 +341,7 @@ class ProgressBar:
                 total=progress.iterations, initial=progress.iteration - 1, disable=self._disable, unit="iteration"
             )
             self._bar.desc = size
-        self._bar.update()
+        self._bar.update(progress.iteration - self._bar.n)
         self._bar.set_postfix(loss="%.4g" % progress.loss, remaining="%.0fs" % progress.remaining, refresh=False)
 
     def __enter__(self) -> "ProgressBar":
@@ -339,8 +357,18 @@ def _print_progress(progress: Any, has_preview: bool) -> None:
     print(json.dumps(dict(numbers, preview=has_preview)), flush=True)
 
 
+def _process_start() -> float:
+    """When this process was started, on the clock of ``time.monotonic``: a time budget includes the start-up."""
+    try:
+        with open("/proc/self/stat") as file:
+            ticks = int(file.read().rsplit(")", 1)[1].split()[19])
+        return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError):  # not Linux
+        return time.monotonic()
+
+
 def _exit_when_stdin_closes() -> None:
-    """End this process when the one that started it has ended, whatever it is doing."""
+    """End this process when the process that started it ends."""
 
     def watch() -> None:
         while os.read(0, 4096):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ..cluster import MEGABYTE, Cluster, Outcome, Resources
 from ..controls import check_range
 from ..resources import available_cores
-from ..transfer.temporal import MOST
+from ..transfer.temporal import MAX_WEIGHT
 from . import common
 from .manifest import Manifest, Result
 
@@ -143,7 +143,7 @@ def lead(smoothing: float) -> int:
     Args:
         smoothing: the control.
     """
-    return math.ceil(math.log(FORGOTTEN) / math.log(smoothing * MOST)) if smoothing else 0
+    return math.ceil(math.log(FORGOTTEN) / math.log(smoothing * MAX_WEIGHT)) if smoothing else 0
 
 
 def remaining_parts(

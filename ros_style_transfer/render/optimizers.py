@@ -1,86 +1,97 @@
-"""Minimising a function of a picture, one iterate at a time: L-BFGS and Adam, in plain numpy.
+"""Minimization of a function of a picture, one iterate at a time: L-BFGS and Adam, in plain NumPy.
 
-Both are generators: whoever asks for the next iterate can look at this one, or stop.
+Both are generators, so that the caller can look at each iterate, or stop.
 """
 
+from __future__ import annotations
+
 import collections
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-# Sufficient decrease (Armijo): this share of what the slope promises.
-DECREASE = 1e-4
-# Trials along one direction; each is shorter than the one before.
-TRIALS = 8
-# How far the very first step moves a value at most: nothing is known of the curvature yet.
-FIRST_MOVE = 0.05
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+    Pair = Tuple[Vector, Vector, float]  # a step, the gradient's change along it, and 1 / their product
+
+# Sufficient decrease (Armijo's condition): this fraction of what the slope predicts.
+SUFFICIENT_DECREASE = 1e-4
+MAX_TRIALS = 8  # along one direction, each shorter than the one before
+FIRST_STEP = 0.05  # the largest change of a value in the very first step, when the curvature is unknown
 ADAM_BETAS = (0.9, 0.99)
+MIN_RATE = 1e-6  # Adam gives up below it
 
 
 class Evaluation(NamedTuple):
-    """A function's value at a place, its gradient there, and what else it has to say."""
+    """A function's value at a point, its gradient there, and the value's parts, if it has any."""
 
     value: float
-    gradient: np.ndarray
+    gradient: Vector
     parts: Any = None
 
 
 class Iterate(NamedTuple):
-    """Where a minimiser stands.
+    """The state of an optimizer.
 
     Attributes:
-        x: the place, float32; a minimiser that averages gives the average.
-        value, parts: what the function said of the newest place.
-        gradient: the function's there.
-        evaluations: how often it was asked so far.
-        note: what went wrong on the way here and what was done about it; mostly empty.
+        x: the point, float32; the average of the points if the optimizer averages.
+        value, parts, gradient: the function's at the newest point that was evaluated.
+        evaluations: of the function so far.
+        evaluated: the newest point that was evaluated.
+        note: a problem on the way to this point, and how it was handled; usually empty.
     """
 
-    x: np.ndarray
+    x: Vector
     value: float
     parts: Any
-    gradient: np.ndarray
+    gradient: Vector
     evaluations: int
+    evaluated: Vector
     note: str = ""
 
 
-def lbfgs(x, evaluate, history=10, inverse=None):
-    """Iterates of L-BFGS (Nocedal & Wright, algorithm 7.5) with backtracking; never ends by itself
-    unless no step helps any more.
+Function = Callable[[Any], Evaluation]
+Linear = Callable[[Any], Any]
 
-    A step that does not lower the value, or gives no number at all, is shortened; when that fails,
-    too, the curvature is forgotten and steepest descent tried, and when even that fails it ends.
+
+def lbfgs(x: Vector, evaluate: Function, history: int = 10, inverse: Optional[Linear] = None) -> Iterator[Iterate]:
+    """The iterates of L-BFGS (Nocedal & Wright, algorithm 7.5) with backtracking; ends only if no step helps any more.
+
+    A step that does not lower the value, or whose value is not finite, is shortened.  If that fails, too, the
+    curvature is discarded and steepest descent tried; if even that fails, the iteration ends.
 
     Args:
-        x: float32, any shape; where to start.
-        evaluate: (x) to its `Evaluation`.
-        history: how many pairs of steps and gradients' changes are kept.
-        inverse: (vector) to about the inverse Hessian times it, if that is known.
+        x: where to start, float32, of any shape.
+        evaluate: the function.
+        history: how many pairs of steps and changes of the gradient are kept.
+        inverse: multiplies a vector by an estimate of the inverse Hessian; None: there is no estimate.
     """
-    here, evaluations, note = evaluate(x), 1, ""
-    pairs = collections.deque(maxlen=history)
-    if not _finite(here):
-        return  # nothing to go on from
+    current, evaluations, note = evaluate(x), 1, ""
+    pairs: Deque[Pair] = collections.deque(maxlen=history)
+    if not _is_finite(current):
+        return
     while True:
-        direction = -_times_inverse_hessian(here.gradient, pairs, inverse)
-        slope = _dot(direction, here.gradient)
+        direction = -_times_inverse_hessian(current.gradient, pairs, inverse)
+        slope = _dot(direction, current.gradient)
         if slope >= 0:
             if not pairs and inverse is None:
                 return  # the gradient is zero
             pairs.clear()
             inverse = None
             continue
-        known = pairs or inverse is not None
-        step = 1.0 if known else min(1.0, FIRST_MOVE / np.abs(direction).max())
-        for _ in range(TRIALS):
-            there = evaluate(x + np.float32(step) * direction)
+        has_curvature = pairs or inverse is not None
+        step = 1.0 if has_curvature else min(1.0, FIRST_STEP / np.abs(direction).max())
+        for _ in range(MAX_TRIALS):
+            trial = evaluate(x + np.float32(step) * direction)
             evaluations += 1
-            if not _finite(there):
-                note, step = "a step gave no number and was shortened", step / 10
-            elif there.value > here.value + DECREASE * step * slope:
-                # Where the parabola through both values and the slope is lowest.
-                lowest = -slope * step / (2 * (there.value - here.value - step * slope))
-                step *= min(max(lowest, 0.1), 0.5)
+            if not _is_finite(trial):
+                note, step = "the loss was not finite after a step, which was shortened", step / 10
+            elif trial.value > current.value + SUFFICIENT_DECREASE * step * slope:
+                # The minimum of the parabola through both values and the slope.
+                minimum = -slope * step / (2 * (trial.value - current.value - step * slope))
+                step *= min(max(minimum, 0.1), 0.5)
             else:
                 break
         else:
@@ -88,72 +99,74 @@ def lbfgs(x, evaluate, history=10, inverse=None):
                 return
             pairs.clear()
             inverse = None
-            note = "no step along the direction helped; its curvature was forgotten"
+            note = "no step along the direction lowered the loss; the curvature was discarded"
             continue
-        change, turn = np.float32(step) * direction, there.gradient - here.gradient
-        curvature = _dot(change, turn)
+        change, gradient_change = np.float32(step) * direction, trial.gradient - current.gradient
+        product = _dot(change, gradient_change)
         # A pair of no or negative curvature would make directions point uphill.
-        if curvature > 1e-10 * _dot(turn, turn) ** 0.5 * _dot(change, change) ** 0.5:
-            pairs.append((change, turn, 1.0 / curvature))
-        x, here = x + change, there
-        yield Iterate(x, here.value, here.parts, here.gradient, evaluations, note)
+        if product > 1e-10 * _dot(gradient_change, gradient_change) ** 0.5 * _dot(change, change) ** 0.5:
+            pairs.append((change, gradient_change, 1.0 / product))
+        x, current = x + change, trial
+        yield Iterate(x, current.value, current.parts, current.gradient, evaluations, x, note)
         note = ""
 
 
-def adam(x, evaluate, rate=0.02, averaging=0.99):
-    """Iterates of Adam (Kingma & Ba 2015); ends never.  A step into where there is no number is taken back
-    and the rate halved.
+def adam(x: Vector, evaluate: Function, rate: float = 0.02, averaging: float = 0.99) -> Iterator[Iterate]:
+    """The iterates of Adam (Kingma & Ba 2015), without end.  If the loss is not finite after a step, the step is
+    taken back and the rate halved.
 
     Args:
-        rate: how far a value moves in a step, about.
-        averaging: the share of the iterates' average that stays in a step; 0: the newest alone.
+        x: where to start, float32, of any shape.
+        evaluate: the function.
+        rate: about how far a value moves in a step.
+        averaging: the fraction of the average of all iterates that remains after a step; 0: no averaging.
     """
     mean, square, average = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     first, second = ADAM_BETAS
-    steps, evaluations, note, before = 0, 0, "", x
+    steps, evaluations, note, previous = 0, 0, "", x
     while True:
-        here = evaluate(x)
+        current = evaluate(x)
         evaluations += 1
-        if not _finite(here):
-            if rate < 1e-6:
+        if not _is_finite(current):
+            if rate < MIN_RATE:
                 return
-            x, rate, note = before, rate / 2, "a step gave no number and was taken back"
+            x, rate, note = previous, rate / 2, "the loss was not finite after a step, which was taken back"
             mean, square, average, steps = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x), 0
             continue
         steps += 1
-        before = x
-        mean += (1 - first) * (here.gradient - mean)
-        square += (1 - second) * (here.gradient**2 - square)
+        previous = x
+        mean += (1 - first) * (current.gradient - mean)
+        square += (1 - second) * (current.gradient**2 - square)
         root = np.sqrt(square / (1 - second**steps))
-        # No gradient, no step: a floor relative to the rest keeps noise from being taken for slopes.
+        # Where the gradient is only noise, no step is taken: hence a floor relative to the largest gradient.
         root = root + np.float32(1e-6) * root.max() + np.float32(1e-30)
         x = x - np.float32(rate) * mean / (1 - first**steps) / root
         average += (1 - averaging) * (x - average)
-        yield Iterate(
-            average / np.float32(1 - averaging**steps), here.value, here.parts, here.gradient, evaluations, note
-        )
+        unbiased = average / np.float32(1 - averaging**steps)
+        yield Iterate(unbiased, current.value, current.parts, current.gradient, evaluations, previous, note)
         note = ""
 
 
-def _times_inverse_hessian(gradient, pairs, inverse):
+def _times_inverse_hessian(gradient: Vector, pairs: Deque[Pair], inverse: Optional[Linear]) -> Vector:
     """The two-loop recursion."""
-    q, shares = gradient.copy(), []
-    for change, turn, scale in reversed(pairs):
-        shares.append(scale * _dot(change, q))
-        q -= np.float32(shares[-1]) * turn
+    q, factors = gradient.copy(), []
+    for change, gradient_change, scale in reversed(pairs):
+        factors.append(scale * _dot(change, q))
+        q -= np.float32(factors[-1]) * gradient_change
     if inverse is not None:
         q = inverse(q)
     if pairs:
-        change, turn, scale = pairs[-1]
-        q *= np.float32(1.0 / (scale * _dot(turn, turn if inverse is None else inverse(turn))))
-    for (change, turn, scale), share in zip(pairs, reversed(shares)):
-        q += np.float32(share - scale * _dot(turn, q)) * change
+        _, gradient_change, scale = pairs[-1]
+        preconditioned = gradient_change if inverse is None else inverse(gradient_change)
+        q *= np.float32(1.0 / (scale * _dot(gradient_change, preconditioned)))
+    for (change, gradient_change, scale), factor in zip(pairs, reversed(factors)):
+        q += np.float32(factor - scale * _dot(gradient_change, q)) * change
     return q
 
 
-def _dot(a, b):
+def _dot(a: Vector, b: Vector) -> float:
     return float(np.dot(a.ravel(), b.ravel()))
 
 
-def _finite(evaluation):
+def _is_finite(evaluation: Evaluation) -> bool:
     return bool(np.isfinite(evaluation.value) and np.isfinite(evaluation.gradient).all())

@@ -1,6 +1,6 @@
-"""The options of a render, for the command line and the node, checked without TensorFlow."""
+"""The options of a render, for the command line and the node; checked without TensorFlow."""
 
-from typing import Mapping, NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple, cast
 
 from ..controls import (
     CONTROLS,
@@ -23,7 +23,7 @@ INITS = ("content", "noise", "style", "wct")
 
 
 class RenderOptions(NamedTuple):
-    """How to render; see `objective` for what the losses are.  What `controls.Controls` has, too, means the same."""
+    """How to render; `objective` defines the losses.  Options that `controls.Controls` also has mean the same here."""
 
     network: str = "compact"
     content_weight: float = 0.037
@@ -31,7 +31,7 @@ class RenderOptions(NamedTuple):
     tv_weight: float = 0.0
     tv_power: float = 1.0
     content_layers: Mapping[str, float] = {"block4_conv1": 1.0}
-    # Taps alone leave what lies between them to chance.
+    # The first convolution of each block alone would leave the ones between to chance.
     style_layers: Mapping[str, float] = {
         "block1_conv1": 0.7,
         "block1_conv2": 0.3,
@@ -63,10 +63,10 @@ class RenderOptions(NamedTuple):
     max_memory: float = 0.0
 
 
-# The ancestor's objective (Chollet's walkthrough of Gatys et al. 2015) at its 512x512 pixels, its sums
-# written as means, so that they weigh the same at every size.
+# The preset `seed` is the objective of Chollet's walkthrough of Gatys et al. 2015 at its 512x512 pixels, with its sums
+# written as means, so that the weights are the same at every size.
 _SIDE = 512
-PRESETS = {
+PRESETS: Dict[str, RenderOptions] = {
     "default": RenderOptions(),
     "seed": RenderOptions(
         network="vgg16",
@@ -87,38 +87,44 @@ PRESETS = {
 }
 
 
-# Each option's type and what a user is told of it: the command line and the service.
-DESCRIPTIONS = {
-    "network": (str, "whose features are compared: compact (shipped), vgg16 or vgg19 (see `weights fetch`)"),
-    "content_weight": (float, "of the content's loss"),
-    "style_weight": (float, "of the style's loss"),
-    "tv_weight": (float, "of the total variation; more: smoother"),
-    "tv_power": (float, "of the squared slopes in the total variation"),
-    "content_layers": (str, "such as block4_conv1:1,block3_conv1:0.5 (a weight each)"),
-    "style_layers": (str, "such as block1_conv1:1,block2_conv1:1 (a weight each)"),
-    "style_loss": (str, "gram, covariance, or w2 (distance of normal distributions)"),
-    "relative": (bool, "losses as shares of the content's variance and the style's own size"),
+# Each option's type and help, for the command line and the service.
+DESCRIPTIONS: Dict[str, Tuple[Callable[[str], Any], str]] = {
+    "network": (str, "the loss network: compact (included), vgg16 or vgg19 (see `weights fetch`)"),
+    "content_weight": (float, "weight of the content loss"),
+    "style_weight": (float, "weight of the style loss"),
+    "tv_weight": (float, "weight of the total variation; higher values are smoother"),
+    "tv_power": (float, "exponent of the squared slopes in the total variation"),
+    "content_layers": (str, "layers and their weights, such as block4_conv1:1,block3_conv1:0.5"),
+    "style_layers": (str, "layers and their weights, such as block1_conv1:1,block2_conv1:1"),
+    "style_loss": (str, "gram, covariance, or w2 (Wasserstein distance of normal distributions)"),
+    "relative": (bool, "yes: losses are relative to the content's variance and to the norm of the style's statistics"),
     "pooling": (str, "max, or average (smoother)"),
-    "init": (str, "content, noise, style, wct (painted by the cascade first), or a picture"),
+    "init": (str, "initial picture: content, noise, style, wct (stylized by the model cascade), or a file"),
     "optimizer": (str, "lbfgs or adam"),
-    "iterations": (int, "at every size"),
-    "scales": (int, "sizes, each half of the next, coarse to fine"),
-    "learning_rate": (float, "Adam's"),
-    "averaging": (float, "Adam: share of the iterates' average that stays in a step; 0: none"),
-    "tolerance": (float, "end a size when five iterations lower the loss by less than this share; 0: never"),
-    "time_budget": (float, "seconds, shared out among the sizes; 0: no limit"),
+    "iterations": (int, "iterations at each size"),
+    "scales": (int, "number of sizes, each half of the next, from coarse to fine"),
+    "learning_rate": (float, "learning rate of Adam"),
+    "averaging": (float, "Adam: fraction of the average of all iterates that remains after a step; 0: no averaging"),
+    "tolerance": (
+        float,
+        "end a size when five iterations lower the loss by less than this fraction; 0: make all iterations",
+    ),
+    "time_budget": (
+        float,
+        "seconds for everything, start-up included; sizes and iterations that do not fit are left out; 0: no limit",
+    ),
     **{
         name: (CONTROLS[name].type, CONTROLS[name].help)
         for name in ("keep_colours", "style_scale", "style_crop", "feather")
     },
-    "seed": (int, "of the noise"),
+    "seed": (int, "seed of the noise"),
     "precision": (
         str,
-        "number format of the convolutions: float32, bfloat16, float16, or auto (the faster of the first two)",
+        "number type of the convolutions: float32, bfloat16, float16, or auto (the faster of the first two)",
     ),
-    "max_memory": (float, "megabytes; what does not fit is evaluated in tiles; 0: most of what is free"),
+    "max_memory": (float, "megabytes; larger pictures are evaluated in tiles; 0: most of the free memory"),
 }
-_RANGES = {
+_RANGES: Dict[str, Tuple[float, float]] = {
     "content_weight": (0.0, 1e15),
     "style_weight": (0.0, 1e15),
     "tv_weight": (0.0, 1e15),
@@ -128,9 +134,9 @@ _RANGES = {
     "tolerance": (0.0, 1.0),
     "time_budget": (0.0, 86400.0),
     "max_memory": (0.0, 1e7),
-    **{name: CONTROLS[name].allowed for name in ("style_scale", "style_crop", "feather")},
+    **{name: cast(Tuple[float, float], CONTROLS[name].allowed) for name in ("style_scale", "style_crop", "feather")},
 }
-_WHOLE = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
+_INTEGER_RANGES = {"iterations": (1, 100000), "scales": (1, 8), "seed": (0, 2**31 - 1)}
 _CHOICES = {
     "network": NETWORKS,
     "style_loss": STYLE_LOSSES,
@@ -141,18 +147,18 @@ _CHOICES = {
 }
 
 
-def options_from(values, preset="default"):
-    """`RenderOptions` from texts and numbers by name; an empty text or None means the preset's own.
+def options_from(values: Mapping[str, Any], preset: str = "default") -> RenderOptions:
+    """`RenderOptions` from texts and numbers by name; None and empty texts leave the preset's value.
 
     Raises:
-        OptionError: an unknown name or preset, or a text that does not parse.  Ranges are for `check`.
+        OptionError: a name or the preset is unknown, or a text cannot be parsed.  `check` checks the ranges.
     """
     check_choice("preset", preset, PRESETS)
     parsed = {}
     for given, value in values.items():
         name = current_name(given)
         if name not in DESCRIPTIONS:
-            raise OptionError("unknown option of a render %r; known: %s" % (given, ", ".join(DESCRIPTIONS)))
+            raise OptionError("unknown render option %r; choose from %s" % (given, ", ".join(DESCRIPTIONS)))
         if value is None or value == "":
             continue
         kind = DESCRIPTIONS[name][0]
@@ -167,15 +173,17 @@ def options_from(values, preset="default"):
     return PRESETS[preset]._replace(**parsed)
 
 
-def parse_layers(name, text):
-    """``"block1_conv1:1,block2_conv1:0.5"`` as ``{"block1_conv1": 1.0, "block2_conv1": 0.5}``; a weight of 1 may be
-    left out."""
+def parse_layers(name: str, text: str) -> Dict[str, float]:
+    """``"block1_conv1:1,block2_conv1:0.5"``, the value of the option ``name``, as ``{"block1_conv1": 1.0, ...}``.
+
+    A layer without a weight has the weight 1.
+    """
     try:
         pairs = [part.strip().partition(":") for part in str(text).split(",")]
-        found = {layer: float(weight) if weight or colon else 1.0 for layer, colon, weight in pairs}
-        if len(found) < len(pairs):
+        layers = {layer: float(weight) if weight or colon else 1.0 for layer, colon, weight in pairs}
+        if len(layers) < len(pairs):
             raise ValueError("twice")
-        return found
+        return layers
     except ValueError:
         raise OptionError(
             "%s must be LAYER:WEIGHT joined by commas, each layer once, such as "
@@ -183,19 +191,19 @@ def parse_layers(name, text):
         ) from None
 
 
-def check(options):
-    """Raise `OptionError` naming the first of the `RenderOptions` that is wrong, its value, and what is allowed."""
+def check(options: RenderOptions) -> None:
+    """Raise `OptionError`, which names the first wrong option, its value, and what is allowed."""
     for name, allowed in _CHOICES.items():
         check_choice(name, getattr(options, name), allowed)
     for name, (low, high) in _RANGES.items():
         check_range(name, getattr(options, name), low, high)
-    for name, (low, high) in _WHOLE.items():
+    for name, (low, high) in _INTEGER_RANGES.items():
         check_integer(name, getattr(options, name), low, high)
     known = layers_of(options.network)
     for name in ("content_layers", "style_layers"):
         layers = getattr(options, name)
         if not layers:
-            raise OptionError("%s must name a layer at least" % name)
+            raise OptionError("%s must name at least one layer" % name)
         for layer, weight in layers.items():
             if layer not in known:
                 raise OptionError(
@@ -206,8 +214,8 @@ def check(options):
         raise OptionError("content_weight and style_weight are both 0: there is nothing to render")
 
 
-def layers_of(network):
-    """The names of a network's layers, in order."""
+def layers_of(network: str) -> List[str]:
+    """The names of the layers of a loss network, in order."""
     if network == "compact":
         return [name for name, _, _ in encoder_layers("vgg16", VGG_WIDTHS, CONVOLUTIONS)]
     return [name for name, _, _ in encoder_layers(network, VGG_WIDTHS, ALL_CONVOLUTIONS)]

@@ -1,4 +1,4 @@
-"""Renders one after the other, each in a process of its own, so that nothing waits for an evaluation.
+"""Renders one after another, each in a process of its own, so that nothing waits for an evaluation.
 
 Data flow::
 
@@ -8,21 +8,37 @@ Data flow::
 
 A process can be killed at any moment, has its own cores and niceness, and returns its memory when it ends.
 
-The process writes one JSON object per line to its stdout: after every iteration the fields of `renderer.Progress`
-without its arrays, and ``preview``, which is true if the file of ``--preview`` was written; if it fails,
-``{"error": message}`` as the last line.  It ends when its stdin is closed, and so with the process that started it.
+The process writes one JSON object per line to its stdout: after each iteration the fields of `renderer.Progress`
+without its arrays, and ``preview``, which is true if it has written the file of ``--preview``.  If the process fails,
+the last line is ``{"error": message}``.  It ends when its stdin is closed, hence with the process that started it.
 """
 
 import concurrent.futures
+import contextlib
+import fcntl
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from typing import IO, TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
@@ -32,32 +48,33 @@ from . import options as render_options
 
 # Niceness of the render processes, by what else runs on the cores.
 NICENESS = {"live_first": 15, "equal": 0}
-KILL_TIMEOUT = 2.0  # seconds for a killed process to be gone
+KILL_TIMEOUT = 2.0  # seconds until a killed process must have ended
+FOLDER_PREFIX = "ros_style_transfer-render-"  # of temporary folders
 COMMAND = (sys.executable, "-m", "ros_style_transfer", "render")
 
 
 def _ignore_start() -> None:
-    pass
+    """The default of `RenderRequest.on_start`."""
 
 
 def _ignore_progress(progress: Mapping[str, Any], preview: Optional[np.ndarray]) -> None:
-    pass
+    """The default of `RenderRequest.on_progress`."""
 
 
 class RenderRequest(NamedTuple):
     """What to render.
 
     Attributes:
-        content: uint8 RGB ``[h, w, 3]``; None only while a request is being completed.
+        content: uint8 RGB ``[h, w, 3]``; None in a request that is still incomplete.
         styles: paths of pictures.
         weights: of the styles in a mixture; empty: equal.
-        size: the longer side that the content is scaled to; 0: its own.
+        size: the longer side that the content is resized to, pixels; 0: its own.
         preset: one of `options.PRESETS`.
         options: ``{name: value}`` of `options.DESCRIPTIONS`.
-        mask: path of a picture of labels; None: none.
-        preview_every: iterations between previews; 0: none.
-        on_start: called from the queue's thread when the turn of this request comes.
-        on_progress: called from the queue's thread with the progress as a dict, and a preview, uint8 RGB, or None.
+        mask: path of a picture of labels, or None.
+        preview_every: iterations between previews; 0: no previews.
+        on_start: called by the queue's thread when the render begins.
+        on_progress: called by the queue's thread with the progress as a dict, and a preview, uint8 RGB, or None.
     """
 
     content: Optional[np.ndarray]
@@ -73,7 +90,7 @@ class RenderRequest(NamedTuple):
 
 
 class RenderResult(NamedTuple):
-    """A finished render: uint8 RGB, and the last progress (see `renderer.Progress`) as a dict."""
+    """A finished render: the picture, uint8 RGB, and the last progress (see `renderer.Progress`) as a dict."""
 
     picture: np.ndarray
     progress: Mapping[str, Any]
@@ -86,17 +103,17 @@ else:
 
 
 class Cancelled(StyleTransferError):
-    """A render was cancelled before it was done."""
+    """A render was cancelled before it was finished."""
 
 
 class RenderQueue:
-    """Renders requests in the order in which they were added.
+    """Renders requests in the order in which they are added.
 
     Args:
-        length: how many requests may wait; one more is refused at once.
+        length: how many requests may wait; further ones are refused at once.
         priority: one of `NICENESS`.
-        threads: cores for a render; 0: all.
-        command: the program that renders, see the module's description.
+        threads: cores that a render may use; 0: all.
+        command: the program that renders; it follows the protocol above.
     """
 
     def __init__(
@@ -113,16 +130,17 @@ class RenderQueue:
         self._process: Optional[subprocess.Popen[str]] = None
         self._stopped = False
         self._cancelled = False
+        _remove_abandoned_folders()
         self._thread = threading.Thread(target=self._work, name="renders", daemon=True)
         self._thread.start()
 
     def add(self, request: RenderRequest) -> RenderFuture:
-        """A future of the request's `RenderResult`; `cancel` ends it at any time.
+        """The future `RenderResult` of a request; `cancel` ends it at any time.
 
-        Its ``result()`` raises `Cancelled`, or `StyleTransferError` with the reason of the failure.
+        Its ``result()`` raises `Cancelled`, or a `StyleTransferError` that tells why the render failed.
 
         Raises:
-            OptionError: the queue is full, or shut down.
+            OptionError: the queue is full or shut down.
         """
         future: RenderFuture = concurrent.futures.Future()
         with self._lock:
@@ -141,15 +159,15 @@ class RenderQueue:
             raise OptionError("no more renders are accepted: shutting down")
         self._futures = [future for future in self._futures if not future.done()]
         if len(self._futures) > self._length:
-            raise OptionError("%d renders wait already; try again when one is done" % self._length)
+            raise OptionError("%d renders are already waiting; try again when one has finished" % self._length)
 
     def waiting(self) -> int:
-        """How many renders wait behind the current one."""
+        """The number of renders that wait behind the current one."""
         with self._lock:
             return sum(not future.done() for future in self._futures if future is not self._current)
 
     def cancel(self, future: Optional[RenderFuture] = None) -> bool:
-        """End the render of ``future``, or the current one; returns whether there was one to end."""
+        """Cancel the render of ``future``, or the current one; returns whether there was one to cancel."""
         with self._lock:
             if future is not None and future is not self._current:
                 if future.done():
@@ -163,7 +181,7 @@ class RenderQueue:
             return True
 
     def shutdown(self) -> None:
-        """End everything; returns when no process and no thread is left, after 2 s at most."""
+        """Cancel all renders; returns when their process and the thread have ended, after `KILL_TIMEOUT` at most."""
         with self._lock:
             self._stopped = self._cancelled = True
             self._kill()
@@ -183,12 +201,12 @@ class RenderQueue:
             with self._lock:
                 self._current = future
                 self._cancelled = self._stopped
-            if not future.done():  # it may have been cancelled
+            if not future.done():  # a cancelled one is
                 self._fulfil(request, future)
             with self._lock:
                 self._current = self._process = None
             item = self._waiting.get()
-        while item is not None:  # nothing may wait forever
+        while item is not None:  # cancel those that still wait
             if not item[1].done():
                 item[1].set_exception(Cancelled("the render was cancelled: shutting down"))
             item = self._waiting.get()
@@ -206,21 +224,21 @@ class RenderQueue:
 
     def _render(self, request: RenderRequest) -> RenderResult:
         render_options.check(render_options.options_from(request.options, request.preset))
-        with tempfile.TemporaryDirectory(prefix="render-") as folder:
+        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder, _locked(folder):
             content, output, preview = (os.path.join(folder, name + ".png") for name in ("content", "out", "preview"))
-            images.write(content, request.content)
+            images.check(request.content)
+            images.write(content, request.content)  # type: ignore[arg-type]
             with open(os.path.join(folder, "errors"), "w+") as errors:
                 last, code = self._follow(
                     self._arguments(request, content, output, preview), errors, preview, request.on_progress
                 )
                 errors.seek(0)
-                trace = [line.strip() for line in errors if line.strip()]
+                messages = [line.strip() for line in errors if line.strip()]
             if "error" in last:
                 raise StyleTransferError(last["error"])
-            if code != 0 or not last:
-                raise StyleTransferError(
-                    "the render process ended with code %d%s" % (code, ": " + trace[-1] if trace else " and no message")
-                )
+            if code != 0 or not last:  # it crashed
+                reason = ": " + messages[-1] if messages else " without a message"
+                raise StyleTransferError("the render process ended with code %d%s" % (code, reason))
             return RenderResult(images.read(output), last)
 
     def _arguments(self, request: RenderRequest, content: str, output: str, preview: str) -> List[str]:
@@ -255,12 +273,12 @@ class RenderQueue:
         preview: str,
         on_progress: Callable[[Mapping[str, Any], Optional[np.ndarray]], None],
     ) -> Tuple[Dict[str, Any], int]:
-        """Run ``command`` and report its progress; its last line, and its exit code."""
+        """Run ``command`` and report its progress; returns the object of its last line, and its exit code."""
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
         with self._lock:
             if self._cancelled:
                 raise Cancelled("the render was cancelled")
-            # The stdin of the process is a pipe, which closes when this process ends in whatever way.
+            # The stdin of the process is a pipe, which is closed when this process ends, even if it is killed.
             self._process = process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -272,7 +290,7 @@ class RenderQueue:
             try:
                 os.setpriority(os.PRIO_PROCESS, process.pid, self._niceness)
             except OSError:
-                pass  # the process has ended already, and its output tells why
+                pass  # the process has already ended, and its output tells why
         last: Dict[str, Any] = {}
         with process:
             assert process.stdout is not None
@@ -292,3 +310,26 @@ def _parse(line: str) -> Dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    """Hold a lock on ``folder``, which is released when this process ends, even if it is killed.
+
+    Raises:
+        OSError: another process holds the lock.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned_folders() -> None:
+    """Remove the temporary folders of processes that were killed during a render."""
+    for entry in os.scandir(tempfile.gettempdir()):
+        if entry.name.startswith(FOLDER_PREFIX):
+            with contextlib.suppress(OSError), _locked(entry.path):
+                shutil.rmtree(entry.path)

@@ -233,6 +233,8 @@ class Renders:
         if request.return_image:
             response.image = picture
         summary = "rendered %dx%d in %.1f s" % (picture.width, picture.height, response.seconds)
+        if rendered.progress["shortfall"]:
+            summary += ": " + rendered.progress["shortfall"]
         if path:
             try:
                 images.write(path, rendered.picture)
@@ -332,7 +334,7 @@ class Renders:
 
         def on_progress(progress: Mapping[str, Any], shown: Optional[np.ndarray]) -> None:
             assert self._queue is not None
-            response.iterations += 1
+            response.iterations = progress["total_iterations"]
             response.seconds = float(progress["seconds"])
             response.loss = float(progress["loss"])
             for name, value in progress["losses"].items():
@@ -344,15 +346,16 @@ class Renders:
             message.scale = progress["scale"] + 1
             for name in ("loss", "content_loss", "style_loss", "tv_loss", "seconds"):
                 setattr(message, name, getattr(response, name))
-            for name in ("scales", "width", "height", "iteration", "iterations", "note"):
+            for name in ("scales", "width", "height", "iteration", "iterations"):
                 setattr(message, name, progress[name])
+            message.note = progress["shortfall"] or progress["note"]
             message.remaining = float(progress["remaining"])
             preview = self._callbacks.new_image()
             if shown is not None:
                 preview = self._callbacks.to_message(shown, header)
                 self._callbacks.publish_preview(preview)
-            if progress["note"]:
-                self._logger.info("render: %s", progress["note"])
+            if message.note:
+                self._logger.info("render: %s", message.note)
             self._callbacks.publish_progress(message)
             handle.on_progress(message, preview)
 

@@ -1,6 +1,10 @@
-"""Steady painted video: each frame keeps what still holds of the frame before.  NumPy and OpenCV only."""
+"""Temporal smoothing of stylized video: each frame is blended with the previous one, warped along the content's
+optical flow.  NumPy and OpenCV only."""
+
+from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -8,116 +12,162 @@ import numpy as np
 from ..errors import ImageError
 from ..media import images
 
-# Grey levels by which two views of the same thing differ: the camera's noise.  At twice as many nothing is kept.
-NOISE = 9.0
-# Below this mean trust the scene is another one: a cut.
-CUT = 0.3
-# What is kept of the frame before at smoothing 1, where nothing has changed.
-MOST = 0.9
-# Detail finer than this, in pixels, is what averaging dulls.
-FINE = 9
-# The most that their contrast is raised by to make up for it.
-LIFT = 1.5
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rgb = NDArray[np.uint8]
+    Plane = NDArray[np.float32]
+
+MAX_WEIGHT = 0.96  # of the previous frame, at smoothing 1, where nothing has changed
+# Difference, in grey levels, between two views of the same thing: the camera's noise.  Where it is twice as large, the
+# previous frame gets no weight.
+NOISE = 11.0
+MIN_CONFIDENCE = 0.3  # mean; below it the scene has changed: a cut
+# Optical flow and confidence are computed on a smaller copy of the frame, whose longest side is at least this, pixels.
+MIN_FLOW_SIDE = 160
+FLOW_SCALE = 3  # pixels of the frame to one of the copy
+MIN_SIDE = 16  # DIS takes nothing smaller than its patches
+PATCH_STRIDE = 6  # pixels of the copy between the patches that DIS matches
+DETAIL_SIZE = 9  # pixels; averaging softens detail that is finer
+BAND, BAND_STEP = 16, 48  # rows that are measured for that, of how many
+MAX_GAIN = 1.5  # of its contrast, to compensate for that
+MIN_GAIN = 1.02  # a smaller one is not worth its time
 
 
-class Steady:
-    """Carries a painted video along the content's optical flow: what was painted on the frame before.
+class _Previous(NamedTuple):
+    """What the next frame is compared with: the small content, colour and grey, and the smoothed stylized frame."""
 
-    Causal, for one stream of frames, not thread-safe: `see` each frame, paint it, `keep` the painted.
+    small: Rgb
+    grey: Rgb
+    smoothed: Plane
+
+
+class TemporalSmoother:
+    """Smooths the stylized frames of one stream.  Causal, not thread-safe.
+
+    For each frame, call `warp` with the camera's frame, then `blend` with the stylized one.
 
     Args:
-        smoothing: 0 (off) to 1, how much of the frame before is kept.
+        smoothing: 0 (off) to 1, the weight of the previous frame.
     """
 
-    def __init__(self, smoothing: float = 0.5):
+    def __init__(self, smoothing: float = 0.5) -> None:
         self.smoothing = smoothing
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._flow.setFinestScale(0)  # to the very picture it is given: strokes that miss each other are dulled
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setFinestScale(0)  # the copy is small already
+        self._flow.setPatchStride(PATCH_STRIDE)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the frames before: the next one shows as it is painted.  For a new style or stream."""
-        self._before = self._content = None
+        """Forget the previous frame, so that the next one remains as it is: for a new style or stream."""
+        self._previous: Optional[_Previous] = None
+        self._shape: Tuple[int, ...] = ()
 
-    def see(self, content: np.ndarray) -> None:
-        """Take in the camera's next frame, uint8 RGB ``[h,w,3]``.
+    def warp(self, content: Rgb) -> None:
+        """Take the camera's next frame, uint8 RGB ``[h,w,3]``, and warp the previous stylized frame to it.
 
         Raises:
             ImageError: it is not a picture.
         """
         images.check(content)
-        self._content, self._carried = content, None
+        previous = self._previous if content.shape == self._shape else None
+        self._shape = content.shape
+        self._warped: Optional[Tuple[Plane, Plane]] = None
         if not self.smoothing:
             return
-        # Flow at half the size is enough, and DIS takes nothing smaller than its patches.
-        small = cv2.resize(
-            content, tuple(max(16, side // 2) for side in content.shape[1::-1]), interpolation=cv2.INTER_AREA
-        )
-        self._grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        if self._before is None or self._before[1].shape != content.shape:
-            return
-        height, width = content.shape[:2]
-        scale = np.float32(np.divide(content.shape[1::-1], self._grey.shape[::-1]))
-        flow = cv2.resize(self._flow.calc(self._grey, self._before[0], None), (width, height)) * scale
-        self._carried = self._carry(content, _grid(height, width) + flow)
+        self._small = _small(content)
+        self._grey = cv2.cvtColor(self._small, cv2.COLOR_RGB2GRAY)
+        if previous is not None:
+            self._warped = self._warp(previous)
 
-    def keep(self, painted: np.ndarray) -> np.ndarray:
-        """The steadied painted frame, uint8 RGB ``[h,w,3]``.
+    def blend(self, stylized: Rgb) -> Rgb:
+        """The smoothed frame, uint8 RGB ``[h,w,3]``.
 
         Args:
-            painted: the frame that was seen last as it was just painted, the same shape.
+            stylized: the stylized frame of the content that `warp` has taken, of the same size.
 
         Raises:
             ImageError: it is not a picture, or has another size.
         """
-        images.check(painted)
-        if self._content.shape != painted.shape:
+        images.check(stylized)
+        if self._shape != stylized.shape:
             raise ImageError(
-                "the painted frame must have its content's size %dx%d, not %dx%d"
-                % (self._content.shape[1::-1] + painted.shape[1::-1])
+                "the stylized frame must have its content's size %dx%d, not %dx%d"
+                % (*self._shape[1::-1], *stylized.shape[1::-1])
             )
         if not self.smoothing:
-            return painted
-        result = np.float32(painted)
-        if self._carried is not None:
-            moved, trust = self._carried
-            share = np.float32(MOST * self.smoothing) * trust
-            result = _lifted(cv2.blendLinear(moved, result, share, 1 - share), result, trust)
-        self._before = self._grey, self._content, result
-        return cv2.convertScaleAbs(result)
+            return stylized
+        smoothed: Plane = np.float32(stylized)  # type: ignore[assignment]
+        if self._warped is not None:
+            warped, confidence = self._warped
+            weight = confidence * np.float32(MAX_WEIGHT * self.smoothing)
+            blended = cv2.blendLinear(warped, smoothed, weight, 1 - weight)
+            smoothed = _sharpened(blended, smoothed, confidence)
+        self._previous = _Previous(self._small, self._grey, smoothed)
+        return cv2.convertScaleAbs(smoothed)
 
-    def _carry(self, content, at):
-        """The painted frame before, moved to where its things are now, and how far each pixel is trusted
-        (0..1); None after a cut."""
-        _, content_before, painted_before = self._before
-        height, width = content.shape[:2]
-        # Cubic: a picture moved by fractions of pixels again and again would blur by less.
-        moved = cv2.remap(painted_before, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        seen = cv2.remap(content_before, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        red, green, blue = cv2.split(cv2.blur(cv2.absdiff(seen, content), (5, 5)))
-        change = np.float32(cv2.max(cv2.max(red, green), blue))
-        trust = np.clip(2.0 - change / np.float32(NOISE), 0.0, 1.0) * _within(at, width, height)
-        return (moved, trust) if trust.mean() >= CUT else None
+    def _warp(self, previous: _Previous) -> Optional[Tuple[Plane, Plane]]:
+        """The previous stylized frame, moved to where its things are now, and how far each pixel is the same thing,
+        0..1; None after a cut."""
+        rows, columns = self._grey.shape
+        flow = self._flow.calc(self._grey, previous.grey, None)
+        confidence = self._confidence(previous, cv2.add(flow, _grid(rows, columns)))
+        if cv2.mean(confidence)[0] < MIN_CONFIDENCE:
+            return None
+        height, width = self._shape[:2]
+        flow *= np.float32([width / columns, height / rows])
+        places = cv2.resize(flow, (width, height))
+        places = cv2.add(places, _grid(height, width), dst=places)
+        warped = cv2.remap(previous.smoothed, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return warped, cv2.resize(confidence, (width, height))
+
+    def _confidence(self, previous: _Previous, places: Plane) -> Plane:
+        """How far each pixel of the small content shows what was at its place in the previous one, 0..1."""
+        expected = cv2.remap(previous.small, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        red, green, blue = cv2.split(cv2.blur(cv2.absdiff(expected, self._small), (5, 5)))
+        change = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+        confidence = np.clip(2.0 - change / np.float32(NOISE), 0.0, 1.0)
+        rows, columns = change.shape
+        confidence[cv2.inRange(places, (0, 0), (columns - 1, rows - 1)) == 0] = 0.0  # it has come into the picture
+        return confidence
 
 
-def _lifted(mixed, painted, trust):
-    """``mixed`` of frames whose strokes do not quite meet, with as much fine contrast as the one just ``painted``
-    has, where ``trust`` says that it is mixed."""
-    fine = lambda rgb: rgb - cv2.blur(rgb, (FINE, FINE))
-    power = lambda detail: float(np.vdot(np.einsum("hwc,hwc->hw", detail, detail), trust))
-    detail = fine(mixed)
-    lift = min(LIFT, np.sqrt(power(fine(painted)) / max(power(detail), 1e-6))) - 1.0
-    return np.clip(mixed + np.float32(lift) * trust[..., None] * detail, 0.0, 255.0)
+def _small(content: Rgb) -> Rgb:
+    """The copy on which optical flow and confidence are computed."""
+    height, width = content.shape[:2]
+    scale = min(FLOW_SCALE, max(1.0, max(height, width) / MIN_FLOW_SIDE))
+    size = (max(MIN_SIDE, round(width / scale)), max(MIN_SIDE, round(height / scale)))
+    if scale >= 2:  # in two steps, because OpenCV is fast at exact halves
+        content = cv2.resize(content, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(content, size, interpolation=cv2.INTER_LINEAR)
 
 
-@functools.lru_cache(maxsize=1)
-def _grid(height, width):
-    """Every pixel's place (x, y), float32 ``[h,w,2]``, the same array for all frames of a size."""
+def _sharpened(blended: Plane, stylized: Plane, confidence: Plane) -> Plane:
+    """``blended`` with as much contrast of fine detail as ``stylized`` has, where ``confidence`` says it was blended:
+    strokes that do not quite meet have lost some of it."""
+    lost = _detail_power(stylized, confidence) / max(_detail_power(blended, confidence), 1e-6)
+    gain = min(MAX_GAIN, np.sqrt(lost))
+    if gain < MIN_GAIN:
+        return blended
+    weight = confidence * np.float32(gain - 1.0)
+    # blended + weight * (blended - blurred)
+    result = cv2.blendLinear(blended, cv2.blur(blended, (DETAIL_SIZE, DETAIL_SIZE)), 1 + weight, -weight)
+    return np.clip(result, 0.0, 255.0, out=result)
+
+
+def _detail_power(picture: Plane, confidence: Plane) -> float:
+    """The squares of a picture's fine detail in grey, weighted by ``confidence`` and summed over some bands of rows."""
+    power = 0.0
+    for top in range(0, picture.shape[0], BAND_STEP):
+        grey = cv2.cvtColor(picture[top : top + BAND], cv2.COLOR_RGB2GRAY)
+        detail = cv2.subtract(grey, cv2.blur(grey, (DETAIL_SIZE, DETAIL_SIZE)))
+        power += float(np.vdot(cv2.multiply(detail, detail, dst=detail), confidence[top : top + BAND]))
+    return power
+
+
+@functools.lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> Plane:
+    """Each pixel's place (x, y), float32 ``[h,w,2]``."""
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     grid.flags.writeable = False
     return grid
-
-
-def _within(places, width, height):
-    """Which of the ``places`` (x, y) lie in a picture of this size, bool ``[h,w]``."""
-    return cv2.inRange(places, (0, 0), (width - 1, height - 1)) > 0

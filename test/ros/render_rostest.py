@@ -232,7 +232,7 @@ class RenderTest(unittest.TestCase):
                 self.assertTrue(wait_until(waiting))
         refused = self.render(**BRIEF)
         self.assertFalse(refused.success)
-        self.assertIn("4 renders wait already", refused.message)
+        self.assertIn("4 renders are already waiting", refused.message)
         self.assertFalse(order, "the first had not ended yet")
         self.assertTrue(self.cancel().success)
         first.join(5)

@@ -1,4 +1,4 @@
-"""The minimisers, on functions whose minimum is known."""
+"""The optimizers, on functions whose minimum is known."""
 
 import itertools
 
@@ -106,17 +106,17 @@ def test_the_spectrum_is_that_of_a_known_filter():
         return Evaluation(float((x * filtered).sum() / 2 / height / width), np.float32(filtered / height / width))
 
     zeros = np.zeros((height, width, 3), np.float32)
-    measured = preconditioner.measure(loss, zeros, loss(zeros).gradient)
+    measured = preconditioner.estimate_hessian(loss, zeros, loss(zeros).gradient)
     at = (np.arange(preconditioner.RINGS) + 0.5) / preconditioner.RINGS * np.sqrt(0.5)
     expected = 0.2 + 5 * np.exp(-((at / 0.2) ** 2))
     assert np.allclose(np.diagonal(measured, axis1=1, axis2=2)[2:-2], expected[2:-2, None], rtol=0.15)
     # With it the first step of L-BFGS is nearly the last, also at another size.
     x = np.random.default_rng(1).standard_normal((height, width, 3)).astype(np.float32)
-    found = last(optimizers.lbfgs(x, loss, inverse=preconditioner.inverse(measured, height, width)), 3)
+    found = last(optimizers.lbfgs(x, loss, inverse=preconditioner.inverse_hessian(measured, height, width)), 3)
     assert found.value < 1e-3 * loss(x).value
 
 
 def test_a_loss_without_curvature_has_no_spectrum():
     x = np.zeros((40, 40, 3), np.float32)
-    assert preconditioner.measure(lambda x: Evaluation(0.0, np.ones_like(x)), x, np.ones_like(x)) is None
-    assert preconditioner.measure(lambda x: Evaluation(0.0, np.full_like(x, np.nan)), x, x) is None
+    assert preconditioner.estimate_hessian(lambda x: Evaluation(0.0, np.ones_like(x)), x, np.ones_like(x)) is None
+    assert preconditioner.estimate_hessian(lambda x: Evaluation(0.0, np.full_like(x, np.nan)), x, x) is None
