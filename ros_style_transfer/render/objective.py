@@ -320,7 +320,7 @@ class Objective:
         return blended
 
     def _targets_of(self, sums: ByLayer) -> ByLayer:
-        squared_norm = lambda x, axes: tf.reduce_sum(tf.square(x), axes) + EPSILON
+        squared_norm: Callable[..., Any] = lambda x, axes: tf.reduce_sum(tf.square(x), axes) + EPSILON
         style_loss = self._options.style_loss
         targets = {}
         for layer, layer_sums in sums.items():
@@ -518,7 +518,9 @@ class Objective:
         with tf.GradientTape() as tape:
             tape.watch(x)
             features = self.network.features(x, layers + self._content_layers)
-            core = lambda values: {layer: tile.core(values[layer], stride_of(layer)) for layer in self._content_layers}
+            core: Callable[[ByLayer], ByLayer] = lambda values: {
+                layer: tile.core(values[layer], stride_of(layer)) for layer in self._content_layers
+            }
             loss = content = self._content_loss(core(features), core(contents), content_scale)
             for layer, sums in self._core_sums(features, tile, coverage, layers).items():
                 loss += tf.reduce_sum(slopes[layer].total * sums.total)
@@ -526,7 +528,7 @@ class Objective:
         return content, tape.gradient(loss, x)
 
     def _content_loss(self, features: ByLayer, contents: ByLayer, content_scale: ByLayer) -> Tensor:
-        exact = lambda values: tf.cast(values, tf.float32)
+        exact: Callable[[Tensor], Tensor] = lambda values: tf.cast(values, tf.float32)
         return sum(
             tf.reduce_sum(tf.square(exact(features[layer]) - exact(contents[layer]))) / content_scale[layer]
             for layer in self._content_layers

@@ -440,7 +440,7 @@ def pyramid(height: int, width: int, scales: int) -> List[Tuple[int, int]]:
 def enlarged(x: FloatRgb, content: FloatRgb) -> FloatRgb:
     """``x`` at the size of ``content``, with a part of the content's detail that a picture of its size cannot show."""
     height, width = content.shape[:2]
-    enlarge = lambda rgb: cv2.resize(rgb, (width, height), interpolation=cv2.INTER_CUBIC)
+    enlarge: Callable[..., Any] = lambda rgb: cv2.resize(rgb, (width, height), interpolation=cv2.INTER_CUBIC)
     small_content = cv2.resize(content, x.shape[1::-1], interpolation=cv2.INTER_AREA)
     result: FloatRgb = enlarge(x) + np.float32(DETAIL_WEIGHT) * (content - enlarge(small_content))
     return result

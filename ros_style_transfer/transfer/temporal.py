@@ -4,7 +4,7 @@ optical flow.  NumPy and OpenCV only."""
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -53,7 +53,8 @@ class TemporalSmoother:
 
     def __init__(self, smoothing: float = 0.5) -> None:
         self.smoothing = smoothing
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        create: Any = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]
+        self._flow = create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(0)  # the copy is small already
         self._flow.setPatchStride(PATCH_STRIDE)
         self.reset()
@@ -115,7 +116,7 @@ class TemporalSmoother:
         if cv2.mean(confidence)[0] < MIN_CONFIDENCE:
             return None
         height, width = self._shape[:2]
-        flow *= np.float32([width / columns, height / rows])
+        flow *= np.array([width / columns, height / rows], np.float32)
         places = cv2.resize(flow, (width, height))
         places = cv2.add(places, _grid(height, width), dst=places)
         warped = cv2.remap(previous.smoothed, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -126,7 +127,7 @@ class TemporalSmoother:
         expected = cv2.remap(previous.small, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         red, green, blue = cv2.split(cv2.blur(cv2.absdiff(expected, self._small), (5, 5)))
         change = cv2.max(cv2.max(red, green), blue).astype(np.float32)
-        confidence = np.clip(2.0 - change / np.float32(NOISE), 0.0, 1.0)
+        confidence: Plane = np.clip(2.0 - change / np.float32(NOISE), 0.0, 1.0)
         rows, columns = change.shape
         confidence[cv2.inRange(places, (0, 0), (columns - 1, rows - 1)) == 0] = 0.0  # it has come into the picture
         return confidence
@@ -168,6 +169,6 @@ def _detail_power(picture: Plane, confidence: Plane) -> float:
 @functools.lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> Plane:
     """Each pixel's place (x, y), float32 ``[h,w,2]``."""
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    grid: Plane = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     grid.flags.writeable = False
     return grid

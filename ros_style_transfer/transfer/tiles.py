@@ -108,7 +108,7 @@ def merge(parts: Sequence[Tuple[Statistics, float]]) -> Statistics:
     """
     if len(parts) == 1:
         return parts[0][0]
-    weights = np.array([weight for _, weight in parts], np.float64)
+    weights: Any = np.array([weight for _, weight in parts], np.float64)
     weights /= weights.sum()
     means = np.stack([part.mean.numpy() for part, _ in parts]).astype(np.float64)
     mean = weights @ means
