@@ -379,7 +379,7 @@ def test_wct_is_a_start(photo, tmp_path):
         (["--style", "nothing"], "unknown style 'nothing'"),
         (
             ["--style", "mosaic", "--network", "vgg16"],
-            "fetch them with `python -m ros_style_transfer weights fetch vgg16`",
+            "run `python -m ros_style_transfer weights fetch vgg16`",
         ),
         (["--style", "mosaic", "--network-weights", "a.h5"], "the network is compact"),
         (["--style", "mosaic", "--resume"], "there is nothing to resume"),
