@@ -481,3 +481,16 @@ def test_the_old_name_of_the_precision_works_with_a_warning():
     with pytest.warns(DeprecationWarning, match="^dtype is deprecated; use precision$"):
         stylizer = Stylizer("lite", dtype="float16")
     assert stylizer.precision == stylizer.dtype == "float16"
+
+
+@pytest.mark.parametrize("model", ["live", "lite"])
+@pytest.mark.parametrize("height, width", [(1, 1), (16, 16), (40, 5)])
+def test_tiny_flat_pictures_are_stylized(of_model, styles, model, height, width):
+    """Their features hardly vary, and what rounding leaves of their covariance must not become a NaN."""
+    stylizer = of_model(model)
+    stylizer.set_style(styles["mosaic"])
+    flat = np.full((height, width, 3), 90, np.uint8)
+    result = stylizer.stylize(flat)
+    assert result.shape == flat.shape
+    wanted = styles["mosaic"].reshape(-1, 3).mean(0)
+    assert np.abs(result.reshape(-1, 3).mean(0) - wanted).max() < 60

@@ -103,7 +103,7 @@ _LIVE = ModelSpec(
     sequential=False,
     method="ot",
     swap_levels=(2, 1),
-    bytes_per_pixel=150,
+    bytes_per_pixel=190,
     build=_build_live,
     multiply_adds=_live_multiply_adds,
     # The minimum speed-ups are interpolated.  Where a convolution was 2.5 times as fast (than bfloat16), `live` took

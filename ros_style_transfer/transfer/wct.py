@@ -150,7 +150,8 @@ def plan_transform(
     affine = affine_map(content, style, method, strength, ridge)
     lib, _ = _libraries(content.covariance)
     variance = lib.sum(affine.matrix * lib.matmul(content.covariance, affine.matrix), 0)
-    return affine, (affine.offset, variance)
+    # A flat picture's covariance has rounding errors below zero, which its map amplifies.
+    return affine, (affine.offset, lib.maximum(variance, 0.0))
 
 
 def _libraries(values: Any) -> Tuple[Any, Any]:

@@ -141,7 +141,7 @@ class Cameras(unittest.TestCase):
                 failed = status.wait().failed
                 publisher.publish(CompressedImage(header(10 + number), "png", data))
                 self.assertIn(
-                    "cannot decode a compressed image (format 'png', %d bytes)" % len(data),
+                    "cannot read the compressed image (format 'png', %d bytes)" % len(data),
                     status.wait(lambda s, f=failed: s.failed == f + 1).message,
                 )
             publisher.publish(compressed(SCENE, ".png", 20))

@@ -229,7 +229,7 @@ class ControlsTest(unittest.TestCase):
             ("fade must be a number", {}, {"style": "mosaic", "fade": float("nan")}),
             ("unknown mask 'nope'", {}, {"mask": "nope"}),
             ("is outside", {}, {"mask": "/etc/passwd"}),
-            ("must be grey or have a palette", {}, {"mask": "chalk"}),
+            ("must be black and white, grey, or have a palette", {}, {"mask": "chalk"}),
             ("the label 2, but there are 1 styles", {}, {"mask": "thirds"}),
         ):
             answer = self.node.ask(controls, **request)
