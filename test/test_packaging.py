@@ -147,7 +147,9 @@ def test_the_wheel_holds_the_core_its_weights_and_styles(wheel, repository):
         names = set(file.namelist())
         (metadata,) = [file.read(name).decode() for name in names if name.endswith("METADATA")]
     assert "\nVersion: %s\n" % ros_style_transfer.__version__ in metadata
-    weights = {"ros_style_transfer/weights/" + name for name in os.listdir(os.path.join(repository, "weights"))}
+    folder = os.path.join(repository, "weights")
+    files = [name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name))]
+    weights = {"ros_style_transfer/weights/" + name for name in files}
     styles = {
         "ros_style_transfer/styles/" + name
         for name in os.listdir(os.path.join(repository, "ros_style_transfer", "styles"))
