@@ -33,8 +33,9 @@ from .transfer.temporal import TemporalSmoother
 _LOGGER = logging.getLogger(__name__)
 
 MAX_CACHED_STYLES = 32  # a few hundred kilobytes each
-# Bytes that each pixel takes all the time while a picture is processed in tiles: the input and the output.
-TILED_BYTES_PER_PIXEL = 36
+# Bytes that each pixel takes all the time while a picture is processed in tiles: input, output, and the frames that a
+# stream keeps.
+TILED_BYTES_PER_PIXEL = 56
 MIN_TILE = 128  # pixels a side; smaller tiles would spend nearly all time on their margins
 MAX_TILE = 2048  # pixels a side; larger tiles are no faster
 ROWS_PER_STRIP = 256
