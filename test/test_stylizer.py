@@ -354,7 +354,7 @@ def test_tiles_are_as_large_as_the_memory_allows(stylizer, styles, monkeypatch):
     stylizer.set_style(styles["mosaic"])
     megapixels = lambda number: (1000, 1000 * number)
     sides = []
-    for free in (1e9, 300e6, 200e6):
+    for free in (1e9, 400e6, 300e6):
         monkeypatch.setattr(resources, "available_memory", lambda free=free: free)
         sides.append(stylizer._tile_side(*megapixels(1)))
     assert sides[0] is None and sides[1] > sides[2] >= 128 and sides[1] % 16 == 0
