@@ -21,7 +21,7 @@ usage: ./bootstrap.sh COMMAND
   test --tensorflow 2.13.1   run all tests with another TensorFlow and NumPy 1.24, in .venv-tf and .ws-tf;
                          skips the training, which needs Keras 3
   run COMMAND ...        set up, then run a command in the ready environment (rostopic, roslaunch, python, ...)
-  ros2                   set up ROS 2 Jazzy beside it, in .ros2 (x86-64, Python 3.10 to 3.14)
+  ros2                   also set up ROS 2 Jazzy, in .ros2 (x86-64, Python 3.10 to 3.14)
   demo2 [name:=value ...] set up ROS 2, then stylize a clip and print the status; video:=FILE rate:=N PARAMETER:=VALUE
   benchmark [option ...] set up both, then measure the nodes of ROS 1 and ROS 2 end to end; see \`benchmark ros --help\`
   run2 COMMAND ...       set up ROS 2, then run a command in its environment (style_transfer_node, python, ...)

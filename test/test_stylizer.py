@@ -386,7 +386,7 @@ def test_a_picture_that_memory_runs_out_for_is_stylized_in_tiles(stylizer, style
         tiled = stylizer.stylize(rgb, stream=repr(error))
         assert 10 * np.log10(255**2 / np.mean((np.float64(tiled) - whole) ** 2)) > 50
     assert sides[0] is None and 128 <= sides[-1] <= 160
-    assert sides.count(None) == 1, "the second frame is not tried whole again"
+    assert sides.count(None) == 1, "the second frame is tiled at once"
     monkeypatch.setattr(stylizer._pipeline, "stylize", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(ImageError, match="not enough memory to stylize 430x330 with cascade, even in tiles"):
         stylizer.stylize(rgb, stream="none" + repr(error))

@@ -41,7 +41,7 @@ class Styles:
         state.set("masks", [])
 
     def expire(self) -> None:
-        """Ask for the list anew at the next `refresh`."""
+        """Request the list again at the next `refresh`."""
         self._due = -math.inf
 
     def refresh(self) -> None:
